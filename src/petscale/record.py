@@ -1,0 +1,120 @@
+"""The result record of a cell: the one typed, versioned file that analysis, tracking and status read.
+
+Design section 4. Written last and by rename, so a `result.json` that exists is whole. Scores are fractions in [0, 1]
+(ROUGE, F1 and accuracy alike); losses are nats a token; times are seconds; memory is bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from petscale.errors import BadInput
+
+RECORD_VERSION = 1
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Score(_Strict):
+    """A mean over examples with its standard error; `value` is None where the metric is undefined."""
+
+    value: float | None
+    se: float | None
+    n: int
+
+
+class Counts(_Strict):
+    """Parameter counts of a cell; the words are those of design section 3."""
+
+    trainable: int = Field(description="scalars the optimizer holds for the delta (head apart)")
+    effective: int = Field(description="of these, entries with a structurally non-zero derivative")
+    head: int = Field(description="trainable scalars of the classification head")
+    stored: int = Field(description="scalars in delta.safetensors, head included")
+    changed: int = Field(description="scalars that differ from their start at the end of training")
+    total: int = Field(description="scalars of the frozen backbone")
+
+
+class Throughput(_Strict):
+    """Real (unpadded) tokens a second, and the time of the parts."""
+
+    train_tokens_per_s: float
+    inference_tokens_per_s: float
+    startup_s: float
+    train_s: float
+    evaluate_s: float
+    wall_s: float
+
+
+class Convergence(_Strict):
+    """Selection on dev: where the best score stood."""
+
+    best_step: int
+    best_dev: float
+    steps: int
+
+
+class CellResult(_Strict):
+    """Everything the study keeps about a finished cell."""
+
+    version: Literal[1] = 1
+    cell: str = Field(description="the cell's path below results/cells")
+    digest: str
+    status: Literal["done", "diverged"]
+    cause: str | None = Field(default=None, description="one line, when the status is not `done`")
+    spec: dict[str, Any] = Field(description="the resolved specification that the digest covers")
+    counts: Counts
+    metric: str = Field(description="the key in dev/test that selection and figures use")
+    dev: dict[str, Score]
+    test: dict[str, Score]
+    convergence: Convergence
+    throughput: Throughput
+    peak_memory: int = Field(description="bytes; device memory on GPU, resident set on CPU")
+    energy_j: float | None = Field(default=None, description="None where no GPU was sampled, never 0")
+    hashes: dict[str, str] = Field(description="data, tokens, backbone, code, environment, delta")
+    provenance: dict[str, Any]
+
+
+def write_atomically(path: Path, data: str | bytes) -> None:
+    """Write `data` so that `path` is either absent (or old) or whole: temporary name, fsync, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    payload = data.encode() if isinstance(data, str) else data
+    try:
+        with open(temporary, "wb") as handle:
+            handle.write(payload)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_result(path: Path, result: CellResult) -> None:
+    """Write a record as canonical JSON (sorted keys), atomically."""
+    document = result.model_dump(mode="json")
+    write_atomically(path, json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_result(path: Path) -> CellResult:
+    """Read and validate a record.
+
+    Raises:
+        BadInput: the file is unreadable, is not JSON or does not fit the schema; the message names file and key.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: not a readable result record ({error})") from None
+    try:
+        return CellResult.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "(document)"
+        raise BadInput(f"{path}: key {key}: {first['msg']}") from None

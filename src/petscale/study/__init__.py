@@ -1,0 +1,1 @@
+"""The study as data: configuration, cells, digests, paths, costs. No torch, no file access."""
