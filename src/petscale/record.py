@@ -68,6 +68,7 @@ class CellResult(_Strict):
     digest: str
     status: Literal["done", "diverged"]
     cause: str | None = Field(default=None, description="one line, when the status is not `done`")
+    notes: list[str] = Field(default=[], description="what a reader must know, e.g. constant predictions")
     spec: dict[str, Any] = Field(description="the resolved specification that the digest covers")
     counts: Counts
     metric: str = Field(description="the key in dev/test that selection and figures use")

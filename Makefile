@@ -1,0 +1,55 @@
+# Every target does its own set-up; the second call finds it done.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.SHELLFLAGS := -euo pipefail -c
+
+CORES ?= 2
+BIN := .venv/bin
+RUN := env PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONNOUSERSITE=1
+SNAKEMAKE := $(RUN) snakemake --cores $(CORES) --rerun-incomplete --keep-going --quiet rules host
+
+.PHONY: help install demo study ladder test test-all lint lock clean-demo ui
+
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+install: .venv/.runtime  ## the environment alone; leaves .venv/bin/petscale
+
+demo: .venv/.runtime  ## a study of three scales, to results/mini/report.html, in about ten minutes on two cores
+	$(SNAKEMAKE) --configfile studies/mini.yaml
+	@echo "report: results/mini/report.html"
+
+study: .venv/.runtime  ## the whole default study: both ladders, all experiments, five seeds
+	$(SNAKEMAKE)
+	@echo "report: results/mini-full/report.html"
+
+ladder: .venv/.runtime  ## pre-train the mini ladders anew (they are shipped in ladders/)
+	$(RUN) python -m petscale.mini.pretrain --all --out ladders
+
+test: .venv/.dev  ## the tests that every machine can run, in minutes
+	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n $(CORES) -m "not slow and not chromium and not slurm and not apptainer and not gpu"
+
+test-all: .venv/.dev  ## all tests; those that lack a tool say so
+	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n $(CORES)
+
+lint: .venv/.dev  ## format, lint, types, workflow lint, generated files, stage versions
+	$(RUN) ruff check .
+	$(RUN) mypy
+	$(RUN) snakefmt --check Snakefile workflow
+	$(RUN) snakemake --lint
+	$(RUN) petscale schema --check
+	$(RUN) petscale stages --check
+
+ui: .venv/.runtime  ## the MLflow UI on this machine's loopback address
+	$(RUN) mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///results/tracking/mlflow.db
+
+lock: .venv/.dev  ## resolve pyproject.toml anew into envs/
+	$(RUN) envs/lock.sh
+
+.venv/.runtime: envs/requirements.lock pyproject.toml envs/setup.sh
+	envs/setup.sh envs/requirements.lock
+	touch $@
+
+.venv/.dev: envs/requirements-dev.lock .venv/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements-dev.lock
+	touch $@

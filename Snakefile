@@ -1,0 +1,35 @@
+# petscale: how model scale changes parameter-efficient tuning.
+#
+#   snakemake --cores 2                                              the default study (config.yaml)
+#   snakemake --cores 2 --configfile studies/mini-demo.yaml          another study
+#   snakemake --profile slurm --configfile studies/su2023.yaml       on a cluster
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+# Snakemake merges configfiles deeply: loading the default beside another study would leak its keys into it.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
+include: "workflow/rules/cells.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    localrule: True
+    input:
+        DAG.layout.study(DAG.study.name, "report.html"),
+
+
+# Everything that has a number, without the report.
+rule cells:
+    localrule: True
+    input:
+        DAG.results,
+        DAG.transfer_results,

@@ -1,0 +1,11 @@
+#!/bin/sh
+# Resolve pyproject.toml into the two locks: what runs, and what tests it. No index address is written.
+set -eu
+compile() {
+    pip-compile --quiet --strip-extras --allow-unsafe --no-header --no-emit-index-url --no-emit-find-links \
+        --no-emit-trusted-host "$@" pyproject.toml
+}
+compile -o envs/requirements.lock --extra build
+compile -o envs/requirements-dev.lock --extra build --extra dev -c envs/requirements.lock
+# A build label would tie the lock to one kind of machine.
+sed -i 's/^\(torch==[0-9.]*\)+[a-z0-9]*/\1/' envs/requirements.lock envs/requirements-dev.lock

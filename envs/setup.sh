@@ -1,0 +1,28 @@
+#!/bin/sh
+# Make .venv with the locked versions and this package in it. Usage: envs/setup.sh LOCK
+# torch is pinned without a build: pip takes the CUDA build from the package index, or the CPU build where the machine
+# offers one (PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL).
+set -eu
+lock=$1
+python=${PYTHON:-python3}
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+    echo "envs/setup.sh: Python 3.11 or newer is needed; $("$python" --version) was found (set PYTHON)" >&2
+    exit 2
+}
+if [ ! -x .venv/bin/pip ]; then
+    rm -rf .venv
+    if ! "$python" -m venv .venv 2>/dev/null; then
+        # Debian ships venv apart from Python.
+        rm -rf .venv
+        if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+            apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null
+            "$python" -m venv .venv
+        else
+            echo "envs/setup.sh: python's venv is missing: apt-get install python3-venv" >&2
+            exit 2
+        fi
+    fi
+fi
+echo "installing the locked environment into .venv (a few minutes the first time)"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$lock"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

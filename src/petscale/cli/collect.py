@@ -1,0 +1,29 @@
+"""`petscale collect`: freeze the plan of a study beside its results."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser("collect", help="freeze the plan of a study (a rule's command)")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--study", type=Path, help="study file")
+    source.add_argument("--study-json", help="the resolved study (JSON), as the rule has it")
+    parser.add_argument("--out", required=True, type=Path, help="plan.json to write")
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from petscale.record import write_atomically
+    from petscale.workspace.plan import plan_document
+    from petscale.workspace.rungs import open_grid
+    from petscale.workspace.study_file import load_study, parse_study
+
+    study = load_study(args.study) if args.study else parse_study(json.loads(args.study_json), "--study-json")
+    document = plan_document(open_grid(study))
+    write_atomically(args.out, json.dumps(document, indent=1, sort_keys=True) + "\n")
+    return 0

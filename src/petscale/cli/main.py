@@ -1,0 +1,75 @@
+"""`petscale`: dispatch to one file a command. Only the asked command's file is imported."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from importlib import import_module
+
+from petscale import __version__
+from petscale.errors import Exit, PetscaleError
+
+# command -> one line of help; the module petscale.cli.<command> has add_parser(subparsers).
+COMMANDS = {
+    "plan": "cells, exact counts and estimated cost of a study",
+    "status": "which cells are done, failed, running, pending, and how to rerun each",
+    "count": "exact parameter counts of a method on a backbone",
+    "methods": "the methods that exist",
+    "fetch": "download backbones and data sets of a study, on a machine with network",
+    "export": "a trained delta as a folder for other tools",
+    "compare": "what differs between two studies",
+    "train": "train one cell",
+    "transfer": "score a trained cell on another task",
+    "prepare": "rows of one task (a rule's command)",
+    "tokenize": "token ids of prepared rows (a rule's command)",
+    "backbone": "a checked backbone folder (a rule's command)",
+    "collect": "freeze the plan of a study and gather its results (a rule's command)",
+    "analyse": "tables of a study (a rule's command)",
+    "report": "the report of a study (a rule's command)",
+    "schema": "default study file and JSON schema, generated from the models",
+    "stages": "versions of the stages and the code that they stand for",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code. Faults of the user are one line on stderr."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    return _run(arguments, started=time.time())
+
+
+def run_forked(arguments: list[str], started: float) -> int:
+    """Run a command in a child of the warm worker; `started` is when the asking process began."""
+    logging.getLogger().handlers.clear()
+    return _run(arguments, started)
+
+
+def _run(arguments: list[str], started: float) -> int:
+    args = _parser(arguments).parse_args(arguments)
+    args.started = started
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        code: int = args.func(args)
+    except PetscaleError as error:
+        print(f"petscale: {' '.join(str(error).split())}", file=sys.stderr)
+        return int(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(Exit.DONE)
+    return int(code)
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="petscale", description="How model scale changes parameter-efficient tuning.")
+    parser.add_argument("--version", action="version", version=f"petscale {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    asked = next((word for word in arguments if not word.startswith("-")), None)
+    for name, line in COMMANDS.items():
+        if name == asked:
+            import_module(f"petscale.cli.{name}").add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, help=line)
+    return parser

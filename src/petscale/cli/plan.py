@@ -1,0 +1,54 @@
+"""`petscale plan`: what a study would run and cost, before anything is spent."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser("plan", help="cells, exact counts and estimated cost of a study")
+    parser.add_argument("study", nargs="?", default="config.yaml", type=Path, help="study file (default: config.yaml)")
+    parser.add_argument("--json", action="store_true", help="one JSON object with `cells` and `totals`")
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from petscale.workspace.plan import plan_document
+    from petscale.workspace.rungs import open_grid
+    from petscale.workspace.study_file import load_study
+
+    document = plan_document(open_grid(load_study(args.study)))
+    if args.json:
+        print(json.dumps(document, indent=1))
+        return 0
+    width = max(len(cell["cell"]) for cell in document["cells"])
+    print(f"{'cell':{width}}  {'trainable':>13}  {'percent':>9}  {'head':>6}  {'time':>8}  experiments")
+    for cell in document["cells"]:
+        percent = 100 * cell["trainable"] / cell["total"]
+        print(
+            f"{cell['cell']:{width}}  {cell['trainable']:>13,}  {percent:>8.4f}%  {cell['head_parameters']:>6,}"
+            f"  {_duration(cell['estimate']['seconds']):>8}  {', '.join(cell['experiments'])}"
+        )
+    print()
+    print(f"{'backbone':40}  {'parameters':>14}  {'cells':>6}  {'hours':>9}  {'memory':>9}  {'devices':>7}  {'disk':>9}")
+    for row in document["totals"]:
+        print(
+            f"{row['backbone']:40}  {row['parameters']:>14,}  {row['cells']:>6}  {row['hours']:>9.2f}"
+            f"  {row['memory_gb']:>6.1f} GB  {row['devices']:>7}  {row['disk_gb']:>6.2f} GB"
+        )
+    hours = sum(row["hours"] for row in document["totals"])
+    disk = sum(row["disk_gb"] for row in document["totals"])
+    print(
+        f"\n{document['study']}: {len(document['cells'])} cells, {len(document['transfers'])} transfers,"
+        f" about {hours:,.1f} device-hours and {disk:,.1f} GB (estimates; see docs/cost-model.md)"
+    )
+    return 0
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,28 @@
+"""`petscale tokenize`: token ids of prepared rows for one tokenizer, once for all cells that share it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser("tokenize", help="token ids of prepared rows (a rule's command)")
+    parser.add_argument("--data", required=True, type=Path, help="manifest of the prepared rows")
+    parser.add_argument("--backbone", required=True, type=Path, help="manifest of the backbone with the tokenizer")
+    parser.add_argument("--labels", required=True, choices=["words", "unified"], help="label words or unified digits")
+    parser.add_argument("--out", required=True, type=Path, help="manifest to write; its folder gets the tokens")
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from petscale import tasks
+    from petscale.backbones.folder import read_manifest
+    from petscale.data.prepare import read_manifest as read_data_manifest
+    from petscale.data.tokenize import tokenize
+
+    task = tasks.lookup(read_data_manifest(args.data.parent)["task"])
+    family = read_manifest(args.backbone.parent)["shape"]["family"]
+    tokenize(args.data.parent, task, args.backbone.parent, family, args.out.parent, labels=args.labels)
+    return 0

@@ -1,0 +1,98 @@
+"""`petscale train`: one cell, with or without Snakemake."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from petscale.errors import BadInput, Exit
+from petscale.study.layout import Layout
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser("train", help="train one cell")
+    parser.add_argument("cell", help="the cell's path below results/cells, or a path to its result.json")
+    parser.add_argument("--study", default="config.yaml", help="the study file that plans the cell")
+    parser.add_argument("--spec", help="the resolved specification (JSON), in place of --study")
+    parser.add_argument("--tokens", type=Path, help="manifest of the cell's tokens")
+    parser.add_argument("--backbone", type=Path, help="manifest of the cell's backbone")
+    parser.add_argument("--results", default="results", help="folder of results")
+    parser.add_argument("--deadline", type=float, help="seconds after which to save and exit with code 85")
+    parser.add_argument("--checkpoint-seconds", type=float, default=300.0, help="seconds between checkpoints")
+    parser.add_argument("--checkpoint-steps", type=int, help="steps between checkpoints, for tests")
+    parser.add_argument("--warm", action="store_true", help="run in a child of the warm worker where there is one")
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.warm:
+        from petscale.training import warm
+
+        if warm.wanted():
+            code = warm.ask([word for word in sys.argv[1:] if word != "--warm"])
+            if code is not None:
+                return code
+    return int(_train(args))
+
+
+def _train(args: argparse.Namespace) -> Exit:
+    path = cell_path(args.cell, args.results)
+    layout = Layout(args.results)
+    if args.spec is None:
+        spec, tokens, backbone = _from_study(args, path)
+    else:
+        if args.tokens is None or args.backbone is None:
+            raise BadInput("petscale train: --spec needs --tokens and --backbone")
+        spec, tokens, backbone = parse_spec(args.spec), args.tokens, args.backbone
+    from petscale.study.cell import Cell
+
+    try:
+        cell = Cell.from_spec(spec)
+    except (TypeError, KeyError) as error:
+        raise BadInput(f"petscale train: --spec: not a cell's specification ({error})") from None
+    if cell.path != path:
+        raise BadInput(f"petscale train: {path}: the specification is that of {cell.path}")
+    for manifest, maker in ((tokens, "tokenize"), (backbone, "backbone")):
+        if not manifest.exists():
+            raise BadInput(f"{manifest}: missing; `snakemake {manifest}` makes it (rule {maker})")
+    from petscale.training.run import Job, run_cell
+    from petscale.training.setup import Inputs
+
+    job = Job(
+        inputs=Inputs(tokens=tokens.parent, backbone=backbone.parent),
+        folder=Path(layout.result(path)).parent,
+        state=Path(layout.state(path)),
+        started=args.started,
+        deadline_s=args.deadline,
+        checkpoint_every_s=args.checkpoint_seconds,
+        checkpoint_every_steps=args.checkpoint_steps,
+    )
+    return run_cell(cell, job)
+
+
+def cell_path(text: str, results: str) -> str:
+    """A cell's path from what a user may paste: the path itself, its folder, or its result.json."""
+    return text.removesuffix("/result.json").removeprefix(f"{results}/cells/").strip("/")
+
+
+def parse_spec(text: str) -> dict[str, Any]:
+    """A specification from the command line."""
+    try:
+        spec = json.loads(text)
+    except ValueError as error:
+        raise BadInput(f"petscale train: --spec: not JSON ({error})") from None
+    if not isinstance(spec, dict):
+        raise BadInput("petscale train: --spec: not a JSON object")
+    return spec
+
+
+def _from_study(args: argparse.Namespace, path: str) -> tuple[dict[str, Any], Path, Path]:
+    from petscale.workspace.dag import Dag
+    from petscale.workspace.study_file import read_yaml
+
+    dag = Dag.from_config(read_yaml(Path(args.study)), args.study, Path.cwd())
+    inputs = dag.cell_inputs(path)
+    return dag.planned(path).cell.spec(), Path(inputs["tokens"]), Path(inputs["backbone"])

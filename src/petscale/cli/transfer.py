@@ -1,0 +1,32 @@
+"""`petscale transfer`: a trained cell on another task's test rows, without retraining."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser("transfer", help="score a trained cell on another task")
+    parser.add_argument("--source", required=True, type=Path, help="result.json of the source cell")
+    parser.add_argument("--tokens", required=True, type=Path, help="manifest of the target task's tokens")
+    parser.add_argument("--backbone", required=True, type=Path, help="manifest of the source cell's backbone")
+    parser.add_argument("--out", required=True, type=Path, help="JSON file to write")
+    parser.add_argument("--warm", action="store_true", help="run in a child of the warm worker where there is one")
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.warm:
+        from petscale.training import warm
+
+        if warm.wanted():
+            code = warm.ask([word for word in sys.argv[1:] if word != "--warm"])
+            if code is not None:
+                return code
+    from petscale.training.transfer import transfer
+
+    transfer(args.source, args.tokens.parent, args.backbone.parent, args.out)
+    return 0

@@ -1,0 +1,102 @@
+"""A cell: one training run, its identity and its path.
+
+The identity covers what determines the numbers and nothing else: labels, resources and the experiments that ask for
+a cell are left out, so studies share cells (design section 4).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from petscale.study.names import slug
+
+DIGEST_LENGTH = 12  # 48 bits: a million cells collide with probability 0.002
+
+
+def canonical(document: Any) -> str:
+    """Canonical JSON: sorted keys, no spaces, no NaN. The text that digests are taken of."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(document: Any, length: int = DIGEST_LENGTH) -> str:
+    """The first `length` hex digits of the SHA-256 of a document's canonical JSON."""
+    return hashlib.sha256(canonical(document).encode()).hexdigest()[:length]
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """The rows of a task: source, identity of the rows, and how they are split."""
+
+    task: str
+    version: int
+    source: str  # hub | local | mini
+    rows: str  # revision, name of the local rows, or version of the mini language
+    dev_size: int
+    max_train: int | None
+    max_test: int | None
+    few_shot: int | None
+    split_seed: int
+
+    @cached_property
+    def path(self) -> str:
+        """Below results/data: readable, and unique by content."""
+        return f"{self.task}-{digest(asdict(self), 8)}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training run, fully resolved. `digest` covers every field."""
+
+    backbone: str
+    weights: str  # revision of the hub, version of the mini ladder, or "folder"
+    data: DataSpec
+    labels: str  # words | unified
+    method: str
+    options: dict[str, Any]
+    budget: int | None  # exact trainable count for methods that take one
+    mask_seed: int | None
+    seed: int
+    head: str | None  # trained | frozen; None where the family has no head
+    precision: str
+    steps: int
+    evaluate_every: int
+    batch_size: int
+    learning_rate: float
+    schedule: str
+    warmup_steps: int
+    weight_decay: float
+    clip_norm: float
+    dropout: float
+    gradient_checkpointing: bool
+
+    @property
+    def task(self) -> str:
+        return self.data.task
+
+    def spec(self) -> dict[str, Any]:
+        """The specification as plain data, for rules, records and digests."""
+        return asdict(self)
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any]) -> Cell:
+        """The inverse of `spec`."""
+        return cls(**{**spec, "data": DataSpec(**spec["data"])})
+
+    @cached_property
+    def digest(self) -> str:
+        return digest(self.spec())
+
+    @cached_property
+    def path(self) -> str:
+        """Below results/cells: `<backbone>/<task>/<method>[-<budget>]/seed<k>-<digest>`."""
+        method = self.method if self.budget is None else f"{self.method}-{self.budget}"
+        return f"{slug(self.backbone)}/{self.task}/{method}/seed{self.seed}-{self.digest}"
+
+    @cached_property
+    def tokens(self) -> str:
+        """Below results/tokens, for a tokenizer folder to be put in front."""
+        return f"{self.data.path}-{self.labels}"

@@ -1,0 +1,35 @@
+"""Where rows come from and how they are split."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from petscale.study.config.section import Section
+from petscale.study.names import Name
+
+
+class Data(Section):
+    """One source for the study's tasks; `mini-*` tasks always come from the generated language."""
+
+    source: Literal["hub", "local", "mini"] = Field("hub", description="where the rows of the tasks come from")
+    folder: str | None = Field(
+        None, description="source local: a folder with <task>/{train,validation,test}.{jsonl,parquet,tsv,csv}"
+    )
+    name: Name | None = Field(
+        None, description="source local: a name for these rows; it is part of each cell's identity"
+    )
+    dev_size: int = Field(500, ge=1, description="rows held out from train for selection")
+    max_train: int | None = Field(None, ge=1, description="rows of train to use; all when absent")
+    max_test: int | None = Field(None, ge=1, description="rows of test to score; all when absent")
+    few_shot: int | None = Field(None, ge=1, description="rows a class in train and in dev; no limit when absent")
+    split_seed: int = Field(0, ge=0, description="seed of the dev split and of every subsample")
+
+    @model_validator(mode="after")
+    def _local_is_named(self) -> Data:
+        if self.source == "local" and (self.folder is None or self.name is None):
+            raise ValueError("source local needs both `folder` and `name`")
+        if self.source != "local" and self.folder is not None:
+            raise ValueError(f"`folder` is for source local, not {self.source}")
+        return self

@@ -1,0 +1,103 @@
+"""The questions put to the grid. Each names the cells that it needs; cells are shared between them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from petscale.study.config.section import Section
+from petscale.study.names import HubName, Name
+
+
+class Selection(Section):
+    """Which part of the grid an experiment covers; what is absent means all of the study's."""
+
+    backbones: list[HubName] | None = Field(None, description="backbones; all of the ladders when absent")
+    tasks: list[Name] | None = Field(None, description="tasks; all of the study's when absent")
+    seeds: list[int] | None = Field(None, min_length=1, description="training seeds; the study's when absent")
+
+
+class Methods(Selection):
+    """Published methods against full fine-tuning (Su et al. figures 1 and 3)."""
+
+    methods: list[Name] = Field(
+        default=["full", "prompt", "bitfit", "lora", "adapter"], min_length=1, description="methods to compare"
+    )
+
+
+class Structure(Selection):
+    """Groups of equal budget: each PET method against APET (Su et al. figure 5, table 2)."""
+
+    groups: list[Name] = Field(
+        default=["prompt", "bitfit", "lora", "adapter"],
+        min_length=1,
+        description="PET methods; each gives a group its budget",
+    )
+    structures: list[Name] = Field(
+        default=["apet-adjacent", "apet-discrete"], min_length=1, description="APET methods in each group"
+    )
+
+
+class Convergence(Selection):
+    """Steps to convergence, adjacent against discrete (Su et al. figure 6)."""
+
+    match: list[Name] = Field(default=["lora"], min_length=1, description="PET methods whose budget is used")
+    structures: list[Name] = Field(
+        default=["apet-adjacent", "apet-discrete"], min_length=1, description="APET methods to compare"
+    )
+
+
+class Threshold(Selection):
+    """Score against budget (Su et al. figure 7), with `full` and `frozen` as its two reference lines."""
+
+    methods: list[Name] = Field(
+        default=["apet-adjacent", "apet-discrete"], min_length=1, description="methods whose budget is swept"
+    )
+    budgets: list[int] = Field(
+        default=[400, 800, 1_600, 3_200, 7_900, 8_500, 50_000, 200_000, 800_000],
+        min_length=2,
+        description="trainable parameters, exact",
+    )
+    learning_rates: list[float] | None = Field(
+        None,
+        min_length=1,
+        description="rates tried at each budget, the best chosen on dev; the recipe's one rate when absent",
+    )
+    head: str | None = Field(
+        "frozen",
+        pattern="^(trained|frozen)$",
+        description="BERT's head in this experiment; frozen, so that the delta alone must do the work",
+    )
+
+
+class Transfer(Selection):
+    """Zero-shot transfer with unified labels (Su et al. appendix E, figure 9)."""
+
+    structures: list[Name] = Field(
+        default=["apet-adjacent", "apet-discrete"], min_length=1, description="APET methods to transfer"
+    )
+    match: Name = Field("lora", description="PET method whose budget is used")
+    targets: list[Name] | None = Field(None, description="target tasks; the sources when absent")
+
+
+class Control(Selection):
+    """The same delta on a randomly initialised backbone: does pre-training matter at all?"""
+
+    methods: list[Name] = Field(default=["lora"], min_length=1, description="methods to repeat on random weights")
+
+
+class Experiments(Section):
+    """Experiments of the study; one that is absent is not run."""
+
+    methods: Methods | None = Field(None, description="figures 1 and 3")
+    structure: Structure | None = Field(None, description="figure 5 and table 2")
+    convergence: Convergence | None = Field(None, description="figure 6")
+    threshold: Threshold | None = Field(None, description="figure 7")
+    transfer: Transfer | None = Field(None, description="figure 9")
+    control: Control | None = Field(None, description="random backbones, for mini ladders")
+
+    def asked(self) -> dict[str, Selection]:
+        """The experiments that the study asks for, by name."""
+        found: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: experiment for name, experiment in found.items() if experiment is not None}

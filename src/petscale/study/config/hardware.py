@@ -1,0 +1,19 @@
+"""The machine that time and cost are estimated for; it never changes a number of a cell."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from petscale.study.config.section import Section
+
+
+class Hardware(Section):
+    """One device of the kind that trains a cell."""
+
+    name: str = Field("GPU, 80 GB", description="what the report calls it")
+    tflops: float = Field(300.0, gt=0, description="peak of the device in the study's precision, TFLOP/s")
+    utilisation: float = Field(0.3, gt=0, le=1, description="share of the peak that training reaches")
+    memory_gb: float = Field(80.0, gt=0, description="memory of one device, GB")
+    step_overhead_ms: float = Field(25.0, ge=0, description="time a step takes however small the model is, ms")
+    startup_s: float = Field(20.0, ge=0, description="process start to first step, s")
+    gpus: bool = Field(True, description="whether cells ask for GPUs at all")

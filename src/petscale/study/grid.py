@@ -1,0 +1,274 @@
+"""The grid: a study becomes cells, and each cell knows the experiments that ask for it.
+
+Pure: names are looked up in registries, shapes come in as an argument, nothing is read and nothing is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from petscale import tasks as task_registry
+from petscale.backbones.shape import BackboneShape
+from petscale.errors import BadInput
+from petscale.study.cell import Cell, DataSpec
+from petscale.study.config import Recipe, Study
+from petscale.study.config.experiments import Selection
+from petscale.tasks import Task
+from petscale.tuning.registry import METHODS, make_plan, matched_budget
+
+CLASSIFICATION = frozenset({"sentiment", "inference", "paraphrase"})
+UNTRAINED = "frozen"
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A rung as the grid needs it: where it stands, what it looks like, which tokenizer it brings."""
+
+    name: str
+    ladder: str
+    scale: int
+    shape: BackboneShape
+    weights: str
+    tokenizer: str
+    control_of: str | None = None  # set on random backbones
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell and what figures call it. None of this changes the cell's numbers."""
+
+    cell: Cell
+    backbone: Backbone
+    kind: str
+    structure: str | None
+    experiments: tuple[str, ...]
+    matches: tuple[str, ...]  # PET methods whose count its budget equals
+
+
+@dataclass(frozen=True)
+class PlannedTransfer:
+    """One zero-shot evaluation: a trained source cell on another task's test rows."""
+
+    source: PlannedCell
+    target: DataSpec
+
+
+@dataclass
+class Grid:
+    """All cells of a study in a stable order, without repeats."""
+
+    study: Study
+    backbones: dict[str, Backbone]
+    cells: dict[str, PlannedCell] = field(default_factory=dict)
+    transfers: list[PlannedTransfer] = field(default_factory=list)
+
+    def add(self, cell: Cell, experiment: str, match: str | None = None) -> None:
+        """Add a cell, or note that one more experiment needs it."""
+        known = self.cells.get(cell.path)
+        experiments = (*(known.experiments if known else ()), experiment)
+        matches = (*(known.matches if known else ()), *([match] if match else ()))
+        self.cells[cell.path] = PlannedCell(
+            cell=cell,
+            backbone=self.backbones[cell.backbone],
+            kind=task_registry.lookup(cell.task).kind,
+            structure=METHODS[cell.method].structure,
+            experiments=tuple(dict.fromkeys(experiments)),
+            matches=tuple(dict.fromkeys(matches)),
+        )
+
+
+def build_grid(study: Study, backbones: Mapping[str, Backbone]) -> Grid:
+    """All cells and transfers of a study.
+
+    Args:
+        study: the validated study file.
+        backbones: every backbone of the study's ladders, and a `<name>-random` one for each that an experiment
+            `control` covers.
+
+    Raises:
+        BadInput: an unknown task or method, a budget that a backbone cannot hold, an option that a method lacks.
+    """
+    return _Builder(study, backbones).build()
+
+
+class _Builder:
+    """Walks the experiments in the order of the file; one method an experiment."""
+
+    def __init__(self, study: Study, backbones: Mapping[str, Backbone]) -> None:
+        self.study = study
+        self.grid = Grid(study, dict(backbones))
+        self.tasks = {name: task_registry.lookup(name) for name in study.tasks}
+        self._recipes = {ladder.name: study.recipe_for(ladder.name) for ladder in study.ladders}
+        self._checked: set[tuple[str, str, int | None]] = set()
+
+    def build(self) -> Grid:
+        for name in self.study.experiments.asked():
+            getattr(self, f"_{name}")()
+        if not self.grid.cells:
+            raise BadInput(f"{self.study.name}: experiments: none is asked for, so there is nothing to run")
+        return self.grid
+
+    # One method an experiment -----------------------------------------------------------------------------
+
+    def _methods(self) -> None:
+        asked = self.study.experiments.methods
+        assert asked is not None
+        for backbone, task, seed in self._walk(asked):
+            for method in asked.methods:
+                self.grid.add(self._cell(backbone, task, method, seed), "methods")
+
+    def _structure(self) -> None:
+        asked = self.study.experiments.structure
+        assert asked is not None
+        for backbone, task, seed in self._walk(asked):
+            self.grid.add(self._cell(backbone, task, "full", seed), "structure")
+            for group in asked.groups:
+                self.grid.add(self._cell(backbone, task, group, seed), "structure", match=group)
+                for structure in asked.structures:
+                    cell = self._cell(backbone, task, structure, seed, budget=self._match(backbone, group))
+                    self.grid.add(cell, "structure", match=group)
+
+    def _convergence(self) -> None:
+        asked = self.study.experiments.convergence
+        assert asked is not None
+        for backbone, task, seed in self._walk(asked):
+            self.grid.add(self._cell(backbone, task, UNTRAINED, seed), "convergence")
+            for group in asked.match:
+                for structure in asked.structures:
+                    cell = self._cell(backbone, task, structure, seed, budget=self._match(backbone, group))
+                    self.grid.add(cell, "convergence", match=group)
+
+    def _threshold(self) -> None:
+        asked = self.study.experiments.threshold
+        assert asked is not None
+        for backbone, task, seed in self._walk(asked):
+            for reference in ("full", UNTRAINED):
+                self.grid.add(self._cell(backbone, task, reference, seed, head=asked.head), "threshold")
+            for method in asked.methods:
+                for budget in asked.budgets:
+                    for rate in asked.learning_rates or (None,):
+                        cell = self._cell(
+                            backbone, task, method, seed, budget=budget, head=asked.head, learning_rate=rate
+                        )
+                        self.grid.add(cell, "threshold")
+
+    def _transfer(self) -> None:
+        asked = self.study.experiments.transfer
+        assert asked is not None
+        for backbone, task, seed in self._walk(asked):
+            targets = [self.tasks[name] for name in asked.targets or asked.tasks or self.study.tasks]
+            for structure in asked.structures:
+                cell = self._cell(
+                    backbone,
+                    task,
+                    structure,
+                    seed,
+                    budget=self._match(backbone, asked.match),
+                    labels="unified" if task.kind in CLASSIFICATION else "words",
+                )
+                self.grid.add(cell, "transfer", match=asked.match)
+                source = self.grid.cells[cell.path]
+                self.grid.transfers += [
+                    PlannedTransfer(source, self._data(target))
+                    for target in targets
+                    if target.name != task.name and _fits(backbone, target)
+                ]
+
+    def _control(self) -> None:
+        asked = self.study.experiments.control
+        assert asked is not None
+        controls = {b.control_of: b for b in self.grid.backbones.values() if b.control_of}
+        for backbone, task, seed in self._walk(asked):
+            for method in asked.methods:
+                for rung in (backbone, controls[backbone.name]):
+                    self.grid.add(self._cell(rung, task, method, seed), "control")
+
+    # Parts ------------------------------------------------------------------------------------------------
+
+    def _walk(self, asked: Selection) -> Iterator[tuple[Backbone, Task, int]]:
+        names = asked.backbones or [b for ladder in self.study.ladders for b in ladder.backbones]
+        for name in names:
+            backbone = self.grid.backbones[name]
+            for task in asked.tasks or self.study.tasks:
+                if _fits(backbone, self.tasks[task]):
+                    for seed in asked.seeds or self.study.seeds:
+                        yield backbone, self.tasks[task], seed
+
+    def _match(self, backbone: Backbone, method: str) -> int:
+        return matched_budget(backbone.shape, method, options=self.study.method_options.get(method))
+
+    def _data(self, task: Task) -> DataSpec:
+        data = self.study.data
+        source = "mini" if task.source == "mini" else data.source
+        rows = data.name if source == "local" else task.rows_version
+        return DataSpec(
+            task=task.name,
+            version=task.version,
+            source=source,
+            rows=str(rows),
+            dev_size=data.dev_size,
+            max_train=data.max_train,
+            max_test=data.max_test,
+            few_shot=data.few_shot if task.kind in CLASSIFICATION else None,
+            split_seed=data.split_seed,
+        )
+
+    def _cell(
+        self,
+        backbone: Backbone,
+        task: Task,
+        method: str,
+        seed: int,
+        *,
+        budget: int | None = None,
+        head: str | None = None,
+        learning_rate: float | None = None,
+        labels: str = "words",
+    ) -> Cell:
+        recipe: Recipe = self._recipes[backbone.ladder]
+        options = self.study.method_options.get(method, {})
+        self._check(backbone, task, method, budget, options)
+        known = METHODS[method]
+        idle = method == UNTRAINED and (backbone.shape.family != "bert" or (head or recipe.head) == "frozen")
+        return Cell(
+            backbone=backbone.name,
+            weights=backbone.weights,
+            data=self._data(task),
+            labels=labels,
+            method=method,
+            options=options,
+            budget=budget,
+            mask_seed=(seed if self.study.mask_seed is None else self.study.mask_seed) if known.takes_budget else None,
+            seed=seed,
+            head=(head or recipe.head) if backbone.shape.family == "bert" else None,
+            precision=recipe.precision,
+            steps=0 if idle else recipe.steps,
+            evaluate_every=recipe.evaluate_every,
+            batch_size=recipe.batch_size,
+            learning_rate=learning_rate or recipe.rate(method, known.learning_rate_key, task.name),
+            schedule=recipe.schedule,
+            warmup_steps=recipe.warmup_steps,
+            weight_decay=recipe.weight_decay,
+            clip_norm=recipe.clip_norm,
+            dropout=recipe.dropout,
+            gradient_checkpointing=recipe.gradient_checkpointing,
+        )
+
+    def _check(
+        self, backbone: Backbone, task: Task, method: str, budget: int | None, options: Mapping[str, Any]
+    ) -> None:
+        """Refuse what cannot be trained now, once for each (backbone, method, budget)."""
+        key = (backbone.name, method, budget)
+        if key not in self._checked:
+            try:
+                make_plan(backbone.shape, method, budget=budget, options=options, target_length=task.target_length)
+            except BadInput as error:
+                raise BadInput(f"{self.study.name}: {backbone.name}: {error}") from None
+            self._checked.add(key)
+
+
+def _fits(backbone: Backbone, task: Task) -> bool:
+    """Encoders take classification only (Su et al. section 4.1)."""
+    return backbone.shape.family != "bert" or task.kind in CLASSIFICATION

@@ -1,0 +1,95 @@
+"""Checkpoints of a cell: small (delta, head, optimizer), atomic, checksummed, two kept.
+
+A checkpoint is one safetensors file whose header carries the JSON part and the SHA-256 of the tensors' bytes. What
+does not verify is set aside with a word in the log, and the one before it is used (facts 5.3).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+log = logging.getLogger(__name__)
+
+KEPT = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a cell needs to go on: tensors by name, and plain data (step, best, curve, spool length)."""
+
+    tensors: dict[str, torch.Tensor]
+    data: dict[str, Any]
+
+
+def _seal(tensors: Mapping[str, torch.Tensor], data: str) -> str:
+    """SHA-256 over names, types, shapes, bytes and the plain data."""
+    sha = hashlib.sha256(data.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        sha.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        sha.update(tensor.view(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+    return sha.hexdigest()
+
+
+def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
+    """Write `ckpt-<step>.safetensors` by temporary name, fsync and rename, then drop all but the newest two."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+    data = json.dumps(checkpoint.data, sort_keys=True)
+    payload = save(tensors, metadata={"data": data, "sha256": _seal(tensors, data)})
+    path = folder / f"ckpt-{step:09d}.safetensors"
+    temporary = folder / f".{path.name}.tmp"
+    with open(temporary, "wb") as handle:
+        handle.write(payload)
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(temporary, path)
+    _sync_folder(folder)
+    for old in sorted(folder.glob("ckpt-*.safetensors"))[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def load_newest(folder: Path, *, digest: str) -> Checkpoint | None:
+    """The newest checkpoint that verifies and belongs to the cell `digest`; None to start from step 0."""
+    for path in sorted(folder.glob("ckpt-*.safetensors"), reverse=True):
+        try:
+            checkpoint = _load(path)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            log.warning("%s: not a whole checkpoint (%s); using the one before it", path, error)
+            path.rename(path.with_suffix(".corrupt"))
+            continue
+        if checkpoint.data.get("digest") != digest:
+            log.warning("%s: written by another version of this cell; starting afresh", path)
+            path.rename(path.with_suffix(".foreign"))
+            continue
+        return checkpoint
+    return None
+
+
+def _load(path: Path) -> Checkpoint:
+    with safe_open(path, framework="pt") as handle:
+        metadata = handle.metadata() or {}
+        tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118  no mapping
+    if _seal(tensors, metadata["data"]) != metadata["sha256"]:
+        raise ValueError("checksum differs")
+    return Checkpoint(tensors, json.loads(metadata["data"]))
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,115 @@
+"""The fence of a cell: at most one live trainer, whatever the scheduler believes.
+
+A lock names its holder (host, process, start of that process) and carries a heartbeat, the file's mtime. On the
+holder's own host the process table decides whether it lives; elsewhere the heartbeat does. Taking a stale lock over
+happens under an flock, so two heirs cannot both win (facts 5.3, design section 9).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+
+from petscale.errors import DuplicateTrainer
+
+HEARTBEAT_S = 10.0
+STALE_AFTER_S = 120.0
+
+
+class CellLock:
+    """Context manager that holds `<state>/lock` and keeps its heartbeat going.
+
+    Raises:
+        DuplicateTrainer: on entry, when a live trainer holds the cell; the message names it.
+    """
+
+    def __init__(self, state: Path) -> None:
+        self.path = state / "lock"
+        self._guard = state / "lock.guard"
+        self._token = ""
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> CellLock:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self._guard, "w") as guard:
+            fcntl.flock(guard, fcntl.LOCK_EX)
+            holder = read_holder(self.path)
+            if holder is not None and is_alive(self.path, holder):
+                raise DuplicateTrainer(
+                    f"{self.path}: held by process {holder.get('pid')} on {holder.get('host')} since "
+                    f"{holder.get('since')}; this trainer leaves the cell to it"
+                )
+            self._write()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        if self.is_ours():
+            self.path.unlink(missing_ok=True)
+
+    def is_ours(self) -> bool:
+        """Whether the lock on disk is still this one; asked again before anything is published."""
+        holder = read_holder(self.path)
+        return holder is not None and holder.get("token") == self._token
+
+    def _write(self) -> None:
+        me = psutil.Process()
+        self._token = f"{socket.gethostname()}:{me.pid}:{time.time_ns()}"
+        document = {
+            "token": self._token,
+            "host": socket.gethostname(),
+            "pid": me.pid,
+            "process_started": me.create_time(),
+            "job": os.environ.get("SLURM_JOB_ID"),
+            "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        temporary = self.path.with_name(f".lock.{me.pid}")
+        temporary.write_text(json.dumps(document))
+        os.replace(temporary, self.path)
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT_S):
+            try:
+                os.utime(self.path)
+            except OSError:  # the lock was taken over; is_ours() tells before publishing
+                return
+
+
+def read_holder(path: Path) -> dict[str, Any] | None:
+    """The document of a lock; None when there is none, an empty one when it cannot be read."""
+    try:
+        document = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def is_alive(path: Path, holder: dict[str, Any]) -> bool:
+    """Whether the holder of a lock still runs."""
+    if holder.get("host") == socket.gethostname():
+        try:
+            process = psutil.Process(int(holder["pid"]))
+            same = abs(process.create_time() - float(holder["process_started"])) < 1.0
+            return same and process.status() != psutil.STATUS_ZOMBIE
+        except (psutil.Error, KeyError, TypeError, ValueError):
+            return False
+    try:
+        return time.time() - path.stat().st_mtime < STALE_AFTER_S
+    except OSError:
+        return False

@@ -1,0 +1,235 @@
+"""The training loop: readable in one sitting, resumable at any step.
+
+Everything random is a function of (seed, step): the order of examples by (seed, epoch), dropout by reseeding at each
+step. So a checkpoint needs no generator state, and a cell that was interrupted goes on to the same numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from petscale.data.batches import collate, epoch_batches
+from petscale.errors import Interrupted
+from petscale.training.checkpoint import Checkpoint, load_newest, save_checkpoint
+from petscale.training.progress import Progress
+from petscale.training.schedule import learning_rate
+from petscale.training.setup import Ready
+from petscale.training.spool import Spool
+
+SPOOLED_POINTS = 500  # training metrics kept a cell, however long it trains
+
+
+@dataclass
+class Curve:
+    """One row an evaluation: what curve.csv holds."""
+
+    step: int
+    tokens: int
+    train_loss: float | None
+    dev: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass
+class Journey:
+    """Where a cell stands. Plain data, so that it travels in a checkpoint."""
+
+    step: int = 0
+    tokens: int = 0
+    best_step: int = 0
+    best_dev: float = -math.inf
+    loss_sum: float = 0.0
+    loss_steps: int = 0
+    train_s: float = 0.0
+    evaluate_s: float = 0.0
+    diverged: str | None = None
+    curve: list[Curve] = field(default_factory=list)
+
+    @property
+    def mean_loss(self) -> float | None:
+        """Mean training loss since the last evaluation, nats a token."""
+        return self.loss_sum / self.loss_steps if self.loss_steps else None
+
+    def to_data(self) -> dict[str, Any]:
+        data = asdict(self)
+        return {**data, "best_dev": None if self.best_dev == -math.inf else self.best_dev}
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Journey:
+        best = -math.inf if data["best_dev"] is None else data["best_dev"]
+        return cls(**{**data, "best_dev": best, "curve": [Curve(**row) for row in data["curve"]]})
+
+
+@dataclass
+class Limits:
+    """What may stop the loop early, to go on in another attempt."""
+
+    stop: Callable[[], bool] = lambda: False
+    checkpoint_every_s: float = 300.0
+    checkpoint_every_steps: int | None = None
+
+
+class Loop:
+    """Trains one cell from its newest checkpoint (or from nothing) to its last step."""
+
+    def __init__(self, ready: Ready, state: Path, progress: Progress, limits: Limits) -> None:
+        self.ready, self.cell = ready, ready.cell
+        self.state, self.progress, self.limits = state, progress, limits
+        self.optimizer = torch.optim.AdamW(
+            ready.parameters or [torch.nn.Parameter(torch.zeros(0))],
+            lr=self.cell.learning_rate,
+            weight_decay=self.cell.weight_decay,
+        )
+        self.journey = Journey()
+        self.best: dict[str, torch.Tensor] = {}
+        self._epoch = -1
+        self._order: list[np.ndarray] = []
+        self._saved_at = time.monotonic()
+        self._resume()
+
+    # State ------------------------------------------------------------------------------------------------
+
+    def _resume(self) -> None:
+        found = load_newest(self.state, digest=self.ready.identity)
+        if found is None:
+            self.spool = Spool(self.state / "metrics.jsonl")
+            return
+        self.journey = Journey.from_data(found.data["journey"])
+        self.spool = Spool(self.state / "metrics.jsonl", resume_at=found.data["spool"])
+        parts: dict[str, dict[str, torch.Tensor]] = {"now": {}, "best": {}, "optimizer": {}}
+        for name, tensor in found.tensors.items():
+            part, _, key = name.partition("/")
+            parts[part][key] = tensor
+        self.ready.load_trained(parts["now"])
+        self.best = parts["best"]
+        self._load_optimizer(parts["optimizer"])
+
+    def _load_optimizer(self, tensors: dict[str, torch.Tensor]) -> None:
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for name, tensor in tensors.items():
+            index, _, key = name.partition("/")
+            state.setdefault(int(index), {})[key] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+    def checkpoint(self) -> None:
+        """Save all that the next attempt needs."""
+        tensors = {f"now/{name}": tensor for name, tensor in self.ready.trained().items()}
+        tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{index}/{key}": value for key, value in state.items()}
+        data = {"digest": self.ready.identity, "journey": self.journey.to_data(), "spool": self.spool.sync()}
+        save_checkpoint(self.state, self.journey.step, Checkpoint(tensors, data))
+        self._saved_at = time.monotonic()
+
+    # Training ---------------------------------------------------------------------------------------------
+
+    def run(self) -> Journey:
+        """Train to the last step and put the best delta back into the model.
+
+        Raises:
+            Interrupted: the limits said stop; a checkpoint was saved.
+        """
+        journey, steps = self.journey, self.cell.steps
+        if journey.step == 0 and not journey.curve:
+            self._evaluate(select=steps == 0)
+        while journey.step < steps:
+            self._train_step()
+            if journey.diverged is not None:
+                break
+            if journey.step % self.cell.evaluate_every == 0 or journey.step == steps:
+                self._evaluate(select=True)
+                self.checkpoint()
+            elif self._is_time_to_save():
+                self.checkpoint()
+            if journey.step < steps and self.limits.stop():
+                self.checkpoint()
+                raise Interrupted(f"{self.state}: stopped at step {journey.step} of {steps}; the same command goes on")
+        if self.best:
+            self.ready.load_trained(self.best)
+        self.spool.sync()
+        return journey
+
+    def _is_time_to_save(self) -> bool:
+        every = self.limits.checkpoint_every_steps
+        due = time.monotonic() - self._saved_at >= self.limits.checkpoint_every_s
+        return due or (every is not None and self.journey.step % every == 0)
+
+    def _train_step(self) -> None:
+        started = time.perf_counter()
+        journey, ready = self.journey, self.ready
+        rate = learning_rate(self.cell, journey.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        batch = self._batch(journey.step)
+        ready.model.train()
+        torch.manual_seed((self.cell.seed << 32) + journey.step)
+        with ready.autocast():
+            loss = ready.model(**batch).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(ready.parameters, self.cell.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        ready.delta.after_step()
+        journey.step += 1
+        journey.tokens += int(batch["attention_mask"].sum()) + _label_tokens(batch)
+        journey.loss_sum += float(loss.detach())
+        journey.loss_steps += 1
+        journey.train_s += time.perf_counter() - started
+        if journey.step % max(1, self.cell.steps // SPOOLED_POINTS) == 0:
+            self.spool.write(journey.step, {"train/loss": float(loss.detach()), "train/learning_rate": rate})
+        if not math.isfinite(journey.loss_sum):
+            journey.diverged = f"the training loss is {journey.loss_sum} at step {journey.step}"
+        self.progress.step(journey.step, journey.mean_loss)
+
+    def _batch(self, step: int) -> dict[str, torch.Tensor]:
+        examples = self.ready.tokens.split("train")
+        batches = self.ready.batches_an_epoch
+        epoch, index = divmod(step, batches)
+        if self._epoch != epoch:
+            self._order = epoch_batches(examples.lengths, self.cell.batch_size, self.cell.seed, epoch)
+            self._epoch = epoch
+        batch = collate(examples, self._order[index], self.ready.family)
+        return {name: tensor.to(self.ready.device) for name, tensor in batch.items()}
+
+    # Evaluation -------------------------------------------------------------------------------------------
+
+    def _evaluate(self, *, select: bool) -> None:
+        journey = self.journey
+        evaluation = self.ready.evaluate("dev")
+        journey.evaluate_s += evaluation.seconds
+        score = evaluation.scores[self.ready.task.metric].value
+        dev = float("nan") if score is None else score
+        loss = journey.mean_loss
+        journey.loss_sum, journey.loss_steps = 0.0, 0
+        journey.curve.append(
+            Curve(
+                step=journey.step,
+                tokens=journey.tokens,
+                train_loss=loss,
+                dev=dev,
+                learning_rate=learning_rate(self.cell, max(0, journey.step - 1)) if self.cell.steps else 0.0,
+                seconds=journey.train_s,
+            )
+        )
+        if select and dev > journey.best_dev:
+            journey.best_dev, journey.best_step = dev, journey.step
+            self.best = {name: tensor.clone() for name, tensor in self.ready.trained().items()}
+        told = {f"dev/{name}": value.value for name, value in evaluation.scores.items() if value.value is not None}
+        self.spool.write(journey.step, told)
+        self.progress.dev(journey.step, dev)
+
+
+def _label_tokens(batch: dict[str, torch.Tensor]) -> int:
+    """Real decoder tokens of a batch; a class label is no token."""
+    labels = batch["labels"]
+    return int((labels != -100).sum()) if labels.dim() == 2 else 0

@@ -1,0 +1,49 @@
+"""What a cell's log says while it runs: step, loss, dev score, time left; at most one line every two seconds."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from petscale.training.state import StateFolder
+
+log = logging.getLogger("petscale.cell")
+
+TELL_EVERY_S = 2.0
+
+
+class Progress:
+    """Tells log and status file how far the cell is."""
+
+    def __init__(self, state: StateFolder, steps: int) -> None:
+        self._state = state
+        self._steps = steps
+        self._started = time.perf_counter()
+        self._first_step: int | None = None
+        self._told = float("-inf")
+        self._dev: float | None = None
+
+    def step(self, step: int, loss: float | None) -> None:
+        """Tell a finished step, unless one was told just now."""
+        elapsed = time.perf_counter()
+        if self._first_step is None:
+            self._first_step, self._started = step, elapsed
+        if elapsed - self._told < TELL_EVERY_S and step != self._steps:
+            return
+        self._told = elapsed
+        done = step - self._first_step
+        left = (self._steps - step) * (elapsed - self._started) / done if done else None
+        log.info(
+            "step %d/%d  loss %s  dev %s  left %s",
+            step,
+            self._steps,
+            "-" if loss is None else f"{loss:.4f}",
+            "-" if self._dev is None else f"{self._dev:.4f}",
+            "-" if left is None else f"{int(left) // 60}:{int(left) % 60:02d}",
+        )
+        self._state.tell("running", step=step, steps=self._steps, loss=loss, dev=self._dev, left_s=left)
+
+    def dev(self, step: int, score: float) -> None:
+        """Tell a dev evaluation."""
+        self._dev = score
+        log.info("step %d/%d  dev %.4f", step, self._steps, score)

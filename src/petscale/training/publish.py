@@ -1,0 +1,139 @@
+"""From a finished journey to the files of a cell: each by temporary name and rename, `result.json` last."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from petscale.record import CellResult, Convergence, Counts, Score, Throughput, write_atomically, write_result
+from petscale.scoring.evaluate import Evaluation
+from petscale.study.stages import code_digest
+from petscale.training.loop import Curve, Journey
+from petscale.training.provenance import capture
+from petscale.training.setup import Ready
+from petscale.tuning.files import save_delta
+
+
+def publish(
+    folder: Path, ready: Ready, journey: Journey, evaluations: dict[str, Evaluation], *, startup_s: float, wall_s: float
+) -> CellResult:
+    """Write delta, predictions, curve, metrics and, last, the record. Returns the record.
+
+    Args:
+        folder: the cell's folder below results/cells.
+        evaluations: `dev` and `test` at the selected step; empty when the cell diverged.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    cell = ready.cell
+    delta = folder / "delta.safetensors"
+    head = {name: value for name, value in ready.trained().items() if name.startswith("head/")}
+    save_delta(delta, ready.delta, extra_tensors=head, metadata={"cell": cell.path, "backbone": cell.backbone})
+    write_atomically(folder / "curve.csv", _curve(journey.curve))
+    if "test" in evaluations:
+        write_atomically(folder / "predictions.parquet", _parquet(evaluations["test"].examples))
+    test = evaluations.get("test")
+    counts = ready.plan.counts
+    result = CellResult(
+        cell=cell.path,
+        digest=cell.digest,
+        status="diverged" if journey.diverged else "done",
+        cause=journey.diverged,
+        notes=_notes(test),
+        spec=cell.spec(),
+        counts=Counts(
+            trainable=counts.trainable,
+            effective=counts.effective,
+            head=sum(p.numel() for p in ready.head.values()) if cell.head == "trained" else 0,
+            stored=sum(value.numel() for value in ready.trained().values()),
+            changed=ready.delta.changed(),
+            total=ready.shape.parameters,
+        ),
+        metric=ready.task.metric,
+        dev=_scores(evaluations.get("dev"), ready, "dev"),
+        test=_scores(test, ready, "test"),
+        convergence=Convergence(
+            best_step=journey.best_step,
+            best_dev=journey.best_dev if math.isfinite(journey.best_dev) else 0.0,
+            steps=journey.step,
+        ),
+        throughput=Throughput(
+            train_tokens_per_s=journey.tokens / journey.train_s if journey.train_s else 0.0,
+            inference_tokens_per_s=test.tokens / test.seconds if test and test.seconds else 0.0,
+            startup_s=startup_s,
+            train_s=journey.train_s,
+            evaluate_s=journey.evaluate_s,
+            wall_s=wall_s,
+        ),
+        peak_memory=_peak_memory(ready.device),
+        hashes={**ready.hashes, "code": code_digest("train"), "delta": sha256(delta)},
+        provenance=capture(ready.device),
+    )
+    write_result(folder / "result.json", result)
+    return result
+
+
+def publish_metrics(state: Path, folder: Path) -> None:
+    """Copy the spool beside the other files; the state folder may be cleaned later."""
+    target = folder / "metrics.jsonl"
+    temporary = target.with_suffix(".tmp")
+    shutil.copyfile(state / "metrics.jsonl", temporary)
+    temporary.replace(target)
+
+
+def _scores(evaluation: Evaluation | None, ready: Ready, split: str) -> dict[str, Score]:
+    if evaluation is not None:
+        return evaluation.scores
+    n = len(ready.tokens.split(split))
+    return {metric: Score(value=None, se=None, n=n) for metric in ready.task.metrics}
+
+
+def _notes(test: Evaluation | None) -> list[str]:
+    if test is None:
+        return []
+    predictions = set(test.examples["prediction"])
+    references = {str(reference) for reference in test.examples["reference"]}
+    if len(predictions) == 1 and len(references) > 1:
+        return [f"constant predictions on test: {next(iter(predictions))!r}"]
+    return []
+
+
+def _curve(rows: list[Curve]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["step", "tokens", "train_loss", "dev", "learning_rate", "seconds"])
+    for row in rows:
+        loss = "" if row.train_loss is None else repr(row.train_loss)
+        writer.writerow([row.step, row.tokens, loss, repr(row.dev), repr(row.learning_rate), f"{row.seconds:.3f}"])
+    return text.getvalue()
+
+
+def _parquet(examples: dict[str, list[Any]]) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(examples), sink, compression="zstd")
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Bytes: allocated on the device, or the high-water mark of the resident set."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,148 @@
+"""One cell from its specification to its record: fence, attempt, train, score, publish; causes told apart."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from petscale.errors import DuplicateTrainer, Exit, Interrupted, PetscaleError
+from petscale.study.cell import Cell
+from petscale.training.lock import CellLock
+from petscale.training.loop import Limits, Loop
+from petscale.training.progress import Progress
+from petscale.training.publish import publish, publish_metrics
+from petscale.training.setup import Inputs, prepare_cell
+from petscale.training.state import StateFolder
+
+log = logging.getLogger("petscale.cell")
+
+DEADLINE_MARGIN_S = 60.0
+
+
+@dataclass
+class Job:
+    """What one attempt is given: where to read, where to write, how long it may take."""
+
+    inputs: Inputs
+    folder: Path  # results/cells/<cell>
+    state: Path  # results/state/<cell>
+    started: float = field(default_factory=time.time)  # epoch seconds of the process that asked for the cell
+    deadline_s: float | None = None
+    checkpoint_every_s: float = 300.0
+    checkpoint_every_steps: int | None = None
+
+
+def run_cell(cell: Cell, job: Job) -> Exit:
+    """Train, score and publish one cell. Never raises: the cause stands in the state folder and in the log.
+
+    Returns:
+        DONE (diverged cells included), DUPLICATE, INTERRUPTED, OUT_OF_MEMORY, BAD_INPUT or BUG.
+    """
+    try:
+        with CellLock(job.state) as lock:
+            state = StateFolder(job.state)
+            with _attempt_log(state.begin()):
+                return _outcome(cell, job, state, lock)
+    except DuplicateTrainer as error:
+        print(f"petscale: {error}", file=sys.stderr)
+        return Exit.DUPLICATE
+
+
+def _outcome(cell: Cell, job: Job, state: StateFolder, lock: CellLock) -> Exit:
+    try:
+        cause = _train(cell, job, state, lock)
+    except Interrupted as error:
+        state.end("interrupted", str(error))
+        log.warning("%s", error)
+        return Exit.INTERRUPTED
+    except PetscaleError as error:
+        state.end("failed", str(error))
+        log.error("%s", error)
+        return error.exit_code
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        cause = f"out of memory: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        state.end("failed", cause)
+        log.error("%s", cause)
+        return Exit.OUT_OF_MEMORY
+    except Exception as error:
+        state.end("failed", f"{type(error).__name__}: {error}".splitlines()[0])
+        log.error("%s", traceback.format_exc())
+        return Exit.BUG
+    state.end("diverged" if cause else "done", cause)
+    return Exit.DONE
+
+
+def _train(cell: Cell, job: Job, state: StateFolder, lock: CellLock) -> str | None:
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    ready = prepare_cell(cell, job.inputs)
+    startup_s = time.time() - job.started
+    log.info(
+        "%s: %d trainable of %d, ready after %.2f s", cell.path, ready.plan.trainable, ready.shape.parameters, startup_s
+    )
+    with _stop_flag(job) as stop:
+        limits = Limits(stop, job.checkpoint_every_s, job.checkpoint_every_steps)
+        loop = Loop(ready, job.state, Progress(state, cell.steps), limits)
+        journey = loop.run()
+    evaluations = {} if journey.diverged else {split: ready.evaluate(split) for split in ("dev", "test")}
+    if "test" in evaluations:
+        scores = evaluations["test"].scores.items()
+        loop.spool.write(journey.step, {f"test/{name}": s.value for name, s in scores if s.value is not None})
+    loop.spool.close()
+    if not lock.is_ours():
+        raise DuplicateTrainer(f"{lock.path}: another trainer took this cell over; nothing is published")
+    publish_metrics(job.state, job.folder)
+    result = publish(
+        job.folder, ready, journey, evaluations, startup_s=startup_s, wall_s=time.time() - job.started
+    )
+    for leftover in job.state.glob("ckpt-*"):
+        leftover.unlink()
+    main = result.test[result.metric]
+    log.info("%s: %s %s", cell.path, result.status, "-" if main.value is None else f"{result.metric} {main.value:.4f}")
+    return result.cause
+
+
+@contextlib.contextmanager
+def _stop_flag(job: Job) -> Iterator[Callable[[], bool]]:
+    """A callable that turns true at SIGTERM, or shortly before the job's own deadline."""
+    asked = False
+
+    def ask(signum: int, frame: object) -> None:
+        nonlocal asked
+        asked = True
+
+    def stop() -> bool:
+        late = job.deadline_s is not None and time.time() - job.started > job.deadline_s - min(
+            DEADLINE_MARGIN_S, job.deadline_s / 4
+        )
+        return asked or late
+
+    before = signal.signal(signal.SIGTERM, ask)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _attempt_log(path: Path) -> Iterator[None]:
+    """Keep the attempt's log in the state folder: Snakemake removes a rule's log before the next attempt."""
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger("petscale")
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,54 @@
+"""The metric spool: one JSON object a line, with the time at which it was measured.
+
+Training writes here and nowhere else; `petscale track` replays it into MLflow later (design section 8). A checkpoint
+keeps the spool's length, and a resumed attempt cuts the spool back to it, so no step is ever told twice.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+
+class Spool:
+    """Append-only metrics of one cell."""
+
+    def __init__(self, path: Path, *, resume_at: int = 0) -> None:
+        """Open `path` and cut it to `resume_at` bytes (0 starts afresh)."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = open(path, "ab")  # noqa: SIM115  open for the life of the cell
+        self._file.truncate(resume_at)
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Append one record a metric. Non-finite values are told as strings, which JSON can carry."""
+        ts = time.time_ns() // 1_000_000
+        for key, value in metrics.items():
+            told: float | str = float(value) if math.isfinite(value) else str(float(value))
+            line = json.dumps({"ts": ts, "step": step, "key": key, "value": told})
+            self._file.write(line.encode() + b"\n")
+
+    def sync(self) -> int:
+        """Make everything written so far durable; returns the spool's length in bytes."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def close(self) -> None:
+        self.sync()
+        self._file.close()
+
+
+def read_spool(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a spool. A torn last line (a kill during a write) is left out."""
+    with open(path, "rb") as handle:
+        for line in handle:
+            if not line.endswith(b"\n"):
+                return
+            record = json.loads(line)
+            record["value"] = float(record["value"])
+            yield record

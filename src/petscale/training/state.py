@@ -1,0 +1,66 @@
+"""The state folder of a cell: status, attempts and their logs. No declared output, so it survives every retry."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+from petscale.record import write_atomically
+
+Phase = Literal["running", "done", "diverged", "failed", "interrupted"]
+
+
+def now() -> str:
+    """The time as ISO 8601, UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+class StateFolder:
+    """`results/state/<cell>/`: status.json, attempt-<n>.log, checkpoints, the spool."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.status: dict[str, Any] = read_status(folder) or {"attempts": []}
+
+    def begin(self) -> Path:
+        """Open a new attempt; returns the path of its log."""
+        attempts = self.status["attempts"]
+        number = len(attempts) + 1
+        attempts.append(
+            {
+                "attempt": number,
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "job": os.environ.get("SLURM_JOB_ID"),
+                "started": now(),
+            }
+        )
+        self.tell("running", cause=None)
+        return self.folder / f"attempt-{number}.log"
+
+    def tell(self, phase: Phase, **changes: Any) -> None:
+        """Write the phase and what else is new (step, loss, dev, seconds left, cause)."""
+        self.status.update(phase=phase, updated=now(), **changes)
+        # Telling is a courtesy: a full disk must stop training at the checkpoint, where it is handled, not here.
+        with contextlib.suppress(OSError):
+            write_atomically(self.folder / "status.json", json.dumps(self.status, indent=1) + "\n")
+
+    def end(self, phase: Phase, cause: str | None = None) -> None:
+        """Close the attempt with its outcome, one line."""
+        self.status["attempts"][-1].update(ended=now(), outcome=phase, cause=cause)
+        self.tell(phase, cause=cause)
+
+
+def read_status(folder: Path) -> dict[str, Any] | None:
+    """The status of a cell, or None where no attempt ever ran (or the file is torn)."""
+    try:
+        document = json.loads((folder / "status.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) and isinstance(document.get("attempts"), list) else None

@@ -1,0 +1,227 @@
+"""A warm worker: one process imports torch and transformers, then forks a child for each cell.
+
+Importing takes seconds and a small cell trains for seconds, so on one machine the imports would be a third of a study.
+The asking process hands over its arguments, environment, working directory and standard streams over a Unix socket,
+waits, passes SIGTERM on and exits with the child's code, so that for Snakemake nothing differs. When the asking
+process dies, the child dies with it. The worker ends when it has been idle for a while.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import hashlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+IDLE_S = 120.0
+START_TIMEOUT_S = 60.0
+_MAX_REQUEST = 1 << 20
+
+
+def socket_path() -> Path:
+    """One worker a user, interpreter and code: a changed package never meets an old worker."""
+    package = Path(__file__).resolve().parent.parent
+    newest = max(path.stat().st_mtime_ns for path in package.rglob("*.py"))
+    key = hashlib.sha256(f"{sys.executable}:{package}:{newest}".encode()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"petscale-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise OSError(f"{folder} belongs to another user")
+    return folder / f"{key}.sock"
+
+
+def wanted() -> bool:
+    """Workers are for many small cells on one machine; a scheduler's job has its own process and limits."""
+    scheduled = "SLURM_JOB_ID" in os.environ or "APPTAINER_CONTAINER" in os.environ
+    return os.environ.get("PETSCALE_WORKER", "1") != "0" and not scheduled
+
+
+def ask(arguments: Sequence[str]) -> int | None:
+    """Run `petscale <arguments>` in a child of the worker; None when no worker can be had."""
+    try:
+        connection = _connect(socket_path())
+    except OSError:
+        return None
+    request = {"arguments": list(arguments), "environment": dict(os.environ), "cwd": os.getcwd(), "t0": _process_start()}
+    payload = json.dumps(request).encode()
+    with connection:
+        files = array.array("i", [sys.stdin.fileno(), sys.stdout.fileno(), sys.stderr.fileno()])
+        header = len(payload).to_bytes(4, "big")
+        connection.sendmsg([header], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
+        connection.sendall(payload)
+        child = int.from_bytes(_receive(connection, 4), "big")
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, lambda number, frame: _signal(child, number))
+        answer = _receive(connection, 1)
+    return answer[0] if answer else 1
+
+
+def _connect(path: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    with contextlib.suppress(OSError):
+        connection.connect(str(path))
+        return connection
+    _start(path)
+    until = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < until:
+        try:
+            connection.connect(str(path))
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return connection
+    raise OSError("the worker did not start")
+
+
+def _start(path: Path) -> None:
+    """Start a worker in a session of its own; several may race, the one that binds the socket stays."""
+    log = path.with_suffix(".log")
+    with open(log, "ab") as out:
+        subprocess.Popen(
+            [sys.executable, "-m", "petscale.training.warm", str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+
+def _process_start() -> float:
+    """Epoch seconds at which this process started, from the kernel: imports before this line count as start-up."""
+    ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    return time.time() - (uptime - ticks / os.sysconf("SC_CLK_TCK"))
+
+
+def _receive(connection: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        try:
+            part = connection.recv(size - len(data))
+        except InterruptedError:
+            continue
+        if not part:
+            return data
+        data += part
+    return data
+
+
+def _signal(process: int, signum: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, signum)
+
+
+# The worker's side ---------------------------------------------------------------------------------------
+
+
+def serve(path: Path, run: Callable[[list[str], float], int]) -> None:
+    """Listen on `path`; fork a child for each request until idle for `IDLE_S` seconds."""
+    listener = socket.socket(socket.AF_UNIX)
+    temporary = path.with_suffix(f".{os.getpid()}")
+    listener.bind(str(temporary))
+    listener.listen(128)
+    try:
+        os.link(temporary, path)  # atomic: the second of two racing workers fails here and leaves
+    except FileExistsError:
+        if _answers(path):
+            return
+        temporary.rename(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    children: dict[int, socket.socket] = {}
+    last = time.monotonic()
+    try:
+        while children or time.monotonic() - last < IDLE_S:
+            readable, _, _ = select.select([listener, *children.values()], [], [], 0.02 if children else 1.0)
+            if listener in readable:
+                connection, _ = listener.accept()
+                child = _fork(listener, connection, run)
+                children[child] = connection
+            _drop_orphans(children, readable)
+            last = time.monotonic() if _reap(children) or children else last
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def _fork(listener: socket.socket, connection: socket.socket, run: Callable[[list[str], float], int]) -> int:
+    child = os.fork()
+    if child:
+        return child
+    listener.close()
+    code = 1
+    try:
+        header, ancillary, _, _ = connection.recvmsg(4, socket.CMSG_SPACE(3 * 4))
+        files = array.array("i")
+        for _, _, data in ancillary:
+            files.frombytes(data)
+        request = json.loads(_receive(connection, min(int.from_bytes(header, "big"), _MAX_REQUEST)))
+        for target, file in enumerate(files):
+            os.dup2(file, target)
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        os.chdir(request["cwd"])
+        os.setsid()
+        connection.sendall(os.getpid().to_bytes(4, "big"))
+        code = run(request["arguments"], request["t0"])
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            connection.sendall(bytes([code & 255]))
+        os._exit(code & 255)
+
+
+def _drop_orphans(children: dict[int, socket.socket], readable: list[socket.socket]) -> None:
+    """An asking process that went away closes its end: its cell must not train on unseen."""
+    for child, connection in children.items():
+        if connection in readable and not connection.recv(1, socket.MSG_PEEK):
+            _signal(child, signal.SIGKILL)
+
+
+def _reap(children: dict[int, socket.socket]) -> bool:
+    found = False
+    for child in list(children):
+        done, _ = os.waitpid(child, os.WNOHANG)
+        if done:
+            children.pop(child).close()
+            found = True
+    return found
+
+
+def _main(path: Path) -> None:
+    # Everything a cell imports, before the first fork.
+    import petscale.training.run
+    import petscale.training.transfer  # noqa: F401
+    from petscale.cli.main import run_forked
+
+    serve(path, run_forked)
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]))

@@ -1,0 +1,210 @@
+"""What the Snakefile asks: targets, inputs, parameters and resources, each a dictionary look-up.
+
+Nothing heavy is imported and nothing is computed twice: Snakemake parses the Snakefile again in every job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from petscale import tasks as task_registry
+from petscale.errors import BadInput
+from petscale.study.cell import DataSpec, canonical
+from petscale.study.estimate import Cost, estimate
+from petscale.study.grid import Backbone, Grid, PlannedCell, PlannedTransfer
+from petscale.study.layout import Layout
+from petscale.study.names import slug
+from petscale.study.stages import STAGES
+from petscale.tuning.registry import METHODS, make_plan
+from petscale.workspace.rungs import folder_of, open_grid
+from petscale.workspace.study_file import parse_study
+
+# Pins that can move a cell's numbers; the others (trackers, plotting) do not retrain anything.
+NUMERIC_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "accelerate")
+
+
+class Dag:
+    """The look-ups of one study."""
+
+    def __init__(self, grid: Grid, layout: Layout, environment: str) -> None:
+        self.grid, self.layout, self.environment = grid, layout, environment
+        self.study = grid.study
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], where: str, root: Path) -> Dag:
+        """The DAG of a configuration that Snakemake merged; `root` is the project's folder."""
+        grid = open_grid(parse_study(config, where))
+        return cls(grid, Layout(), environment_digest(root / "envs" / "requirements.lock"))
+
+    # Targets ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def results(self) -> list[str]:
+        return [self.layout.result(path) for path in self.grid.cells]
+
+    @cached_property
+    def transfers(self) -> dict[tuple[str, str], PlannedTransfer]:
+        return {(t.source.cell.path, t.target.task): t for t in self.grid.transfers}
+
+    @cached_property
+    def transfer_results(self) -> list[str]:
+        return [self.layout.transfer(*key) for key in self.transfers]
+
+    # Rows and tokens --------------------------------------------------------------------------------------
+
+    @cached_property
+    def data(self) -> dict[str, DataSpec]:
+        specs = [planned.cell.data for planned in self.grid.cells.values()]
+        return {spec.path: spec for spec in [*specs, *(t.target for t in self.grid.transfers)]}
+
+    def data_spec(self, data: str) -> str:
+        """Parameters of `prepare`: the specification, the folder of local rows and the stage's version."""
+        spec = self._known(self.data, data, "data")
+        folder = os.path.expandvars(str(self.study.data.folder)) if spec.source == "local" else None
+        return canonical({"spec": spec.__dict__, "folder": folder, "version": STAGES["prepare"].version})
+
+    def data_files(self, data: str) -> list[str]:
+        """Files of local rows, as inputs of `prepare`; nothing for the other sources."""
+        spec = self._known(self.data, data, "data")
+        if spec.source != "local":
+            return []
+        folder = Path(os.path.expandvars(str(self.study.data.folder))).expanduser() / spec.task
+        if not folder.is_dir():
+            raise BadInput(f"{self.study.name}: data.folder: {folder} is no folder")
+        return sorted(str(path) for path in folder.iterdir() if path.is_file())
+
+    @property
+    def tokenize_version(self) -> int:
+        return STAGES["tokenize"].version
+
+    @cached_property
+    def tokenizers(self) -> dict[str, Backbone]:
+        """One backbone for each tokenizer: the first that brings it."""
+        found: dict[str, Backbone] = {}
+        for backbone in self.grid.backbones.values():
+            found.setdefault(slug(backbone.tokenizer), backbone)
+        return found
+
+    def tokenizer_backbone(self, tokenizer: str) -> str:
+        """Manifest of the backbone whose tokenizer is used."""
+        return self.layout.backbone(self._backbone_folder(self._known(self.tokenizers, tokenizer, "tokenizer")))
+
+    def tokens_of(self, planned: PlannedCell) -> str:
+        return self.layout.tokens(slug(planned.backbone.tokenizer), planned.cell.tokens)
+
+    # Backbones --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def backbones(self) -> dict[str, Backbone]:
+        return {self._backbone_folder(backbone): backbone for backbone in self.grid.backbones.values()}
+
+    def backbone_spec(self, folder: str) -> str:
+        """Parameters of `backbone`: name, source and the stage's version."""
+        backbone = self._known(self.backbones, folder, "backbone")
+        local = folder_of(self.study, backbone.name)
+        return canonical(
+            {
+                "name": backbone.name,
+                "weights": backbone.weights,
+                "folder": str(local) if local else None,
+                "content": _listing(local) if local else None,
+                "version": STAGES["backbone"].version,
+            }
+        )
+
+    def _backbone_folder(self, backbone: Backbone) -> str:
+        return f"{slug(backbone.name)}-{backbone.weights[:12]}"
+
+    # Cells ------------------------------------------------------------------------------------------------
+
+    def planned(self, cell: str) -> PlannedCell:
+        return self._known(self.grid.cells, cell, "cell")
+
+    def cell_inputs(self, cell: str) -> dict[str, str]:
+        planned = self.planned(cell)
+        return {
+            "tokens": self.tokens_of(planned),
+            "backbone": self.layout.backbone(self._backbone_folder(planned.backbone)),
+        }
+
+    def cell_spec(self, cell: str) -> str:
+        """The resolved specification, as the command line of `petscale train` takes it."""
+        return canonical(self.planned(cell).cell.spec())
+
+    def cell_versions(self, cell: str) -> str:
+        """What else reruns a cell: versions of its stage and its method, and the pins of the environment."""
+        method = self.planned(cell).cell.method
+        return f"train {STAGES['train'].version}, {method} {METHODS[method].version}, pins {self.environment}"
+
+    def cost(self, cell: str) -> Cost:
+        planned = self.planned(cell)
+        task = task_registry.lookup(planned.cell.task)
+        plan = make_plan(
+            planned.backbone.shape,
+            planned.cell.method,
+            budget=planned.cell.budget,
+            options=planned.cell.options,
+            target_length=task.target_length,
+        )
+        return estimate(planned.cell, task, planned.backbone.shape, plan.trainable, self.study.hardware)
+
+    def memory_mb(self, cell: str) -> int:
+        return max(1_000, int(self.cost(cell).memory / 1e6))
+
+    def minutes(self, cell: str) -> int:
+        """Run time to ask for: the estimate doubled, ten minutes at least."""
+        return max(10, int(self.cost(cell).seconds / 30))
+
+    # Transfer ---------------------------------------------------------------------------------------------
+
+    def transfer_inputs(self, cell: str, target: str) -> dict[str, str]:
+        transfer = self._known(self.transfers, (cell, target), "transfer")
+        tokenizer = slug(transfer.source.backbone.tokenizer)
+        tokens = self.layout.tokens(tokenizer, f"{transfer.target.path}-{transfer.source.cell.labels}")
+        return {
+            "source": self.layout.result(cell),
+            "tokens": tokens,
+            "backbone": self.layout.backbone(self._backbone_folder(transfer.source.backbone)),
+        }
+
+    def transfer_versions(self, cell: str, target: str) -> str:
+        return f"transfer {STAGES['transfer'].version}, pins {self.environment}"
+
+    # Study ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def study_json(self) -> str:
+        """The resolved study, as the command line of `petscale collect` takes it."""
+        return canonical(self.study.model_dump(mode="json"))
+
+    def _known(self, table: Mapping[Any, Any], key: Any, what: str) -> Any:
+        try:
+            return table[key]
+        except KeyError:
+            raise BadInput(
+                f"{self.study.name}: no {what} {key!r} in this study; is this the study file that planned it?"
+            ) from None
+
+
+def environment_digest(lock: Path) -> str:
+    """Digest of the locked versions that can move numbers (`NUMERIC_PACKAGES`)."""
+    try:
+        text = lock.read_text()
+    except OSError as error:
+        raise BadInput(f"{lock}: {error.strerror}; `make install` needs it and reruns depend on it") from None
+    pins = dict(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;#]+)", text, flags=re.MULTILINE))
+    chosen = {name: pins.get(name) for name in NUMERIC_PACKAGES}
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _listing(folder: Path) -> str:
+    """Digest of names and sizes of a backbone folder: cheap at parse time; contents are hashed by the rule."""
+    entries = sorted((path.name, path.stat().st_size) for path in folder.iterdir() if path.is_file())
+    return hashlib.sha256(json.dumps(entries).encode()).hexdigest()[:12]

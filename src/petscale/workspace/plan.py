@@ -1,0 +1,156 @@
+"""The plan document: everything that figures and tables need to know about a study before a cell has run."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from typing import Any
+
+from petscale import tasks as task_registry
+from petscale.study.cell import digest
+from petscale.study.estimate import Cost, estimate
+from petscale.study.grid import Grid, PlannedCell
+from petscale.study.layout import Layout
+from petscale.tuning.plan import Plan
+from petscale.tuning.registry import make_plan
+
+
+class Counter:
+    """Plans by what they depend on: thousands of cells share a few hundred of them."""
+
+    def __init__(self) -> None:
+        self._plans: dict[str, Plan] = {}
+
+    def plan(self, planned: PlannedCell) -> Plan:
+        """The plan of a cell; its counts do not depend on seeds."""
+        cell = planned.cell
+        length = task_registry.lookup(cell.task).target_length
+        key = digest([cell.backbone, cell.method, cell.budget, cell.options, length])
+        if key not in self._plans:
+            self._plans[key] = make_plan(
+                planned.backbone.shape, cell.method, budget=cell.budget, options=cell.options, target_length=length
+            )
+        return self._plans[key]
+
+
+def head_parameters(planned: PlannedCell) -> int:
+    """Trainable scalars of the classification head: weight and bias over the classes."""
+    if planned.cell.head != "trained":
+        return 0
+    task = task_registry.lookup(planned.cell.task)
+    units = max(task.classes("unified" if planned.cell.labels == "unified" else "words")) + 1
+    return units * (planned.backbone.shape.d_model + 1)
+
+
+def plan_document(grid: Grid) -> dict[str, Any]:
+    """The plan as plain data (see docs/analysis.md for its keys)."""
+    study, layout, counter = grid.study, Layout(), Counter()
+    costs = [_cost(planned, grid, counter) for planned in grid.cells.values()]
+    return {
+        "study": study.name,
+        "description": study.description,
+        "digest": digest(study.model_dump(mode="json")),
+        "settings": study.analysis.model_dump(mode="json"),
+        "experiments": {name: e.model_dump(mode="json") for name, e in study.experiments.asked().items()},
+        "ladders": [
+            {
+                "name": ladder.name,
+                "family": grid.backbones[ladder.backbones[0]].shape.family,
+                "backbones": [
+                    {
+                        "name": name,
+                        "parameters": grid.backbones[name].shape.parameters,
+                        "scale": grid.backbones[name].scale,
+                        "display": name.rsplit("/", 1)[-1],
+                    }
+                    for name in ladder.backbones
+                ],
+            }
+            for ladder in study.ladders
+        ],
+        "tasks": [_task(name) for name in study.tasks],
+        "cells": [
+            _cell(planned, counter.plan(planned), cost)
+            for planned, cost in zip(grid.cells.values(), costs, strict=True)
+        ],
+        "transfers": [
+            {
+                "source": transfer.source.cell.path,
+                "target": transfer.target.task,
+                "path": layout.transfer(transfer.source.cell.path, transfer.target.task).removeprefix("results/"),
+            }
+            for transfer in grid.transfers
+        ],
+        "totals": totals(grid, costs),
+    }
+
+
+def totals(grid: Grid, costs: list[Cost]) -> list[dict[str, Any]]:
+    """One row a backbone: cells, hours on one device, largest memory and total disk."""
+    rows: dict[str, dict[str, Any]] = defaultdict(lambda: {"cells": 0, "hours": 0.0, "memory_gb": 0.0, "disk_gb": 0.0})
+    for planned, cost in zip(grid.cells.values(), costs, strict=True):
+        row = rows[planned.backbone.name]
+        row["cells"] += 1
+        row["hours"] += cost.seconds / 3600
+        row["memory_gb"] = max(row["memory_gb"], cost.memory / 1e9)
+        row["disk_gb"] += cost.disk / 1e9
+    hardware = grid.study.hardware
+    return [
+        {
+            "backbone": name,
+            "parameters": grid.backbones[name].shape.parameters,
+            **{key: value if isinstance(value, int) else round(value, 3) for key, value in row.items()},
+            "devices": max(1, -(-int(row["memory_gb"] * 10) // int(hardware.memory_gb * 10))),
+        }
+        for name, row in rows.items()
+    ]
+
+
+def _cost(planned: PlannedCell, grid: Grid, counter: Counter) -> Cost:
+    task = task_registry.lookup(planned.cell.task)
+    trainable = counter.plan(planned).trainable
+    return estimate(planned.cell, task, planned.backbone.shape, trainable, grid.study.hardware)
+
+
+def _task(name: str) -> dict[str, Any]:
+    task = task_registry.lookup(name)
+    return {
+        "name": task.name,
+        "kind": task.kind,
+        "metric": task.metric,
+        "classes": len(task.labels) if task.labels else None,
+        "version": task.version,
+    }
+
+
+def _cell(planned: PlannedCell, plan: Plan, cost: Cost) -> dict[str, Any]:
+    cell, backbone = planned.cell, planned.backbone
+    return {
+        "cell": cell.path,
+        "digest": cell.digest,
+        "backbone": cell.backbone,
+        "ladder": backbone.ladder,
+        "scale": backbone.scale,
+        "task": cell.task,
+        "kind": planned.kind,
+        "method": cell.method,
+        "structure": planned.structure,
+        "budget": cell.budget,
+        "match": planned.matches[0] if planned.matches else None,
+        "matches": list(planned.matches),
+        "seed": cell.seed,
+        "mask_seed": cell.mask_seed,
+        "learning_rate": cell.learning_rate,
+        "labels": cell.labels,
+        "head": cell.head,
+        "control": backbone.control_of is not None,
+        "control_of": backbone.control_of,
+        "trainable": plan.trainable,
+        "effective": plan.effective,
+        "head_parameters": head_parameters(planned),
+        "total": backbone.shape.parameters,
+        "experiments": list(planned.experiments),
+        "estimate": {"seconds": round(cost.seconds, 1), "memory": int(cost.memory), "disk": int(cost.disk)},
+    }
+
+

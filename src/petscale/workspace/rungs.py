@@ -1,0 +1,83 @@
+"""From names in a study file to rungs of a ladder: shapes from the catalogue or from a local folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from pathlib import Path
+
+from petscale.backbones.catalogue import lookup
+from petscale.backbones.shape import BackboneShape, shape_from_config
+from petscale.errors import BadInput
+from petscale.study.config import Study
+from petscale.study.grid import Backbone, Grid, build_grid
+
+RANDOM = "-random"
+
+
+def resolve(study: Study) -> dict[str, Backbone]:
+    """Every backbone that the study's grid needs, random controls included.
+
+    Raises:
+        BadInput: a name that neither the catalogue nor `folders` knows, or a folder that is no backbone.
+    """
+    found = {}
+    control = study.experiments.control
+    for ladder in study.ladders:
+        for scale, name in enumerate(ladder.backbones):
+            found[name] = _rung(study, name, ladder.name, scale)
+            if control is not None and name in (control.backbones or ladder.backbones):
+                twin = _rung(study, name + RANDOM, ladder.name, scale, control_of=name)
+                found[twin.name] = twin
+    return found
+
+
+def open_grid(study: Study) -> Grid:
+    """The grid of a study with its backbones looked up."""
+    return build_grid(study, resolve(study))
+
+
+def folder_of(study: Study, name: str) -> Path | None:
+    """The local folder of a backbone, variables expanded; None for catalogue names."""
+    if name not in study.folders:
+        return None
+    return Path(os.path.expandvars(study.folders[name])).expanduser()
+
+
+def _rung(study: Study, name: str, ladder: str, scale: int, control_of: str | None = None) -> Backbone:
+    folder = folder_of(study, name)
+    if folder is not None:
+        where = f"{study.name}: folders.{name}"
+        return Backbone(name, ladder, scale, read_shape(folder, where), "folder", name, control_of)
+    try:
+        entry = lookup(name)
+    except BadInput as error:
+        raise BadInput(f"{study.name}: ladders: {error}") from None
+    return Backbone(entry.name, ladder, scale, entry.shape, entry.revision, entry.tokenizer, control_of)
+
+
+def read_shape(folder: Path, where: str) -> BackboneShape:
+    """The shape of a backbone folder, from its config and the header of its weights; no weights are read.
+
+    Raises:
+        BadInput: a file is missing or unreadable, or the architecture has no family here.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        names = tensor_names(folder / "model.safetensors")
+    except OSError as error:
+        raise BadInput(f"{where}: {error.filename}: {error.strerror}") from None
+    except (ValueError, struct.error) as error:
+        raise BadInput(f"{where}: {folder}: not a readable backbone folder ({error})") from None
+    return shape_from_config(config, names)
+
+
+def tensor_names(path: Path) -> frozenset[str]:
+    """Names in a safetensors header: 8 bytes of length, then JSON."""
+    with open(path, "rb") as handle:
+        (length,) = struct.unpack("<Q", handle.read(8))
+        if length > 100_000_000:
+            raise ValueError(f"{path.name} has no safetensors header")
+        header = json.loads(handle.read(length))
+    return frozenset(header) - {"__metadata__"}

@@ -1,0 +1,108 @@
+"""Cells: identity covers what determines numbers and nothing else; experiments and studies share cells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from test_config import changed
+
+from petscale.study.cell import Cell
+from petscale.study.grid import Grid
+from petscale.workspace.rungs import open_grid
+from petscale.workspace.study_file import parse_study
+
+
+def grid(**changes: Any) -> Grid:
+    return open_grid(parse_study(changed(**changes), "study.yaml"))
+
+
+def test_experiments_share_cells() -> None:
+    """`lora` is asked for by two experiments and is planned once, with both names on it."""
+    both = grid(experiments={"methods": {"methods": ["full", "lora"]}, "structure": {"groups": ["lora"]}})
+    lora = [planned for path, planned in both.cells.items() if "/lora/" in path]
+    assert len(lora) == 1
+    assert lora[0].experiments == ("methods", "structure")
+    assert lora[0].matches == ("lora",)
+
+
+def test_studies_share_cells() -> None:
+    """Names, descriptions, analysis settings and hardware are labels: the cells are the same."""
+    one = grid()
+    other = grid(name="other", description="words", hardware={"tflops": 1.0}, analysis={"seed": 3})
+    assert list(one.cells) == list(other.cells)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"recipe": {"steps": 5, "evaluate_every": 2}},
+        {"recipe": {"steps": 4, "evaluate_every": 2, "dropout": 0.2}},
+        {"recipe": {"steps": 4, "evaluate_every": 2, "precision": "bfloat16"}},
+        {"data": {"source": "mini", "dev_size": 10}},
+        {"method_options": {"lora": {"rank": 2}, "full": {}}},
+    ],
+)
+def test_what_determines_numbers_changes_the_identity(changes: dict[str, Any]) -> None:
+    before, after = set(grid().cells), set(grid(**changes).cells)
+    assert before != after
+
+
+def test_adding_a_seed_or_a_method_only_adds_cells() -> None:
+    before = set(grid().cells)
+    assert before < set(grid(seeds=[1, 2]).cells)
+    assert before < set(grid(experiments={"methods": {"methods": ["full", "lora", "bitfit"]}}).cells)
+
+
+def test_a_rate_for_one_method_changes_only_its_cells() -> None:
+    recipe = {"steps": 4, "evaluate_every": 2, "learning_rate_by_method": {"full": 0.5, "prompt": 0.03}}
+    before = set(grid().cells)
+    after = set(grid(recipe=recipe).cells)
+    assert {path for path in before ^ after if "/lora/" in path} == set()
+    assert {path.split("/")[2] for path in before ^ after} == {"full"}
+
+
+def test_matched_budget_is_exact() -> None:
+    """APET cells of group `lora` train exactly as many scalars as LoRA."""
+    planned = grid(experiments={"structure": {"groups": ["lora"]}}).cells.values()
+    budgets = {p.cell.budget for p in planned if p.cell.method.startswith("apet")}
+    assert len(budgets) == 1
+    shape = next(iter(planned)).backbone.shape
+    rank, blocks = 8, shape.layers + shape.decoder_layers
+    assert budgets == {blocks * 2 * rank * (shape.d_model + shape.inner)}
+
+
+def test_mask_seed_is_apart_from_the_training_seed() -> None:
+    def masks(**changes: Any) -> list[int | None]:
+        asked = grid(experiments={"structure": {"groups": ["lora"]}}, seeds=[1, 2], **changes)
+        return sorted({p.cell.mask_seed for p in asked.cells.values() if p.cell.budget}, key=str)
+
+    assert masks() == [1, 2]
+    assert masks(mask_seed=7) == [7]
+
+
+def test_spec_survives_the_command_line() -> None:
+    for planned in grid(experiments={"structure": {}}).cells.values():
+        again = Cell.from_spec(planned.cell.spec())
+        assert again == planned.cell
+        assert again.path == planned.cell.path
+
+
+def test_encoders_take_classification_only() -> None:
+    """Su et al. section 4.1."""
+    asked = grid(
+        ladders=[{"name": "mini-bert", "backbones": ["mini-bert-small"]}],
+        tasks=["mini-sentiment", "mini-qa"],
+    )
+    assert {p.cell.task for p in asked.cells.values()} == {"mini-sentiment"}
+    assert {p.cell.head for p in asked.cells.values()} == {"trained"}
+
+
+def test_paths_are_unique_and_readable() -> None:
+    cells = grid(experiments={"structure": {}, "threshold": {"budgets": [8, 64]}}).cells
+    assert len({p.cell.digest for p in cells.values()}) == len(cells)
+    for path, planned in cells.items():
+        backbone, task, method, seed = path.split("/")
+        assert (backbone, task) == (planned.cell.backbone, planned.cell.task)
+        assert method.startswith(planned.cell.method)
+        assert seed == f"seed{planned.cell.seed}-{planned.cell.digest}"

@@ -1,0 +1,138 @@
+"""What survives a kill: checkpoints, the spool, the lock."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from petscale.errors import DuplicateTrainer
+from petscale.training.checkpoint import Checkpoint, load_newest, save_checkpoint
+from petscale.training.lock import STALE_AFTER_S, CellLock
+from petscale.training.spool import Spool, read_spool
+
+
+def checkpoint(step: int, digest: str = "d") -> Checkpoint:
+    tensors = {"a": torch.full((3,), float(step)), "b": torch.zeros(0), "c": torch.tensor(step)}
+    return Checkpoint(tensors, {"step": step, "digest": digest})
+
+
+def test_checkpoint_round_trip_is_bitwise(tmp_path: Path) -> None:
+    tensors = {"x": torch.randn(4, 5), "h": torch.randn(3).to(torch.bfloat16), "n": torch.tensor(7)}
+    save_checkpoint(tmp_path, 1, Checkpoint(tensors, {"digest": "d", "f": 0.1 + 0.2}))
+    found = load_newest(tmp_path, digest="d")
+    assert found is not None
+    assert found.data == {"digest": "d", "f": 0.1 + 0.2}
+    assert all(torch.equal(found.tensors[name], value) for name, value in tensors.items())
+
+
+def test_two_checkpoints_are_kept(tmp_path: Path) -> None:
+    for step in range(5):
+        save_checkpoint(tmp_path, step, checkpoint(step))
+    assert [path.name for path in sorted(tmp_path.glob("ckpt-*"))] == [
+        "ckpt-000000003.safetensors",
+        "ckpt-000000004.safetensors",
+    ]
+
+
+def test_any_flipped_byte_is_noticed(tmp_path: Path) -> None:
+    """Each byte of the newest file in turn: it is set aside, and the one before it is used."""
+    for step in (1, 2):
+        save_checkpoint(tmp_path, step, checkpoint(step))
+    newest = tmp_path / "ckpt-000000002.safetensors"
+    whole = newest.read_bytes()
+    for position in range(0, len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0x10
+        newest.write_bytes(damaged)
+        found = load_newest(tmp_path, digest="d")
+        if found is not None and found.data["step"] == 2:
+            # Only padding may differ without a trace: what was read is what was written.
+            assert torch.equal(found.tensors["a"], checkpoint(2).tensors["a"])
+            continue
+        assert found is not None
+        assert found.data["step"] == 1
+        newest.with_suffix(".corrupt").unlink()
+
+
+def test_truncated_checkpoints_fall_back_to_nothing(tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path, 1, checkpoint(1))
+    path.write_bytes(path.read_bytes()[:-1])
+    assert load_newest(tmp_path, digest="d") is None
+
+
+def test_checkpoint_of_another_cell_is_not_resumed(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 1, checkpoint(1, digest="other"))
+    assert load_newest(tmp_path, digest="d") is None
+
+
+def test_spool_is_cut_back_on_resume(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    spool = Spool(path)
+    spool.write(1, {"loss": 1.0})
+    length = spool.sync()
+    spool.write(2, {"loss": float("nan")})
+    spool.close()
+    again = Spool(path, resume_at=length)
+    again.write(2, {"loss": 0.5})
+    again.close()
+    assert [(r["step"], r["value"]) for r in read_spool(path)] == [(1, 1.0), (2, 0.5)]
+
+
+def test_torn_last_line_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    spool = Spool(path)
+    spool.write(1, {"loss": 1.0, "inf": float("inf")})
+    spool.close()
+    with open(path, "ab") as handle:
+        handle.write(b'{"ts": 1, "st')
+    assert [r["value"] for r in read_spool(path)] == [1.0, float("inf")]
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from petscale.training.lock import CellLock
+with CellLock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_second_trainer_is_told_who_holds_the_cell(tmp_path: Path) -> None:
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(DuplicateTrainer, match=f"process {holder.pid} on"), CellLock(tmp_path):
+            pass
+    finally:
+        holder.kill()
+        holder.wait()
+    with CellLock(tmp_path) as lock:  # its holder is dead: taken over at once
+        assert lock.is_ours()
+    assert not (tmp_path / "lock").exists()
+
+
+def test_lock_of_another_host_is_judged_by_its_heartbeat(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    lock.write_text(json.dumps({"token": "x", "host": "elsewhere", "pid": 1, "since": "then"}))
+    with pytest.raises(DuplicateTrainer, match="elsewhere"), CellLock(tmp_path):
+        pass
+    old = time.time() - STALE_AFTER_S - 1
+    os.utime(lock, (old, old))
+    with CellLock(tmp_path) as ours:
+        assert ours.is_ours()
+
+
+def test_fenced_trainer_knows_that_it_lost_the_cell(tmp_path: Path) -> None:
+    with CellLock(tmp_path) as lock:
+        (tmp_path / "lock").write_text(json.dumps({"token": "someone else"}))
+        assert not lock.is_ours()
+    assert (tmp_path / "lock").exists()  # not ours to remove

@@ -1,0 +1,38 @@
+# Training of cells and their zero-shot transfer. The parameters carry everything that determines the numbers.
+
+
+rule train:
+    input:
+        tokens=cell_tokens,
+        backbone=cell_backbone,
+    output:
+        "results/cells/{cell}/result.json",
+    params:
+        spec=cell_spec,
+        versions=cell_versions,
+    log:
+        "results/logs/train/{cell}.log",
+    threads: 1
+    resources:
+        mem_mb=cell_memory,
+        runtime=cell_runtime,
+    shell:
+        "OMP_NUM_THREADS={threads} exec python -m petscale train {wildcards.cell:q} --warm"
+        " --spec {params.spec:q} --tokens {input.tokens:q} --backbone {input.backbone:q} 2> {log:q}"
+
+
+rule transfer:
+    input:
+        source=transfer_source,
+        tokens=transfer_tokens,
+        backbone=transfer_backbone,
+    output:
+        "results/transfer/{cell}/{target}.json",
+    params:
+        versions=transfer_versions,
+    log:
+        "results/logs/transfer/{cell}/{target}.log",
+    threads: 1
+    shell:
+        "OMP_NUM_THREADS={threads} exec python -m petscale transfer --warm --source {input.source:q}"
+        " --tokens {input.tokens:q} --backbone {input.backbone:q} --out {output:q} 2> {log:q}"

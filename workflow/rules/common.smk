@@ -1,0 +1,82 @@
+# Look-ups for the rules. All of them ask one pure object, the study's DAG.
+
+import sys
+from pathlib import Path
+
+from petscale.errors import PetscaleError
+from petscale.workspace.dag import Dag
+
+STUDY_FILES = workflow.overwrite_configfiles or ["config.yaml"]
+
+try:
+    DAG = Dag.from_config(config, str(STUDY_FILES[-1]), Path(workflow.basedir))
+except PetscaleError as error:
+    # One line in place of a traceback through Snakemake.
+    print(f"petscale: {error}", file=sys.stderr)
+    sys.exit(int(error.exit_code))
+
+
+# Names are validated when the study is read; here they only keep the parts of a path apart.
+wildcard_constraints:
+    cell=r"[^/]+/[^/]+/[^/]+/seed\d+-[0-9a-f]{12}",
+    data=r"[^/]+-[0-9a-f]{8}",
+    labels="words|unified",
+    tokenizer="[^/]+",
+    backbone="[^/]+",
+    target="[^/]+",
+
+
+def data_files(wildcards):
+    return DAG.data_files(wildcards.data)
+
+
+def data_spec(wildcards):
+    return DAG.data_spec(wildcards.data)
+
+
+def tokenizer_backbone(wildcards):
+    return DAG.tokenizer_backbone(wildcards.tokenizer)
+
+
+def backbone_spec(wildcards):
+    return DAG.backbone_spec(wildcards.backbone)
+
+
+def cell_tokens(wildcards):
+    return DAG.cell_inputs(wildcards.cell)["tokens"]
+
+
+def cell_backbone(wildcards):
+    return DAG.cell_inputs(wildcards.cell)["backbone"]
+
+
+def cell_spec(wildcards):
+    return DAG.cell_spec(wildcards.cell)
+
+
+def cell_versions(wildcards):
+    return DAG.cell_versions(wildcards.cell)
+
+
+def cell_memory(wildcards, attempt):
+    return DAG.memory_mb(wildcards.cell) * attempt
+
+
+def cell_runtime(wildcards, attempt):
+    return DAG.minutes(wildcards.cell) * attempt
+
+
+def transfer_source(wildcards):
+    return DAG.transfer_inputs(wildcards.cell, wildcards.target)["source"]
+
+
+def transfer_tokens(wildcards):
+    return DAG.transfer_inputs(wildcards.cell, wildcards.target)["tokens"]
+
+
+def transfer_backbone(wildcards):
+    return DAG.transfer_inputs(wildcards.cell, wildcards.target)["backbone"]
+
+
+def transfer_versions(wildcards):
+    return DAG.transfer_versions(wildcards.cell, wildcards.target)

@@ -1,0 +1,40 @@
+# Rows, tokens and backbones. Each rule writes a manifest last; its content, not its time, is what reruns cells.
+
+
+rule prepare:
+    input:
+        data_files,
+    output:
+        "results/data/{data}/data.json",
+    params:
+        spec=data_spec,
+    log:
+        "results/logs/prepare/{data}.log",
+    shell:
+        "exec python -m petscale prepare --spec {params.spec:q} --out {output:q} 2> {log:q}"
+
+
+rule tokenize:
+    input:
+        data="results/data/{data}/data.json",
+        backbone=tokenizer_backbone,
+    output:
+        "results/tokens/{tokenizer}/{data}-{labels}/tokens.json",
+    params:
+        version=DAG.tokenize_version,
+    log:
+        "results/logs/tokenize/{tokenizer}/{data}-{labels}.log",
+    shell:
+        "exec python -m petscale tokenize --data {input.data:q} --backbone {input.backbone:q}"
+        " --labels {wildcards.labels} --out {output:q} 2> {log:q}"
+
+
+rule backbone:
+    output:
+        "results/backbones/{backbone}/backbone.json",
+    params:
+        spec=backbone_spec,
+    log:
+        "results/logs/backbone/{backbone}.log",
+    shell:
+        "exec python -m petscale backbone --spec {params.spec:q} --out {output:q} 2> {log:q}"
