@@ -41,7 +41,11 @@ BAD = {
     "a negative rate": (changed(recipe={"learning_rate": -1.0}), "key recipe.learning_rate", "greater than 0"),
     "an unknown task": (changed(tasks=["mini-sentimnt"]), "mini-sentimnt", "mini-sentiment"),
     "an unknown method": (changed(experiments={"methods": {"methods": ["lorra"]}}), "lorra", "lora"),
-    "an unknown backbone": (changed(ladders=[{"name": "x", "backbones": ["mini-t5-smal"]}]), "mini-t5-smal", "mini-t5-small"),
+    "an unknown backbone": (
+        changed(ladders=[{"name": "x", "backbones": ["mini-t5-smal"]}]),
+        "mini-t5-smal",
+        "mini-t5-small",
+    ),
     "a task that stands twice": (changed(tasks=["mini-qa", "mini-qa"]), "tasks", "twice"),
     "a name with a path in it": (changed(name="../x"), "key name", "no plain name"),
     "a reserved name": (changed(name="cells"), "key name", "share"),
@@ -103,7 +107,8 @@ def test_generated_files_are_those_on_disk(root: Path) -> None:
 
 def test_default_file_gives_the_default_study(root: Path) -> None:
     """The commented YAML loses nothing on the way through text."""
-    assert Study.model_validate(yaml.safe_load((root / "config.yaml").read_text())) == Study.model_validate(DEFAULT_STUDY)
+    read = Study.model_validate(yaml.safe_load((root / "config.yaml").read_text()))
+    assert read == Study.model_validate(DEFAULT_STUDY)
 
 
 def test_every_field_is_described() -> None:

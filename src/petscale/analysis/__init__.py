@@ -1,1 +1,1 @@
-"""analysis"""
+"""From finished cells to tables, intervals and verdicts. Pure functions on tidy tables; no torch (design section 7)."""

@@ -33,7 +33,8 @@ def run(args: argparse.Namespace) -> int:
             f"  {_duration(cell['estimate']['seconds']):>8}  {', '.join(cell['experiments'])}"
         )
     print()
-    print(f"{'backbone':40}  {'parameters':>14}  {'cells':>6}  {'hours':>9}  {'memory':>9}  {'devices':>7}  {'disk':>9}")
+    head = f"{'backbone':40}  {'parameters':>14}  {'cells':>6}  {'hours':>9}"
+    print(f"{head}  {'memory':>9}  {'devices':>7}  {'disk':>9}")
     for row in document["totals"]:
         print(
             f"{row['backbone']:40}  {row['parameters']:>14,}  {row['cells']:>6}  {row['hours']:>9.2f}"

@@ -22,9 +22,11 @@ def run(args: argparse.Namespace) -> int:
 
     document = json.loads(args.spec)
     spec = document["spec"]
+    task = tasks.lookup(spec["task"])
+    folder = Path(document["folder"]) if document["folder"] else None
     prepare(
-        tasks.lookup(spec["task"]),
-        make_source(spec["source"], folder=document["folder"], name=spec["rows"]),
+        task,
+        make_source(task, spec["source"], folder=folder, name=spec["rows"]),
         args.out.parent,
         dev_size=spec["dev_size"],
         max_train=spec["max_train"],

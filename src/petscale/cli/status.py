@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     cells = study_status(open_grid(load_study(args.study)), Path(), command)
     if args.stale:
         cells = [cell for cell in cells if cell.stale]
-    totals = {phase: 0 for phase in ORDER} | Counter(cell.phase for cell in cells)
+    totals = dict.fromkeys(ORDER, 0) | Counter(cell.phase for cell in cells)
     if args.json:
         print(json.dumps({"cells": [asdict(cell) for cell in cells], "totals": totals}, indent=1))
         return 0

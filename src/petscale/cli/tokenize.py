@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,9 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     from petscale import tasks
     from petscale.backbones.folder import read_manifest
-    from petscale.data.prepare import read_manifest as read_data_manifest
     from petscale.data.tokenize import tokenize
 
-    task = tasks.lookup(read_data_manifest(args.data.parent)["task"])
+    task = tasks.lookup(json.loads(args.data.read_text())["task"])
     family = read_manifest(args.backbone.parent)["shape"]["family"]
     tokenize(args.data.parent, task, args.backbone.parent, family, args.out.parent, labels=args.labels)
     return 0

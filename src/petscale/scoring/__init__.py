@@ -1,1 +1,1 @@
-"""scoring"""
+"""From a model and examples to scores with standard errors."""

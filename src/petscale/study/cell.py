@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from petscale.study.names import slug
+from petscale.tasks import LabelScheme
 
 DIGEST_LENGTH = 12  # 48 bits: a million cells collide with probability 0.002
 
@@ -54,7 +55,7 @@ class Cell:
     backbone: str
     weights: str  # revision of the hub, version of the mini ladder, or "folder"
     data: DataSpec
-    labels: str  # words | unified
+    labels: LabelScheme
     method: str
     options: dict[str, Any]
     budget: int | None  # exact trainable count for methods that take one

@@ -15,7 +15,8 @@ from petscale.tasks import Task
 
 FILL = 0.5  # mean sequence length over its maximum; measured 0.3 to 0.7 on the papers' tasks' slices
 DEFAULT_TEST = 2_000  # rows scored where the study sets no limit
-ACTIVATION_BYTES = 34  # bytes a token, layer and hidden unit in 16 bits (Korthikanti et al. 2022, equation 2, without the attention scores)
+# Bytes a token, layer and hidden unit in 16 bits (Korthikanti et al. 2022, equation 2, attention scores left out).
+ACTIVATION_BYTES = 34
 _RECORD_BYTES = 64_000  # curve, record, metrics and predictions of a typical cell
 _GB = 1e9
 

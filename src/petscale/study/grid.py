@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from petscale import tasks as task_registry
 from petscale.backbones.shape import BackboneShape
@@ -15,8 +14,9 @@ from petscale.errors import BadInput
 from petscale.study.cell import Cell, DataSpec
 from petscale.study.config import Recipe, Study
 from petscale.study.config.experiments import Selection
-from petscale.tasks import Task
-from petscale.tuning.registry import METHODS, make_plan, matched_budget
+from petscale.study.counting import plan_of
+from petscale.tasks import LabelScheme, Task
+from petscale.tuning.registry import lookup, matched_budget
 
 CLASSIFICATION = frozenset({"sentiment", "inference", "paraphrase"})
 UNTRAINED = "frozen"
@@ -73,7 +73,7 @@ class Grid:
             cell=cell,
             backbone=self.backbones[cell.backbone],
             kind=task_registry.lookup(cell.task).kind,
-            structure=METHODS[cell.method].structure,
+            structure=_structure(cell.method),
             experiments=tuple(dict.fromkeys(experiments)),
             matches=tuple(dict.fromkeys(matches)),
         )
@@ -225,20 +225,18 @@ class _Builder:
         budget: int | None = None,
         head: str | None = None,
         learning_rate: float | None = None,
-        labels: str = "words",
+        labels: LabelScheme = "words",
     ) -> Cell:
         recipe: Recipe = self._recipes[backbone.ladder]
-        options = self.study.method_options.get(method, {})
-        self._check(backbone, task, method, budget, options)
-        known = METHODS[method]
+        known = lookup(method)
         idle = method == UNTRAINED and (backbone.shape.family != "bert" or (head or recipe.head) == "frozen")
-        return Cell(
+        cell = Cell(
             backbone=backbone.name,
             weights=backbone.weights,
             data=self._data(task),
             labels=labels,
             method=method,
-            options=options,
+            options=self.study.method_options.get(method, {}),
             budget=budget,
             mask_seed=(seed if self.study.mask_seed is None else self.study.mask_seed) if known.takes_budget else None,
             seed=seed,
@@ -255,15 +253,15 @@ class _Builder:
             dropout=recipe.dropout,
             gradient_checkpointing=recipe.gradient_checkpointing,
         )
+        self._check(cell, backbone)
+        return cell
 
-    def _check(
-        self, backbone: Backbone, task: Task, method: str, budget: int | None, options: Mapping[str, Any]
-    ) -> None:
+    def _check(self, cell: Cell, backbone: Backbone) -> None:
         """Refuse what cannot be trained now, once for each (backbone, method, budget)."""
-        key = (backbone.name, method, budget)
+        key = (backbone.name, cell.method, cell.budget)
         if key not in self._checked:
             try:
-                make_plan(backbone.shape, method, budget=budget, options=options, target_length=task.target_length)
+                plan_of(cell, backbone.shape)
             except BadInput as error:
                 raise BadInput(f"{self.study.name}: {backbone.name}: {error}") from None
             self._checked.add(key)
@@ -272,3 +270,9 @@ class _Builder:
 def _fits(backbone: Backbone, task: Task) -> bool:
     """Encoders take classification only (Su et al. section 4.1)."""
     return backbone.shape.family != "bert" or task.kind in CLASSIFICATION
+
+
+def _structure(method: str) -> str | None:
+    """How an APET mask lies; published methods are what the structures are compared with."""
+    known = lookup(method)
+    return known.structure if known.takes_budget else None

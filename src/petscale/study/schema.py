@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from pydantic import BaseModel
@@ -10,6 +11,10 @@ from pydantic import BaseModel
 from petscale.study.config import Study
 
 SCHEMA_NAME = "study.schema.json"
+
+# Strings that YAML reads as themselves without quotes, and words that it does not.
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
+_WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 
 
 def schema_text() -> str:
@@ -63,6 +68,6 @@ def _inline(value: Any) -> str:
         return "{" + ", ".join(f"{key}: {_inline(item)}" for key, item in value.items()) + "}"
     if isinstance(value, float):
         return f"{value:.6f}".rstrip("0") + ("0" if value == int(value) else "") if 1e-4 <= value < 1e6 else repr(value)
-    if isinstance(value, str) and value and value.replace("-", "").replace("_", "").replace(".", "").isalnum():
-        return value if not value[0].isdigit() and value not in ("null", "true", "false", "yes", "no", "on", "off") else json.dumps(value)
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value not in _WORDS:
+        return value
     return json.dumps(value)

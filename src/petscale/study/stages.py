@@ -40,14 +40,11 @@ class Stage:
 
     version: int
     code: str
-    waivers: tuple[str, ...] = ()
 
 
 def _read() -> dict[str, Stage]:
     document: dict[str, Any] = json.loads(resources.files("petscale.study").joinpath("stages.json").read_text())
-    return {
-        name: Stage(entry["version"], entry["code"], tuple(entry.get("waivers", ()))) for name, entry in document.items()
-    }
+    return {name: Stage(entry["version"], entry["code"]) for name, entry in document.items()}
 
 
 STAGES = MappingProxyType(_read())

@@ -1,1 +1,6 @@
-"""tasks"""
+"""Tasks as declarative, versioned entries. Pure: no files, no torch."""
+
+from petscale.tasks.registry import TASKS, lookup
+from petscale.tasks.task import METRICS, Hub, Kind, LabelScheme, Task
+
+__all__ = ["METRICS", "TASKS", "Hub", "Kind", "LabelScheme", "Task", "lookup"]

@@ -14,14 +14,16 @@ from petscale import tasks as task_registry
 from petscale.backbones.folder import read_manifest
 from petscale.backbones.load import load_model
 from petscale.backbones.shape import BackboneShape
+from petscale.data.decode import Decode, load_decoder
 from petscale.data.tokens import TokenSet, load_tokens
 from petscale.scoring.evaluate import Evaluation, evaluate
-from petscale.study.cell import Cell
+from petscale.study.cell import Cell, digest
+from petscale.study.counting import head_units, plan_of
 from petscale.study.stages import STAGES
 from petscale.tasks import Task
 from petscale.tuning.install import Delta, install
 from petscale.tuning.plan import Plan
-from petscale.tuning.registry import METHODS, make_plan
+from petscale.tuning.registry import METHODS
 
 HEAD = "head/"
 
@@ -41,7 +43,7 @@ class Ready:
     cell: Cell
     task: Task
     tokens: TokenSet
-    tokenizer: Path
+    decode: Decode | None
     shape: BackboneShape
     family: str
     model: Any
@@ -88,15 +90,14 @@ class Ready:
 
     def evaluate(self, split: str, tokens: TokenSet | None = None, task: Task | None = None) -> Evaluation:
         """Score a split, in evaluation mode, without gradients."""
-        self.model.eval()
-        with torch.inference_mode(), self.autocast():
+        with self.autocast():
             return evaluate(
                 self.model,
                 (tokens or self.tokens).split(split),
                 task or self.task,
                 family=self.family,
                 labels=self.cell.labels,
-                tokenizer=self.tokenizer,
+                decode=self.decode,
                 device=self.device,
             )
 
@@ -121,20 +122,13 @@ def prepare_cell(cell: Cell, inputs: Inputs, *, task: Task | None = None, classe
     model = load_model(
         inputs.backbone,
         shape.family,
-        num_labels=classes or tokens.classes,
+        num_labels=classes or head_units(task, cell.labels) if shape.family == "bert" else None,
         head_seed=cell.seed,
         dtype=cell.precision,
         device=str(device),
         dropout=cell.dropout,
     )
-    plan = make_plan(
-        shape,
-        cell.method,
-        budget=cell.budget,
-        mask_seed=cell.mask_seed or 0,
-        options=cell.options,
-        target_length=task.target_length,
-    )
+    plan = plan_of(cell, shape, masks=True)
     delta = install(model, plan, seed=cell.seed)
     head = dict(model.classifier.named_parameters()) if shape.family == "bert" else {}
     for parameter in head.values():
@@ -146,7 +140,7 @@ def prepare_cell(cell: Cell, inputs: Inputs, *, task: Task | None = None, classe
         cell=cell,
         task=task,
         tokens=tokens,
-        tokenizer=inputs.backbone / "tokenizer.json",
+        decode=load_decoder(inputs.backbone) if shape.family == "t5" else None,
         shape=shape,
         family=shape.family,
         model=model,
@@ -154,5 +148,9 @@ def prepare_cell(cell: Cell, inputs: Inputs, *, task: Task | None = None, classe
         delta=delta,
         head=head,
         device=device,
-        hashes={"tokens": tokens.digest, "data": tokens.data_digest, "backbone": backbone["digest"]},
+        hashes={
+            "tokens": digest(tokens.manifest, 64),
+            "data": tokens.manifest["data"],
+            "backbone": digest(backbone, 64),
+        },
     )

@@ -32,7 +32,7 @@ def transfer(source: Path, tokens: Path, backbone: Path, out: Path) -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     record = read_result(source)
     target = load_tokens(tokens)
-    task = task_registry.lookup(target.task)
+    task = task_registry.lookup(target.manifest["task"])
     document = {"version": TRANSFER_VERSION, "source": record.cell, "target": task.name, "metric": task.metric}
     if record.status != "done":
         document |= {"status": record.status, "scores": {}}

@@ -52,7 +52,12 @@ def ask(arguments: Sequence[str]) -> int | None:
         connection = _connect(socket_path())
     except OSError:
         return None
-    request = {"arguments": list(arguments), "environment": dict(os.environ), "cwd": os.getcwd(), "t0": _process_start()}
+    request = {
+        "arguments": list(arguments),
+        "environment": dict(os.environ),
+        "cwd": os.getcwd(),
+        "t0": _process_start(),
+    }
     payload = json.dumps(request).encode()
     with connection:
         files = array.array("i", [sys.stdin.fileno(), sys.stdout.fileno(), sys.stderr.fileno()])

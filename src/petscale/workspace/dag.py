@@ -17,12 +17,13 @@ from typing import Any
 from petscale import tasks as task_registry
 from petscale.errors import BadInput
 from petscale.study.cell import DataSpec, canonical
+from petscale.study.counting import plan_of
 from petscale.study.estimate import Cost, estimate
 from petscale.study.grid import Backbone, Grid, PlannedCell, PlannedTransfer
 from petscale.study.layout import Layout
 from petscale.study.names import slug
 from petscale.study.stages import STAGES
-from petscale.tuning.registry import METHODS, make_plan
+from petscale.tuning.registry import METHODS
 from petscale.workspace.rungs import folder_of, open_grid
 from petscale.workspace.study_file import parse_study
 
@@ -146,14 +147,8 @@ class Dag:
     def cost(self, cell: str) -> Cost:
         planned = self.planned(cell)
         task = task_registry.lookup(planned.cell.task)
-        plan = make_plan(
-            planned.backbone.shape,
-            planned.cell.method,
-            budget=planned.cell.budget,
-            options=planned.cell.options,
-            target_length=task.target_length,
-        )
-        return estimate(planned.cell, task, planned.backbone.shape, plan.trainable, self.study.hardware)
+        trainable = plan_of(planned.cell, planned.backbone.shape).trainable
+        return estimate(planned.cell, task, planned.backbone.shape, trainable, self.study.hardware)
 
     def memory_mb(self, cell: str) -> int:
         return max(1_000, int(self.cost(cell).memory / 1e6))

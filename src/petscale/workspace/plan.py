@@ -3,49 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-
 from typing import Any
 
 from petscale import tasks as task_registry
 from petscale.study.cell import digest
+from petscale.study.counting import head_parameters, plan_of
 from petscale.study.estimate import Cost, estimate
 from petscale.study.grid import Grid, PlannedCell
 from petscale.study.layout import Layout
-from petscale.tuning.plan import Plan
-from petscale.tuning.registry import make_plan
-
-
-class Counter:
-    """Plans by what they depend on: thousands of cells share a few hundred of them."""
-
-    def __init__(self) -> None:
-        self._plans: dict[str, Plan] = {}
-
-    def plan(self, planned: PlannedCell) -> Plan:
-        """The plan of a cell; its counts do not depend on seeds."""
-        cell = planned.cell
-        length = task_registry.lookup(cell.task).target_length
-        key = digest([cell.backbone, cell.method, cell.budget, cell.options, length])
-        if key not in self._plans:
-            self._plans[key] = make_plan(
-                planned.backbone.shape, cell.method, budget=cell.budget, options=cell.options, target_length=length
-            )
-        return self._plans[key]
-
-
-def head_parameters(planned: PlannedCell) -> int:
-    """Trainable scalars of the classification head: weight and bias over the classes."""
-    if planned.cell.head != "trained":
-        return 0
-    task = task_registry.lookup(planned.cell.task)
-    units = max(task.classes("unified" if planned.cell.labels == "unified" else "words")) + 1
-    return units * (planned.backbone.shape.d_model + 1)
 
 
 def plan_document(grid: Grid) -> dict[str, Any]:
     """The plan as plain data (see docs/analysis.md for its keys)."""
-    study, layout, counter = grid.study, Layout(), Counter()
-    costs = [_cost(planned, grid, counter) for planned in grid.cells.values()]
+    study, layout = grid.study, Layout()
+    costs = [_cost(planned, grid) for planned in grid.cells.values()]
     return {
         "study": study.name,
         "description": study.description,
@@ -70,8 +41,7 @@ def plan_document(grid: Grid) -> dict[str, Any]:
         ],
         "tasks": [_task(name) for name in study.tasks],
         "cells": [
-            _cell(planned, counter.plan(planned), cost)
-            for planned, cost in zip(grid.cells.values(), costs, strict=True)
+            _cell(planned, cost) for planned, cost in zip(grid.cells.values(), costs, strict=True)
         ],
         "transfers": [
             {
@@ -106,9 +76,9 @@ def totals(grid: Grid, costs: list[Cost]) -> list[dict[str, Any]]:
     ]
 
 
-def _cost(planned: PlannedCell, grid: Grid, counter: Counter) -> Cost:
+def _cost(planned: PlannedCell, grid: Grid) -> Cost:
     task = task_registry.lookup(planned.cell.task)
-    trainable = counter.plan(planned).trainable
+    trainable = plan_of(planned.cell, planned.backbone.shape).trainable
     return estimate(planned.cell, task, planned.backbone.shape, trainable, grid.study.hardware)
 
 
@@ -123,8 +93,9 @@ def _task(name: str) -> dict[str, Any]:
     }
 
 
-def _cell(planned: PlannedCell, plan: Plan, cost: Cost) -> dict[str, Any]:
+def _cell(planned: PlannedCell, cost: Cost) -> dict[str, Any]:
     cell, backbone = planned.cell, planned.backbone
+    counts = plan_of(cell, backbone.shape).counts
     return {
         "cell": cell.path,
         "digest": cell.digest,
@@ -145,9 +116,9 @@ def _cell(planned: PlannedCell, plan: Plan, cost: Cost) -> dict[str, Any]:
         "head": cell.head,
         "control": backbone.control_of is not None,
         "control_of": backbone.control_of,
-        "trainable": plan.trainable,
-        "effective": plan.effective,
-        "head_parameters": head_parameters(planned),
+        "trainable": counts.trainable,
+        "effective": counts.effective,
+        "head_parameters": head_parameters(cell, backbone.shape),
         "total": backbone.shape.parameters,
         "experiments": list(planned.experiments),
         "estimate": {"seconds": round(cost.seconds, 1), "memory": int(cost.memory), "disk": int(cost.disk)},

@@ -16,6 +16,9 @@ from petscale.training.lock import is_alive, read_holder
 from petscale.training.state import read_status
 
 
+KILLED = "killed: the trainer is gone without a word (out of memory, SIGKILL or node failure)"
+
+
 @dataclass(frozen=True)
 class CellStatus:
     """One cell: `done`, `diverged`, `failed`, `interrupted`, `running` or `pending`, and why."""
@@ -62,7 +65,7 @@ def _status(path: str, root: Path, layout: Layout, code: str, command: str) -> C
         if holder is not None and is_alive(state / "lock", holder):
             phase = "running"
         elif told.get("phase") == "running":
-            phase, cause = "failed", "killed: the trainer is gone without a word (out of memory, SIGKILL or node failure)"
+            phase, cause = "failed", KILLED
         elif told.get("phase") in ("failed", "interrupted"):
             phase, cause = told["phase"], told.get("cause")
     running = phase == "running"

@@ -35,7 +35,7 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
         BadInput: the file cannot be read, is no YAML, or is no mapping; the message names file and line.
     """
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506  a SafeLoader
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:

@@ -1,0 +1,146 @@
+"""Claims on scores: gaps shrink, every method reaches full fine-tuning, structure matters less."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from petscale.analysis import gaps, means, spread
+from petscale.analysis.claims.row import ClaimRow, Evidence, undecided, worst
+from petscale.analysis.gaps import LOG_ODDS, POINTS
+from petscale.analysis.methods import pet_methods
+from petscale.analysis.spread import Cube
+from petscale.analysis.structure import budget_groups
+from petscale.analysis.tidy import asked_by, in_group
+from petscale.analysis.verdict import all_at_least, corrected_level, increase
+
+LOG_ODDS_PER_POINT = 0.04  # at 50 %, where one point moves the log-odds least
+
+
+def gap_shrinks(evidence: Evidence, unit: str) -> ClaimRow:
+    """Gaps among PET methods shrink with scale: between-method variance, smallest minus largest backbone."""
+    suffix = "" if unit == POINTS else " (log-odds)"
+    name, claim = (
+        "gap-shrinks" + ("" if unit == POINTS else "-log-odds"),
+        f"Gaps among PET methods shrink with scale{suffix}",
+    )
+    ladder = asked_by(evidence.cells, "methods")
+    methods = pet_methods(ladder)
+    if not evidence.scaled or len(methods) < 2:
+        return undecided(name, claim, evidence, "gaps.csv", "needs two scales and two methods")
+    chosen = ladder[ladder["method"].isin(methods)]
+    tasks, left_out = means.common_tasks(_ends(chosen, evidence), ["backbone", "method"])
+    seeds = sorted(set(chosen["seed"]))
+    ends = [
+        [gaps.on_scale(chosen[chosen["backbone"] == backbone], methods, tasks, seeds, unit)]
+        for backbone in (evidence.smallest, evidence.largest)
+    ]
+    return _shrinkage(evidence, name, claim, ends, unit, "gaps.csv", tasks, left_out)
+
+
+def structure_matters_less(evidence: Evidence, unit: str) -> ClaimRow:
+    """Within groups of equal budget, the gap among PET and APET shrinks with scale."""
+    suffix = "" if unit == POINTS else " (log-odds)"
+    name, claim = (
+        "structure-less" + ("" if unit == POINTS else "-log-odds"),
+        f"Module structure matters less with scale{suffix}",
+    )
+    ladder = asked_by(evidence.cells, "structure")
+    groups = budget_groups(ladder)
+    if not evidence.scaled or not groups:
+        return undecided(name, claim, evidence, "structure_gaps.csv", "needs two scales and a budget group")
+    seeds = sorted(set(ladder["seed"]))
+    ends: list[list[Cube]] = [[], []]
+    used: list[str] = []
+    lost: list[str] = []
+    for group in groups:
+        part = _ends(in_group(ladder, group), evidence)
+        tasks, left_out = means.common_tasks(part, ["backbone", "method"])
+        used, lost = means.ordered([*used, *tasks]), means.ordered([*lost, *left_out])
+        for end, backbone in zip(ends, (evidence.smallest, evidence.largest), strict=True):
+            rung = part[part["backbone"] == backbone]
+            end.append(gaps.on_scale(rung, means.ordered(part["method"]), tasks, seeds, unit))
+    return _shrinkage(evidence, name, claim, ends, unit, "structure_gaps.csv", used, lost)
+
+
+def all_reach_full(evidence: Evidence) -> ClaimRow:
+    """On the largest backbone every PET method is not inferior to full fine-tuning."""
+    name, claim = "reach-full", "All PET methods reach full fine-tuning at the largest scale"
+    margin = evidence.settings.margins.full_points
+    asked = asked_by(evidence.cells, "methods")
+    rung = asked[asked["backbone"] == evidence.largest]
+    methods, full = pet_methods(rung), rung[rung["method"] == "full"]
+    tasks, left_out = means.common_tasks(rung, ["method"])
+    if not methods or full.empty or not tasks:
+        return undecided(name, claim, evidence, "methods.csv")
+
+    def differences(confidence: float) -> list:  # type: ignore[type-arg]
+        return [means.paired(rung[rung["method"] == method], full, tasks, confidence) for method in methods]
+
+    confidence = evidence.settings.confidence
+    plain = differences(confidence)
+    verdict = all_at_least(plain, differences(corrected_level(confidence, len(methods))), -margin)
+    named = ", ".join(
+        f"{m} {e.value:+.1f} [{e.low:+.1f}, {e.high:+.1f}]" for m, e in zip(methods, plain, strict=True)
+    )
+    return ClaimRow(
+        name,
+        claim,
+        evidence.ladder,
+        f"lowest mean difference to full on {evidence.largest}",
+        "points",
+        worst(plain),
+        verdict,
+        f"each interval above -{margin:g} points (non-inferiority)",
+        _n(len(tasks), plain[0].seeds, f"{len(methods)} methods"),
+        named + _left_out(left_out),
+        "methods.csv",
+    )
+
+
+def _shrinkage(
+    evidence: Evidence,
+    name: str,
+    claim: str,
+    ends: list[list[Cube]],
+    unit: str,
+    table: str,
+    tasks: list[str],
+    left_out: list[str],
+) -> ClaimRow:
+    margin = evidence.settings.margins.gap_points * (1 if unit == POINTS else LOG_ODDS_PER_POINT)
+    estimate = gaps.shrinkage(ends[0], ends[1], evidence.settings.confidence)
+    if np.isnan(estimate.value):
+        return undecided(name, claim, evidence, table)
+    sd = [spread.signed_root(gaps.variance_of(end, evidence.settings.confidence).value) for end in ends]
+    gap = [float(np.nanmean([spread.largest_gap(spread.per_seed(one)) for one in end])) for end in ends]
+    digits = 1 if unit == POINTS else 2
+    return ClaimRow(
+        name,
+        claim,
+        evidence.ladder,
+        f"between-method variance, {evidence.smallest} minus {evidence.largest}",
+        "points squared" if unit == POINTS else "log-odds squared",
+        estimate,
+        increase(estimate, margin**2),
+        f"interval above 0; not supported if below ({margin:g} {unit})^2",
+        _n(len(tasks), estimate.seeds, f"{sum(len(one) for one in ends[0])} bars in {len(ends[0])} group(s)"),
+        f"between-method sd {sd[0]:.{digits}f} -> {sd[1]:.{digits}f} {unit}; "
+        f"largest gap {gap[0]:.{digits}f} -> {gap[1]:.{digits}f}" + _left_out(left_out),
+        table,
+    )
+
+
+def _ends(frame: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
+    return frame[frame["backbone"].isin((evidence.smallest, evidence.largest))]
+
+
+def _n(tasks: int, seeds: int, more: str) -> str:
+    return f"{tasks} tasks x {seeds} seeds, {more}"
+
+
+def _left_out(tasks: list[str]) -> str:
+    return f"; left out for want of cells: {', '.join(tasks)}" if tasks else ""
+
+
+UNITS = (POINTS, LOG_ODDS)

@@ -1,0 +1,87 @@
+"""What a claim is decided from, and the row it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from petscale.analysis.interval import NOTHING, Estimate
+from petscale.analysis.settings import AnalysisSettings
+from petscale.analysis.threshold import Threshold
+from petscale.analysis.verdict import Verdict
+
+NO_EVIDENCE = "no finished cells bear on it"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The evidence of one ladder. `backbones` ascend in size."""
+
+    ladder: str
+    backbones: Sequence[str]
+    cells: pd.DataFrame
+    pairs: pd.DataFrame  # of convergence.pairs_table
+    thresholds: Sequence[Threshold]
+    ratios: pd.DataFrame  # of transfer.with_ratios
+    settings: AnalysisSettings
+
+    @property
+    def scaled(self) -> bool:
+        """Whether there are two scales to compare."""
+        return len(self.backbones) > 1
+
+    @property
+    def smallest(self) -> str:
+        return self.backbones[0]
+
+    @property
+    def largest(self) -> str:
+        return self.backbones[-1]
+
+
+@dataclass(frozen=True)
+class ClaimRow:
+    """One claim on one ladder: statistic, interval, n, verdict and what else a reader needs."""
+
+    claim_id: str
+    claim: str
+    ladder: str
+    statistic: str
+    unit: str
+    estimate: Estimate
+    verdict: Verdict
+    rule: str  # the test that decides, with its margin
+    n: str
+    detail: str
+    table: str  # the CSV table with the numbers behind it
+
+    def columns(self) -> dict[str, object]:
+        """The row as the claims table has it."""
+        return {
+            "id": self.claim_id,
+            "claim": self.claim,
+            "ladder": self.ladder,
+            "verdict": self.verdict,
+            "statistic": self.statistic,
+            "value": self.estimate.value,
+            "low": self.estimate.low,
+            "high": self.estimate.high,
+            "unit": self.unit,
+            "seeds": self.estimate.seeds,
+            "n": self.n,
+            "rule": self.rule,
+            "detail": self.detail,
+            "table": self.table,
+        }
+
+
+def undecided(claim_id: str, claim: str, evidence: Evidence, table: str, why: str = NO_EVIDENCE) -> ClaimRow:
+    """The row of a claim on which the study is silent."""
+    return ClaimRow(claim_id, claim, evidence.ladder, "", "", NOTHING, "inconclusive", "", "", why, table)
+
+
+def worst(estimates: Sequence[Estimate]) -> Estimate:
+    """The estimate that lies lowest: the one an all-of-them claim hangs on."""
+    return min(estimates, key=lambda one: one.value)

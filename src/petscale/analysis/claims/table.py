@@ -1,0 +1,35 @@
+"""All claims on all ladders, in the order of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from petscale.analysis.claims import budget, generalisation, performance, speed
+from petscale.analysis.claims.row import ClaimRow, Evidence
+
+
+def claims_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
+    """One row a claim and ladder."""
+    return pd.DataFrame([row.columns() for one in evidence for row in _rows(one)])
+
+
+def _rows(evidence: Evidence) -> Iterator[ClaimRow]:
+    for unit in performance.UNITS:
+        yield performance.gap_shrinks(evidence, unit)
+    yield performance.all_reach_full(evidence)
+    for unit in performance.UNITS:
+        yield performance.structure_matters_less(evidence, unit)
+    yield speed.structure_sets_speed(evidence)
+    yield speed.adjacent_is_faster(evidence)
+    yield budget.high_falls(evidence)
+    yield budget.jump(evidence, above_baseline=False)
+    yield budget.jump(evidence, above_baseline=True)
+    yield budget.low_equal_over_methods(evidence)
+    yield budget.low_equal_over_tasks(evidence)
+    yield budget.low_rises(evidence)
+    for ratio in generalisation.RATIOS:
+        yield generalisation.within_beats_across(evidence, ratio)
+    for ratio in generalisation.RATIOS:
+        yield generalisation.scale_does_not_help(evidence, ratio)

@@ -1,0 +1,133 @@
+"""Intervals over seeds: tasks are fixed, seeds are random, pairs stay pairs (design section 7).
+
+A percentile bootstrap of three seeds is just their range, so every interval here is a t interval whose unit is the
+seed. Cells of one seed share data order and masks over tasks and are never treated as independent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its interval. `low`, `high` and `se` are NaN where fewer than two seeds bear on it."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    se: float = math.nan
+    seeds: int = 0
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is an interval at all; its ends may still be infinite."""
+        return not (math.isnan(self.low) or math.isnan(self.high))
+
+    def scaled(self, factor: float) -> Estimate:
+        """The estimate in other units (factor > 0)."""
+        return Estimate(
+            self.value * factor, self.low * factor, self.high * factor, self.se * factor, self.seeds
+        )
+
+
+NOTHING = Estimate(math.nan)
+
+
+def t_quantile(confidence: float, degrees: float) -> float:
+    """Two-sided t quantile: P(|T| <= q) = confidence."""
+    return float(stats.t.ppf(0.5 + confidence / 2, degrees))
+
+
+def task_seed_matrix(
+    frame: pd.DataFrame, value: str, tasks: Sequence[str], seeds: Sequence[int], stratum: str = "task"
+) -> Matrix:
+    """Values as a (tasks, seeds) array, NaN where a cell is absent or unscored; repeats of a cell are averaged."""
+    if frame.empty:
+        return np.full((len(tasks), len(seeds)), np.nan)
+    table = frame.pivot_table(index=stratum, columns="seed", values=value, aggfunc="mean")
+    return table.reindex(index=list(tasks), columns=list(seeds)).to_numpy(dtype=float)
+
+
+def mean_over_tasks(values: Matrix, confidence: float = 0.95) -> Estimate:
+    """The mean over fixed tasks of the mean over seeds, with its t interval.
+
+    With Y[t, s] the value of task t and seed s, n_t the seeds of task t and T the tasks,
+
+        estimate = (1/T) sum_t mean_s Y[t, s]
+        c_s      = sum_t (Y[t, s] - mean_s Y[t, s]) / (T n_t)          (contribution of seed s)
+        se^2     = S/(S-1) sum_s c_s^2,     interval = estimate +- t(S-1) se
+
+    With no cell missing this is the t interval of the per-seed means. It allows any correlation between the tasks
+    of one seed. A task without any seed is left out: callers name it.
+
+    Args:
+        values: array of shape (tasks, seeds), NaN where missing.
+        confidence: two-sided level.
+
+    Returns:
+        The estimate; without interval when fewer than two seeds have a value.
+    """
+    present = ~np.isnan(values)
+    values = values[present.any(axis=1)]
+    if values.size == 0:
+        return NOTHING
+    values = values[:, present.any(axis=0)]
+    present = ~np.isnan(values)
+    counts = present.sum(axis=1, keepdims=True)
+    means = np.nansum(values, axis=1, keepdims=True) / counts
+    estimate = float(means.mean())
+    seeds = values.shape[1]
+    # One seed a task is one seed, even when the tasks have different ones: nothing shows the spread of a task.
+    if seeds < 2 or counts.max() < 2:
+        return Estimate(estimate, seeds=int(counts.max()))
+    contributions = np.nansum((values - means) / (len(values) * counts), axis=0)
+    se = math.sqrt(seeds / (seeds - 1) * float((contributions**2).sum()))
+    half = t_quantile(confidence, seeds - 1) * se
+    return Estimate(estimate, estimate - half, estimate + half, se, seeds)
+
+
+def jackknife(
+    statistic: Callable[[NDArray[np.intp]], float], seeds: int, confidence: float = 0.95
+) -> Estimate:
+    """t interval of any smooth statistic of the seeds, by leaving one seed out.
+
+        se^2 = (S-1)/S sum_s (theta_(-s) - mean theta_(-.))^2,     interval = theta +- t(S-1) se
+
+    Args:
+        statistic: from the indices of the seeds to use to a number, NaN where undefined.
+        seeds: how many seeds there are.
+        confidence: two-sided level.
+    """
+    everyone = np.arange(seeds)
+    value = statistic(everyone)
+    if seeds < 3 or math.isnan(value):  # quadratic statistics need two seeds after one is left out
+        return Estimate(value, seeds=seeds)
+    left = np.array([statistic(np.delete(everyone, s)) for s in everyone])
+    if np.isnan(left).any():
+        return Estimate(value, seeds=seeds)
+    se = math.sqrt((seeds - 1) / seeds * float(((left - left.mean()) ** 2).sum()))
+    half = t_quantile(confidence, seeds - 1) * se
+    return Estimate(value, value - half, value + half, se, seeds)
+
+
+def difference(a: Estimate, b: Estimate, confidence: float = 0.95) -> Estimate:
+    """a - b for independent estimates: Welch's interval with Satterthwaite's degrees of freedom."""
+    value = a.value - b.value
+    if not (a.bounded and b.bounded):
+        return Estimate(value, seeds=min(a.seeds, b.seeds))
+    variance = a.se**2 + b.se**2
+    if variance == 0:
+        return Estimate(value, value, value, 0.0, min(a.seeds, b.seeds))
+    degrees = variance**2 / (a.se**4 / (a.seeds - 1) + b.se**4 / (b.seeds - 1))
+    half = t_quantile(confidence, degrees) * math.sqrt(variance)
+    return Estimate(value, value - half, value + half, math.sqrt(variance), min(a.seeds, b.seeds))

@@ -1,0 +1,101 @@
+"""Means of groups of planned cells, with everything a reader needs to trust or walk back the number."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from petscale.analysis.interval import Estimate, Matrix, mean_over_tasks, task_seed_matrix
+from petscale.analysis.spread import Cube
+
+REFERENCES = ("full", "frozen")  # not parameter-efficient methods: the two ends they are held against
+MEAN = "(mean)"  # the row of a table that is the mean over tasks
+
+
+def ordered(values: Iterable[Any]) -> list[Any]:
+    """Distinct values in the order in which they first stand."""
+    return list(dict.fromkeys(values))
+
+
+def groups(frame: pd.DataFrame, keys: Sequence[str]) -> list[tuple[tuple[Hashable, ...], pd.DataFrame]]:
+    """Sub-tables by key columns, in the order in which they first stand; absent keys form groups of their own."""
+    return [(key, part) for key, part in frame.groupby(list(keys), sort=False, dropna=False)]
+
+
+def scored(frame: pd.DataFrame) -> pd.DataFrame:
+    """The finished cells that have a score."""
+    return frame[frame["score"].notna()]
+
+
+def common_tasks(planned: pd.DataFrame, group: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Tasks that every group with any score has a score for, and the planned tasks that are not such.
+
+    Means over different tasks cannot be compared, so a task that one method lacks is left out of all means.
+    """
+    done = scored(planned)
+    tasks = ordered(planned["task"])
+    sets = [set(part["task"]) for _, part in groups(done, group)] if not done.empty else []
+    kept = [task for task in tasks if sets and all(task in one for one in sets)]
+    return kept, [task for task in tasks if task not in kept]
+
+
+def matrix(frame: pd.DataFrame, tasks: Sequence[str], seeds: Sequence[int], value: str = "score") -> Matrix:
+    """Scores of one method as (tasks, seeds)."""
+    return task_seed_matrix(scored(frame), value, tasks, seeds)
+
+
+def cube(
+    frame: pd.DataFrame,
+    methods: Sequence[str],
+    tasks: Sequence[str],
+    seeds: Sequence[int],
+    value: str = "score",
+) -> Cube:
+    """Scores of several methods as (methods, tasks, seeds)."""
+    if not methods:
+        return np.full((0, len(tasks), len(seeds)), np.nan)
+    return np.stack([matrix(frame[frame["method"] == method], tasks, seeds, value) for method in methods])
+
+
+def mean_of(planned: pd.DataFrame, tasks: Sequence[str], confidence: float) -> Estimate:
+    """Mean score over the given tasks."""
+    return mean_over_tasks(matrix(planned, tasks, sorted(set(planned["seed"]))), confidence)
+
+
+def paired(a: pd.DataFrame, b: pd.DataFrame, tasks: Sequence[str], confidence: float) -> Estimate:
+    """Mean over tasks of a - b, paired by task and seed; a pair that lacks one side is no pair."""
+    seeds = sorted(set(a["seed"]) | set(b["seed"]))
+    return mean_over_tasks(matrix(a, tasks, seeds) - matrix(b, tasks, seeds), confidence)
+
+
+def interval_columns(estimate: Estimate, name: str = "value") -> dict[str, Any]:
+    """An estimate as the columns that every table uses."""
+    return {
+        name: estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "se": estimate.se,
+        "seeds": estimate.seeds,
+    }
+
+
+def account(planned: pd.DataFrame) -> dict[str, Any]:
+    """How many of the planned cells bear on a row, and all their paths: the way back from a number to its runs."""
+    done = planned["score"].notna()
+    diverged = planned["status"] == "diverged"
+    return {
+        "planned": len(planned),
+        "done": int(done.sum()),
+        "diverged": int(diverged.sum()),
+        "missing": int((~done & ~diverged).sum()),
+        "cells": ";".join(planned["cell"]),
+    }
+
+
+def mean_with_diverged(planned: pd.DataFrame, tasks: Sequence[str]) -> float:
+    """The mean with each diverged cell counted at chance: what leaving them out hides."""
+    filled = planned.assign(score=planned["score"].where(planned["status"] != "diverged", planned["chance"]))
+    return mean_of(filled, tasks, 0.95).value

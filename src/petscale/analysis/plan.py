@@ -1,0 +1,63 @@
+"""The study plan: the document that says which cells exist and what figures call them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from petscale.analysis.settings import AnalysisSettings
+from petscale.errors import BadInput
+
+Plan = dict[str, Any]
+
+_NEEDED = ("study", "settings", "ladders", "tasks", "cells", "transfers")
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan.
+
+    Raises:
+        BadInput: the file is unreadable, is not JSON or lacks a section; the message names file and key.
+    """
+    try:
+        plan = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: not a readable study plan ({error})") from None
+    if not isinstance(plan, dict):
+        raise BadInput(f"{path}: not a study plan: the document is no object")
+    for key in _NEEDED:
+        if key not in plan:
+            raise BadInput(f"{path}: key {key}: missing from the study plan")
+    return plan
+
+
+def settings_of(plan: Plan) -> AnalysisSettings:
+    """The analysis settings that the plan carries.
+
+    Raises:
+        BadInput: a key is unknown or out of range.
+    """
+    try:
+        return AnalysisSettings.model_validate(plan["settings"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise BadInput(f"plan of study {plan['study']}: key settings.{key}: {first['msg']}") from None
+
+
+def backbone_order(plan: Plan) -> dict[str, int]:
+    """Backbone -> position, ladders in the order of the plan and scales ascending in each."""
+    names = [rung["name"] for ladder in plan["ladders"] for rung in ladder["backbones"]]
+    return {name: position for position, name in enumerate(names)}
+
+
+def chance_points(task: Plan, *, class_head: bool) -> float:
+    """Score of guessing, in points: 100/classes where an answer is always a class, else 0.
+
+    Free generation scores 0 when the model does not emit a label (T5), whatever the number of classes.
+    """
+    classes = task.get("classes")
+    return 100.0 / classes if class_head and classes else 0.0

@@ -1,0 +1,103 @@
+"""Rules and margins of the analysis, set in the study file before the run and copied into its plan.
+
+Points are score points on 0 to 100; a margin is the smallest difference that the study calls a difference.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MethodsSettings(_Settings):
+    """Means and gaps of published methods (figures 1 and 3)."""
+
+    permutations: int = Field(2_000, ge=100, description="draws of the permutation null of the gap")
+
+
+class StructureSettings(_Settings):
+    """Groups of equal budget (figure 5, table 2)."""
+
+    permutations: int = Field(2_000, ge=100, description="draws of the permutation null of each group's gap")
+
+
+class ConvergenceSettings(_Settings):
+    """When a run has converged (figure 6)."""
+
+    tolerance: float = Field(
+        3.0, gt=0, description="points below its best within which the smoothed dev score stays"
+    )
+    smoothing: int = Field(
+        3, ge=1, description="evaluations in the centred running mean of the dev score; odd"
+    )
+    rise: float = Field(
+        5.0, gt=0, description="points above its baseline that a run must reach to have a step at all"
+    )
+    target: float = Field(
+        0.9, gt=0, lt=1, description="common target: this share of the way from baseline to best"
+    )
+
+    @model_validator(mode="after")
+    def _rule_is_sound(self) -> ConvergenceSettings:
+        if self.smoothing % 2 == 0:
+            raise ValueError("smoothing: a centred running mean needs an odd number of evaluations")
+        if self.rise <= self.tolerance:
+            raise ValueError("rise: must exceed tolerance, or a flat run converges at its first step")
+        return self
+
+
+class ThresholdSettings(_Settings):
+    """Low and high parameter thresholds (figure 7)."""
+
+    rise_points: float = Field(
+        5.0, gt=0, description="low threshold: points above the measured budget-0 baseline"
+    )
+    margin_points: float = Field(
+        3.0, gt=0, description="high threshold: points below full fine-tuning that still count"
+    )
+    jump_percent: float = Field(
+        80.0, gt=0, le=100, description="percent of full that 'just past the low threshold' means"
+    )
+
+
+class TransferSettings(_Settings):
+    """Zero-shot transfer (figure 9)."""
+
+    minimum_points: float = Field(
+        5.0, gt=0, description="points above chance the target's own cells need, or the ratio is undefined"
+    )
+
+
+class Margins(_Settings):
+    """What counts as equal, fixed before the run."""
+
+    full_points: float = Field(
+        2.0, gt=0, description="a method this close below full fine-tuning has reached it"
+    )
+    gap_points: float = Field(
+        1.0, gt=0, description="smallest between-method standard deviation that matters"
+    )
+    speed_factor: float = Field(1.25, gt=1, description="smallest ratio of steps to convergence that matters")
+    threshold_factor: float = Field(3.0, gt=1, description="thresholds within this factor are about equal")
+    transfer_percent: float = Field(
+        10.0, gt=0, description="smallest change of a relative performance that matters"
+    )
+
+
+class AnalysisSettings(_Settings):
+    """Everything the analysis is free to choose."""
+
+    methods: MethodsSettings = Field(default=MethodsSettings(), description="means and gaps of methods")
+    structure: StructureSettings = Field(default=StructureSettings(), description="groups of equal budget")
+    convergence: ConvergenceSettings = Field(
+        default=ConvergenceSettings(), description="steps to convergence"
+    )
+    threshold: ThresholdSettings = Field(default=ThresholdSettings(), description="score against budget")
+    transfer: TransferSettings = Field(default=TransferSettings(), description="zero-shot transfer")
+    margins: Margins = Field(default=Margins(), description="equivalence and non-inferiority margins")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="two-sided level of every interval")
+    bootstrap_draws: int = Field(2_000, ge=200, description="draws of the threshold bootstrap")
+    seed: int = Field(0, ge=0, description="seed of bootstraps and permutations")

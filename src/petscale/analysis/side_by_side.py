@@ -1,0 +1,163 @@
+"""The papers' numbers beside ours, where a study has the papers' backbones (reference/*.csv of Su et al.)."""
+
+from __future__ import annotations
+
+import math
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from petscale.analysis import means
+from petscale.analysis.interval import t_quantile
+from petscale.analysis.settings import AnalysisSettings
+from petscale.analysis.tidy import asked_by
+
+PAPER_SEEDS = 3  # Su et al. section 4.1
+PAPER_NAMES = {
+    "google/t5-v1_1-small": "t5-small",
+    "google/t5-v1_1-base": "t5-base",
+    "google/t5-v1_1-xxl": "t5-xxl",
+    "google/bert_uncased_L-4_H-512_A-8": "bert-small",
+    "google/bert_uncased_L-12_H-768_A-12": "bert-base",
+    "bert-large-uncased": "bert-large",
+    "google-bert/bert-large-uncased": "bert-large",
+}
+
+
+def paper_table(name: str) -> pd.DataFrame:
+    """A table of a paper's numbers from the `papers` folder; its name says paper and table."""
+    with (files("petscale.analysis") / "papers" / f"{name}.csv").open() as handle:
+        return pd.read_csv(handle)
+
+
+def side_by_side(
+    cells: pd.DataFrame, thresholds: pd.DataFrame, gaps: pd.DataFrame, settings: AnalysisSettings
+) -> pd.DataFrame:
+    """Each number of the paper that the study also has, with the difference and whether it lies within noise.
+
+    For a score, noise is the interval in which the mean of three further seeds of ours would fall,
+
+        mean +- t(S-1) sd sqrt(1/S + 1/3),
+
+    since the paper gives no spread. A threshold or gap agrees when its interval meets the paper's range.
+    """
+    known = cells[cells["backbone"].isin(PAPER_NAMES)]
+    rows = [*_scores(known, settings), *_thresholds(thresholds), *_gaps(gaps)]
+    names = ["quantity", "backbone", "task", "method", "match", "ours", "low", "high", "paper", "paper_high",
+             "difference", "within_noise", "seeds", "cells"]  # fmt: skip
+    return pd.DataFrame(rows, columns=names)
+
+
+def _scores(known: pd.DataFrame, settings: AnalysisSettings) -> list[dict[str, Any]]:
+    paper = paper_table("su2023_table2").fillna({"budget_matched_to": ""})
+    score = {
+        (row.backbone, row.task, row.method, row.budget_matched_to): row.score
+        for row in paper.itertuples(index=False)
+    }
+    rows = []
+    for key, part in means.groups(asked_by(known, "structure"), ["backbone", "task", "method"]):
+        backbone, task, method = map(str, key)
+        for match in _groups_of(part):
+            place = (PAPER_NAMES[backbone], task, method, match)
+            if place not in score:
+                continue
+            chosen = part if method == "full" else part[[match in names for names in part["matches"]]]
+            values = chosen["score"].dropna()
+            mean, half = float(values.mean()), _noise(values, settings.confidence)
+            rows.append(
+                {
+                    "quantity": "score (table 2)",
+                    "backbone": backbone,
+                    "task": task,
+                    "method": method,
+                    "match": match,
+                    "ours": mean,
+                    "low": mean - half,
+                    "high": mean + half,
+                    "paper": score[place],
+                    "difference": mean - score[place],
+                    "within_noise": _word(abs(mean - score[place]) <= half, half),
+                    "seeds": len(values),
+                    "cells": ";".join(chosen["cell"]),
+                }
+            )
+    return rows
+
+
+def _groups_of(part: pd.DataFrame) -> list[str]:
+    if part["method"].iloc[0] == "full":
+        return [""]
+    return means.ordered(name for names in part["matches"] for name in names)
+
+
+def _noise(values: pd.Series, confidence: float) -> float:
+    seeds = len(values)
+    if seeds < 2:
+        return math.nan
+    return t_quantile(confidence, seeds - 1) * float(values.std()) * math.sqrt(1 / seeds + 1 / PAPER_SEEDS)
+
+
+def _thresholds(thresholds: pd.DataFrame) -> list[dict[str, Any]]:
+    stated = paper_table("su2023_stated_findings")
+    stated = stated[stated["quantity"] == "low_parameter_threshold"].set_index("backbone")
+    rows = []
+    for one in thresholds.itertuples(index=False) if len(thresholds) else ():
+        paper = PAPER_NAMES.get(one.backbone)
+        if paper not in stated.index:
+            continue
+        low, high = float(stated.loc[paper, "low"]), float(stated.loc[paper, "high"])
+        meets = one.low_from <= high and one.low_to >= low
+        rows.append(
+            {
+                "quantity": "low threshold (section 5.3)",
+                "backbone": one.backbone,
+                "task": one.task,
+                "method": one.method,
+                "match": "",
+                "ours": one.low_threshold,
+                "low": one.low_from,
+                "high": one.low_to,
+                "paper": low,
+                "paper_high": high,
+                "difference": np.nan,
+                "within_noise": _word(meets, one.low_from),
+                "seeds": one.seeds,
+                "cells": one.cells,
+            }
+        )
+    return rows
+
+
+def _gaps(gaps: pd.DataFrame) -> list[dict[str, Any]]:
+    stated = paper_table("su2023_stated_findings")
+    stated = stated[stated["quantity"].str.startswith("pet_performance_gap")]
+    rows = []
+    for one in gaps[gaps["unit"] == "points"].itertuples(index=False) if len(gaps) else ():
+        paper = PAPER_NAMES.get(one.backbone)
+        found = stated[[paper in str(name).split("..") for name in stated["backbone"]]]
+        for range_ in found.itertuples(index=False):
+            rows.append(
+                {
+                    "quantity": "largest gap among PET methods (section 4.2)",
+                    "backbone": one.backbone,
+                    "task": "(mean)",
+                    "method": "",
+                    "match": "",
+                    "ours": one.largest_gap,
+                    "paper": range_.low,
+                    "paper_high": range_.high,
+                    "difference": one.largest_gap - range_.high,
+                    "within_noise": "no interval",
+                    "seeds": one.seeds,
+                    "cells": one.cells,
+                }
+            )
+    return rows
+
+
+def _word(within: bool, noise: float) -> str:
+    if math.isnan(noise):
+        return "no interval"
+    return "yes" if within else "no"

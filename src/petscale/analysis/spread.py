@@ -1,0 +1,121 @@
+"""How far methods lie apart: the papers' gaps, and a spread that does not grow with noise.
+
+A largest-minus-smallest gap is positive even when all methods are equal, so beside it stand the between-method
+variance and a permutation null.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Cube = NDArray[np.float64]  # (methods, tasks, seeds), NaN where a cell is missing
+
+
+def log_odds(points: Cube, examples: Cube) -> Cube:
+    """Scores as log-odds, ln((p + 1/2n) / (1 - p + 1/2n)): differences near a ceiling are not squeezed.
+
+    Args:
+        points: scores in points.
+        examples: test examples behind each score; the half example keeps 0 and 100 finite.
+    """
+    share = points / 100.0
+    half = 0.5 / np.where(np.isnan(examples), 500.0, examples)
+    odds: Cube = np.log((share + half) / (1 - share + half))
+    return odds
+
+
+def per_seed(cube: Cube) -> Cube:
+    """Methods by seeds: mean over tasks after each task's own mean is taken out, then centred within each seed.
+
+    Taking out task means first keeps a missing cell from shifting a method's mean by the difficulty of its task.
+
+    Returns:
+        Array of shape (methods, seeds); NaN where a method has no task at that seed.
+    """
+    centred = cube - _mean(cube, (0, 2))
+    seeds = _mean(centred, (1,))[:, 0, :]
+    result: Cube = seeds - _mean(seeds, (0,))
+    return result
+
+
+def between_variance(a: Cube) -> float:
+    """Unbiased between-method variance, from products of different seeds only.
+
+        V = M/(M-1) mean_m mean_{s != s'} a[m, s] a[m, s']
+
+    Noise of one seed is independent of that of another, so V has mean 0 when all methods are equal; it can be
+    negative. `a` is the outcome of `per_seed`. With no cell missing V is the ANOVA variance component.
+
+    Returns:
+        V in squared units; NaN with fewer than two methods or without a pair of seeds for each method.
+    """
+    present = ~np.isnan(a)
+    counts = present.sum(axis=1)
+    used = counts > 0
+    if used.sum() < 2 or (counts[used] < 2).any():
+        return math.nan
+    a, counts = a[used], counts[used]
+    products = (np.nansum(a, axis=1) ** 2 - np.nansum(a**2, axis=1)) / (counts * (counts - 1))
+    return float(len(a) / (len(a) - 1) * products.mean())
+
+
+def signed_root(variance: float) -> float:
+    """A variance component as a standard deviation with its sign kept, for reading in points."""
+    return math.copysign(math.sqrt(abs(variance)), variance)
+
+
+def largest_gap(a: Cube) -> float:
+    """Largest minus smallest method mean, as the papers report it."""
+    means = _method_means(a)
+    return float(means.max() - means.min()) if len(means) > 1 else math.nan
+
+
+def smallest_gap(a: Cube) -> float:
+    """Smallest difference between any two method means."""
+    means = np.sort(_method_means(a))
+    return float(np.diff(means).min()) if len(means) > 1 else math.nan
+
+
+@dataclass(frozen=True)
+class Null:
+    """What the largest gap would be were the methods interchangeable."""
+
+    mean: float
+    p: float
+
+
+def permutation_null(cube: Cube, draws: int, seed: int) -> Null:
+    """Shuffle the methods within each seed, all tasks of a seed together, and look at the largest gap.
+
+    The p value counts the observed order among the draws: (1 + #{null >= observed}) / (1 + draws).
+    """
+    observed = largest_gap(per_seed(cube))
+    if math.isnan(observed):
+        return Null(math.nan, math.nan)
+    a = per_seed(cube)
+    generator = np.random.default_rng(seed)
+    methods, seeds = a.shape
+    order = generator.random((draws, methods, seeds)).argsort(axis=1)
+    shuffled = np.take_along_axis(np.broadcast_to(a, (draws, methods, seeds)), order, axis=1)
+    means = np.nansum(shuffled, axis=2) / np.maximum((~np.isnan(shuffled)).sum(axis=2), 1)
+    gaps = means.max(axis=1) - means.min(axis=1)
+    p = (1 + int((gaps >= observed - 1e-12).sum())) / (1 + draws)
+    return Null(float(gaps.mean()), p)
+
+
+def _method_means(a: Cube) -> Cube:
+    present = ~np.isnan(a)
+    used = present.any(axis=1)
+    means: Cube = np.nansum(a[used], axis=1) / present[used].sum(axis=1)
+    return means
+
+
+def _mean(values: Cube, axes: tuple[int, ...]) -> Cube:
+    counts = (~np.isnan(values)).sum(axis=axes, keepdims=True)
+    sums = np.nansum(values, axis=axes, keepdims=True)
+    mean: Cube = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    return mean

@@ -1,0 +1,103 @@
+"""One budget sweep: scores by budget and seed, with its two references, and its bootstrap.
+
+With y[k, s] the score at budget k and seed s, and the baseline and full fine-tuning as two more columns of y, a draw is
+
+    y*_k = mean_s y[k, s] + g_k / sqrt(W/(S - 1)),   g_k = sum_s z_s (y[k, s] - mean_s y[k, s]) / sqrt(n_k (n_k - 1))
+
+with z_s standard normal and W chi-squared with S - 1 degrees of freedom: a multivariate t with the covariance of the
+seed means as the seeds show it. Resampling three seeds would give ten distinct curves; this gives a continuum with
+the right tails, and keeps the seeds paired over budgets and references.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from petscale.analysis.bounds import Bounds
+from petscale.analysis.isotonic import crossing, isotonic_fit
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Scores in points. Budgets ascend; NaN marks a missing cell; each budget has at least one seed."""
+
+    budgets: Array  # (k,)
+    scores: Array  # (k, seeds)
+    baseline: Array  # (seeds,) the measured budget-0 score
+    full: Array  # (seeds,) full fine-tuning
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Monotone fits of a sweep; index 0 along the first axis is the estimate, the rest are draws."""
+
+    log_budgets: Array  # (k,)
+    curve: Array  # (1 + draws, k)
+    baseline: Array  # (1 + draws,)
+    full: Array  # (1 + draws,)
+    seeds: int
+
+    def low_threshold(self, rise: float) -> Bounds:
+        """log10 of the first budget at which the fit lies `rise` points above the measured baseline."""
+        return self._crossing(self.baseline + rise)
+
+    def high_threshold(self, margin: float) -> Bounds:
+        """log10 of the first budget at which the fit is not inferior to full fine-tuning by more than `margin`."""
+        return self._crossing(self.full - margin)
+
+    def after(self, threshold: Bounds) -> Array:
+        """The fit at the first swept budget at or past the threshold, draw by draw; NaN where there is none."""
+        past = self.log_budgets[None, :] >= threshold.high[:, None] - 1e-9
+        first = past.argmax(axis=1)
+        values: Array = np.where(past.any(axis=1), self.curve[np.arange(len(first)), first], np.nan)
+        return values
+
+    def _crossing(self, level: Array) -> Bounds:
+        if np.isnan(level).any():
+            nothing = np.full(len(level), np.nan)
+            return Bounds(nothing, nothing, 0)
+        return Bounds(*crossing(self.log_budgets, self.curve, level), self.seeds)
+
+
+def fit_sweep(sweep: Sweep, draws: int, generator: np.random.Generator) -> Fit:
+    """Fit a sweep and its bootstrap draws.
+
+    Args:
+        sweep: the scores.
+        draws: bootstrap draws; none are made with fewer than two seeds.
+        generator: source of the draws.
+    """
+    columns = np.vstack([sweep.scores, sweep.baseline, sweep.full])  # (k + 2, seeds)
+    present = ~np.isnan(columns)
+    counts = present.sum(axis=1)
+    means = np.where(counts > 0, np.nansum(columns, axis=1) / np.maximum(counts, 1), np.nan)
+    residuals = np.where(present, columns - means[:, None], 0.0)
+    seeds = int(counts[: len(sweep.budgets)].max(initial=0))
+    drawn = means[None, :]
+    if seeds >= 2:
+        noise = _noise(residuals, counts, draws, generator)
+        drawn = np.vstack([means, means + noise])
+    k = len(sweep.budgets)
+    curve = isotonic_fit(drawn[:, :k], counts[:k].astype(float))
+    return Fit(np.log10(sweep.budgets), curve, drawn[:, k], drawn[:, k + 1], seeds)
+
+
+def _noise(residuals: Array, counts: NDArray[np.intp], draws: int, generator: np.random.Generator) -> Array:
+    several = counts >= 2
+    scale = np.sqrt(np.maximum(counts * (counts - 1), 1))
+    weights = residuals / scale[:, None]
+    degrees = int(counts.max()) - 1
+    tails = np.sqrt(generator.chisquare(degrees, (draws, 1)) / degrees)
+    noise = generator.standard_normal((draws, residuals.shape[1])) @ weights.T
+    if not several.all():
+        # A budget with one seed shows no spread of its own; it borrows that of the budgets that do.
+        variance = (residuals[several] ** 2).sum(axis=1) / (counts[several] - 1)
+        alone = generator.standard_normal((draws, len(counts))) * np.sqrt(variance.mean())
+        noise = np.where(several, noise, alone)
+    result: Array = noise / tails
+    return result

@@ -1,0 +1,114 @@
+"""Zero-shot scores as a table: one row a planned transfer, with the target's own score beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from petscale.analysis.plan import Plan
+from petscale.analysis.tidy import POINTS, asked_by
+
+_COLUMNS = (
+    "source_cell", "ladder", "backbone", "scale", "display", "method", "structure", "budget", "seed", "source",
+    "source_kind", "target", "target_kind", "metric", "status", "cause", "score", "chance", "original",
+    "original_cell", "path",
+)  # fmt: skip
+
+
+def transfer_scores(plan: Plan, cells: pd.DataFrame, results_root: Path) -> pd.DataFrame:
+    """All planned transfers and, as source = target, every source's own test score.
+
+    Args:
+        plan: the study plan.
+        cells: tidy table of its cells.
+        results_root: the folder that holds `transfer/`.
+
+    Returns:
+        `score` is the zero-shot score in points (NaN where missing or undefined), `original` that of the cell
+        trained on the target with the same backbone, method, budget and seed. `chance` is 100/classes on
+        classification (a model trained on any classification task emits the unified labels), 0 on generation.
+        `status` is done, missing or undefined.
+    """
+    tasks = {task["name"]: task for task in plan["tasks"]}
+    sources = asked_by(cells, "transfer").set_index("cell")
+    own = {_place(row, row["task"]): (cell, row["score"]) for cell, row in sources.iterrows()}
+    rows = []
+    for planned in plan["transfers"]:
+        if planned["source"] not in sources.index:
+            continue
+        source, target = sources.loc[planned["source"]], tasks[planned["target"]]
+        original_cell, original = own.get(_place(source, target["name"]), ("", np.nan))
+        rows.append(
+            {
+                **_origin(planned["source"], source),
+                "target": target["name"],
+                "target_kind": target["kind"],
+                **_outcome(results_root / planned["path"], target),
+                "original": original,
+                "original_cell": original_cell,
+                "path": planned["path"],
+            }
+        )
+    for cell, row in sources.iterrows():
+        target = tasks[row["task"]]
+        rows.append(
+            {
+                **_origin(str(cell), row),
+                "target": row["task"],
+                "target_kind": row["kind"],
+                "metric": row["metric"],
+                "status": "done" if pd.notna(row["score"]) else "missing",
+                "cause": row["cause"],
+                "score": row["score"],
+                "chance": _chance(target),
+                "original": row["score"],
+                "original_cell": cell,
+                "path": "",
+            }
+        )
+    table = pd.DataFrame(rows, columns=_COLUMNS)
+    return table.astype({"score": float, "original": float, "chance": float})
+
+
+def _origin(cell: str, row: pd.Series) -> dict[str, Any]:
+    kept = row[["ladder", "backbone", "scale", "display", "method", "structure", "budget", "seed"]].to_dict()
+    return {"source_cell": cell, **kept, "source": row["task"], "source_kind": row["kind"]}
+
+
+def _place(row: pd.Series, task: str) -> tuple[Any, ...]:
+    return (row["backbone"], row["method"], row["budget"], row["seed"], task)
+
+
+def _chance(target: Plan) -> float:
+    return POINTS / target["classes"] if target.get("classes") else 0.0
+
+
+def _outcome(path: Path, target: Plan) -> dict[str, Any]:
+    """What a transfer file says. `classes` in it stands above the task's own: MNLI is collapsed to two."""
+    chance = _chance(target)
+    try:
+        document = json.loads(path.read_bytes())
+        metric = document["metric"]
+        scores = document["scores"].get(metric) or {}
+        status, value = document["status"], scores.get("value")
+    except FileNotFoundError:
+        return {"metric": None, "status": "missing", "cause": "not run", "score": np.nan, "chance": chance}
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        cause = f"{path}: not a readable transfer record ({error})"
+        return {"metric": None, "status": "missing", "cause": cause, "score": np.nan, "chance": chance}
+    if document.get("classes"):
+        chance = POINTS / document["classes"]
+    if status == "done" and value is None:
+        status = "undefined"
+    score = POINTS * value if status == "done" else np.nan
+    return {
+        "metric": metric,
+        "status": status,
+        "cause": document.get("cause"),
+        "score": score,
+        "chance": chance,
+    }

@@ -1,0 +1,146 @@
+"""The backbones that a study may name: their shapes, so that counting and planning need no hub.
+
+The papers' backbones carry their hub ids (facts 1.1, 2.1; totals are tested against the table there); the mini ladders
+are built here (design section 6), each with a randomly initialised control of equal shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Literal
+
+from petscale.backbones.shape import BackboneShape
+from petscale.errors import BadInput
+from petscale.mini.specs import SPECS, Spec
+from petscale.mini.words import vocabulary
+
+RANDOM = "-random"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One backbone.
+
+    Attributes:
+        name: what studies, paths and tags call it.
+        source: `hub`, fetched; `mini`, pre-trained here; `random`, initialised only.
+        hub_id: repository on the hub; None for what is built here.
+        revision: of the hub repository (a fetch records the commit it found), or version of the mini ladder.
+        tokenizer: backbones with equal values share token files.
+    """
+
+    name: str
+    source: Literal["hub", "mini", "random"]
+    hub_id: str | None
+    revision: str
+    tokenizer: str
+    shape: BackboneShape
+
+
+def _t5(
+    name: str, d_model: int, d_ff: int, heads: int, layers: int, *, d_kv: int = 64, v1_1: bool = True
+) -> Entry:
+    shape = BackboneShape(
+        family="t5",
+        d_model=d_model,
+        d_ff=d_ff,
+        heads=heads,
+        d_kv=d_kv,
+        layers=layers,
+        decoder_layers=layers,
+        vocab=32128,
+        gated=v1_1,
+        tied=not v1_1,
+        relative_buckets=32,
+        relative_distance=128,
+    )
+    return Entry(name, "hub", name, "main", "t5", shape)
+
+
+def _bert(name: str, d_model: int, layers: int) -> Entry:
+    shape = BackboneShape(
+        family="bert",
+        d_model=d_model,
+        d_ff=4 * d_model,
+        heads=d_model // 64,
+        d_kv=64,
+        layers=layers,
+        decoder_layers=0,
+        vocab=30522,
+        max_positions=512,
+        type_vocab=2,
+    )
+    return Entry(name, "hub", name, "main", "bert-uncased", shape)
+
+
+def _mini(name: str, spec: Spec) -> Iterator[Entry]:
+    """A mini backbone and its control. What mini.models and mini.tokenizer fix is repeated here and tested against
+    them, because they import torch and tokenizers."""
+    words = len(vocabulary())
+    shape = BackboneShape(
+        family=spec.family,
+        d_model=spec.d_model,
+        d_ff=spec.d_ff,
+        heads=spec.heads,
+        d_kv=spec.d_kv,
+        layers=spec.encoder_layers,
+        decoder_layers=spec.decoder_layers,
+        vocab=words + (23 if spec.family == "t5" else 5),
+        gated=spec.family == "t5",
+        relative_buckets=16 if spec.family == "t5" else 0,
+        relative_distance=64 if spec.family == "t5" else 0,
+        max_positions=0 if spec.family == "t5" else 64,
+        type_vocab=0 if spec.family == "t5" else 2,
+    )
+    tokenizer = f"mini-{spec.family}"
+    yield Entry(name, "mini", None, "mini-v1", tokenizer, shape)
+    yield Entry(name + RANDOM, "random", None, "mini-v1", tokenizer, shape)
+
+
+def _entries() -> Iterator[Entry]:
+    yield _t5("google/t5-v1_1-small", 512, 1024, 6, 8)
+    yield _t5("google/t5-v1_1-base", 768, 2048, 12, 12)
+    yield _t5("google/t5-v1_1-large", 1024, 2816, 16, 24)
+    yield _t5("google/t5-v1_1-xl", 2048, 5120, 32, 24)
+    yield _t5("google/t5-v1_1-xxl", 4096, 10240, 64, 24)
+    yield _t5("t5-large", 1024, 4096, 16, 24, v1_1=False)
+    yield _t5("t5-3b", 1024, 16384, 32, 24, d_kv=128, v1_1=False)
+    yield _t5("t5-11b", 1024, 65536, 128, 24, d_kv=128, v1_1=False)
+    yield _bert("google/bert_uncased_L-4_H-512_A-8", 512, 4)
+    yield _bert("google/bert_uncased_L-12_H-768_A-12", 768, 12)
+    yield _bert("bert-large-uncased", 1024, 24)
+    for name, spec in SPECS.items():
+        yield from _mini(name, spec)
+
+
+CATALOGUE: Mapping[str, Entry] = MappingProxyType({entry.name: entry for entry in _entries()})
+
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {name.removeprefix("google/"): name for name in CATALOGUE if name.startswith("google/")}
+    | {
+        "bert-small": "google/bert_uncased_L-4_H-512_A-8",
+        "bert-base": "google/bert_uncased_L-12_H-768_A-12",
+        "bert-large": "bert-large-uncased",
+        "google-bert/bert-large-uncased": "bert-large-uncased",
+        "google-t5/t5-large": "t5-large",
+        "google-t5/t5-3b": "t5-3b",
+        "google-t5/t5-11b": "t5-11b",
+    }
+)
+
+
+def lookup(name: str) -> Entry:
+    """The entry of a name or alias.
+
+    Raises:
+        BadInput: no such backbone; the line proposes the nearest names.
+    """
+    entry = CATALOGUE.get(ALIASES.get(name, name))
+    if entry is None:
+        near = get_close_matches(name, [*CATALOGUE, *ALIASES], n=3, cutoff=0.5)
+        hint = f"did you mean {', '.join(near)}?" if near else "`petscale count --help` lists the known ones"
+        raise BadInput(f"unknown backbone {name!r}; {hint}")
+    return entry

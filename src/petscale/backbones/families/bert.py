@@ -1,0 +1,75 @@
+"""BERT-style encoders, as `BertForSequenceClassification` of transformers 5 builds them; the head is no part of it.
+
+What is dead (design 3, "effective"): the key biases, which softmax cancels, and the padding row of the vocabulary,
+whose gradient `torch.nn.Embedding` zeroes. Inputs are taken to have both segments and to reach the last position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from petscale.backbones.parts import Place, Ranges, Weight
+from petscale.backbones.shape import BackboneShape
+
+_EMBEDDINGS = "bert.embeddings"
+
+
+def weights(shape: BackboneShape) -> tuple[Weight, ...]:
+    return tuple(_weights(shape))
+
+
+def places(shape: BackboneShape) -> tuple[Place, ...]:
+    return tuple(_places(shape))
+
+
+def _weights(shape: BackboneShape) -> Iterator[Weight]:
+    d = shape.d_model
+    pad: Ranges = ((shape.pad_token * d, (shape.pad_token + 1) * d),)
+    yield Weight(f"{_EMBEDDINGS}.word_embeddings", "weight", "vocabulary", (shape.vocab, d), "encoder", pad)
+    yield Weight(f"{_EMBEDDINGS}.position_embeddings", "weight", "position", (shape.max_positions, d), "encoder")
+    yield Weight(f"{_EMBEDDINGS}.token_type_embeddings", "weight", "segment", (shape.type_vocab, d), "encoder")
+    yield from _norm(f"{_EMBEDDINGS}.LayerNorm", d)
+    for layer in range(shape.layers):
+        for module, role, size in _linears(shape, layer):
+            yield from _linear(module, role, size)
+        yield from _norm(f"{_layer(layer)}.attention.output.LayerNorm", d)
+        yield from _norm(f"{_layer(layer)}.output.LayerNorm", d)
+    yield from _linear("bert.pooler.dense", "pooler", (d, d))
+
+
+def _places(shape: BackboneShape) -> Iterator[Place]:
+    d = shape.d_model
+    yield Place("bert", "input", "input", 0, d, "encoder")
+    for layer in range(shape.layers):
+        for module, role, (out, inside) in _linears(shape, layer):
+            yield Place(module, "branch", role, inside, out, "encoder")
+        for module, role in ((f"{_layer(layer)}.attention.output", "self"), (f"{_layer(layer)}.output", "ffn")):
+            yield Place(module, "stream", role, d, d, "encoder")
+            yield Place(f"{module}.dropout", "sublayer", role, d, d, "encoder")
+
+
+def _layer(layer: int) -> str:
+    return f"bert.encoder.layer.{layer}"
+
+
+def _linears(shape: BackboneShape, layer: int) -> tuple[tuple[str, str, tuple[int, int]], ...]:
+    d, inner, ff, path = shape.d_model, shape.inner, shape.d_ff, _layer(layer)
+    return (
+        (f"{path}.attention.self.query", "self.q", (inner, d)),
+        (f"{path}.attention.self.key", "self.k", (inner, d)),
+        (f"{path}.attention.self.value", "self.v", (inner, d)),
+        (f"{path}.attention.output.dense", "self.o", (d, inner)),
+        (f"{path}.intermediate.dense", "ffn.up", (ff, d)),
+        (f"{path}.output.dense", "ffn.down", (d, ff)),
+    )
+
+
+def _linear(module: str, role: str, size: tuple[int, int]) -> Iterator[Weight]:
+    yield Weight(module, "weight", role, size, "encoder")
+    cancelled: Ranges = ((0, size[0]),) if role.endswith(".k") else ()
+    yield Weight(module, "bias", f"{role}.bias", size[:1], "encoder", cancelled)
+
+
+def _norm(module: str, width: int) -> Iterator[Weight]:
+    yield Weight(module, "weight", "norm", (width,), "encoder")
+    yield Weight(module, "bias", "norm.bias", (width,), "encoder")

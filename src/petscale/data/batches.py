@@ -1,0 +1,66 @@
+"""Batches: a pure function of (seed, epoch), of examples of like length, padded to their longest only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from petscale.data.tokens import Examples, Family
+
+POOL = 32
+"""Batches' worth of examples among which lengths are sorted: wider pads less, narrower mixes better."""
+
+IGNORED = -100
+"""Target id that the loss skips."""
+
+
+def epoch_batches(
+    lengths: Sequence[int] | NDArray[np.integer], batch_size: int, seed: int, epoch: int
+) -> list[NDArray[np.int64]]:
+    """Index batches of one epoch: every example once, ceil(n / batch_size) batches, alike on every machine.
+
+    Examples are shuffled, sorted by length within pools, cut into batches, and the batches are shuffled.
+    """
+    lengths = np.asarray(lengths)
+    rng = np.random.Generator(np.random.PCG64([seed, epoch]))
+    order = rng.permutation(len(lengths))
+    pools = [order[start : start + POOL * batch_size] for start in range(0, len(order), POOL * batch_size)]
+    ordered = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools] or [order])
+    batches = [ordered[start : start + batch_size] for start in range(0, len(ordered), batch_size)]
+    return [batches[place] for place in rng.permutation(len(batches))]
+
+
+def scoring_batches(lengths: NDArray[np.integer], tokens: int) -> list[NDArray[np.int64]]:
+    """Index batches by falling length, of at most `tokens` tokens with padding, but one example at least.
+
+    The longest examples come first, so that a lack of memory shows at once.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    batches = []
+    while len(order):
+        size = max(1, tokens // max(1, int(lengths[order[0]])))
+        batches.append(order[:size])
+        order = order[size:]
+    return batches
+
+
+def collate(examples: Examples, indices: NDArray[np.int64], family: Family) -> dict[str, torch.Tensor]:
+    """Tensors of some examples, padded to the longest of them.
+
+    T5: input_ids, attention_mask (b, s) and labels (b, t) with -100 on padding. BERT: input_ids,
+    token_type_ids, attention_mask (b, s) and labels (b,), the class index.
+    """
+    ids, mask = examples.source.padded(indices, examples.pad)
+    batch = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
+    if family == "bert":
+        assert examples.first is not None
+        columns = np.arange(ids.shape[1])
+        batch["token_type_ids"] = ((columns >= examples.first[indices][:, None]) & mask).astype(np.int64)
+        batch["labels"] = examples.label[indices]
+    else:
+        assert examples.target is not None
+        batch["labels"] = examples.target.padded(indices, IGNORED)[0]
+    return {name: torch.from_numpy(values) for name, values in batch.items()}

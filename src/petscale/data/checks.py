@@ -1,0 +1,117 @@
+"""What rows must satisfy before a GPU sees them: columns, labels, texts, no leak into evaluation."""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Mapping
+from typing import Any
+
+from petscale.data.rows import Row, Rows
+from petscale.errors import BadInput
+from petscale.tasks import Task
+
+
+def input_columns(task: Task) -> tuple[str, ...]:
+    """The columns that the model reads, in the order of the template."""
+    named = [field for _, field, _, _ in string.Formatter().parse(task.template) if field]
+    return tuple(dict.fromkeys(named))
+
+
+def input_key(row: Row, columns: tuple[str, ...]) -> str:
+    """Equal for rows whose inputs are equal up to case and spacing."""
+    return "\x1f".join(" ".join(row[column].casefold().split()) for column in columns)
+
+
+def _label(task: Task, value: Any, place: str) -> int:
+    if isinstance(value, str) and value.strip().lstrip("-").isdigit():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise BadInput(f"{place}: label {value!r} is no integer")
+    words = task.words("words")
+    if not 0 <= value < len(words):
+        raise BadInput(f"{place}: label {value} is outside 0 to {len(words) - 1} ({', '.join(words)})")
+    return value
+
+
+def _answers(value: Any, place: str, column: str) -> list[str]:
+    """The accepted answers: a list of texts, in csv and tsv as JSON or as one plain text."""
+    if isinstance(value, str):
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            parsed = value
+        value = parsed if isinstance(parsed, list) else [value]
+    if not isinstance(value, list) or not all(isinstance(answer, str) for answer in value):
+        raise BadInput(f"{place}: column {column!r} must be a list of texts")
+    return [answer for answer in value if answer.strip()]
+
+
+def check_split(task: Task, split: Rows, *, published: bool) -> Rows:
+    """One split with its values in their types; the input is left as it is.
+
+    Published sets carry a few empty texts; with `published` such rows are dropped and counted, else refused.
+
+    Raises:
+        BadInput: no rows, a missing column, a text that is none or empty, a label outside its set.
+    """
+    if not split.rows:
+        raise BadInput(f"{split.origin}: no rows")
+    empty: set[int] = set()
+    checked: list[Row] = []
+    texts = [column for column in task.columns if column not in (task.label_column, task.target_column)]
+    if task.target_column and task.kind != "qa":
+        texts.append(task.target_column)
+    for index, row in enumerate(split.rows):
+        place = split.place(index)
+        missing = [column for column in task.columns if column not in row]
+        if missing:
+            raise BadInput(
+                f"{place}: column {missing[0]!r} is missing (there are: {', '.join(map(str, row))})"
+            )
+        values = {column: row[column] for column in task.columns}
+        blank = None
+        for column in texts:
+            if not isinstance(values[column], str | None):
+                raise BadInput(
+                    f"{place}: column {column!r} must be a text, not {type(values[column]).__name__}"
+                )
+            if not (values[column] or "").strip():
+                blank = column
+        if task.label_column:
+            values[task.label_column] = _label(task, row[task.label_column], place)
+        elif task.kind == "qa" and task.target_column:
+            values[task.target_column] = _answers(row[task.target_column], place, task.target_column)
+            blank = blank or (None if values[task.target_column] else task.target_column)
+        if blank and not published:
+            raise BadInput(f"{place}: column {blank!r} is empty")
+        if blank:
+            empty.add(index)
+        checked.append(values)
+    result = Rows(split.origin, checked, split.numbers, split.dropped).without(empty, "empty text")
+    if not result.rows:
+        raise BadInput(f"{split.origin}: no rows but empty ones")
+    return result
+
+
+def check_apart(task: Task, train: Rows, evaluation: Mapping[str, Rows], *, published: bool) -> Rows:
+    """Train without inputs that an evaluation split holds too.
+
+    Published sets overlap a little (IMDB by about a hundred reviews); with `published` such train rows are
+    dropped and counted, else refused.
+
+    Raises:
+        BadInput: a train row's input stands in an evaluation split; both places are named.
+    """
+    columns = input_columns(task)
+    held: dict[str, str] = {}
+    for split in evaluation.values():
+        for index, row in enumerate(split.rows):
+            held.setdefault(input_key(row, columns), split.place(index))
+    leaked = {index for index, row in enumerate(train.rows) if input_key(row, columns) in held}
+    if leaked and not published:
+        first = min(leaked)
+        other = held[input_key(train.rows[first], columns)]
+        more = f" ({len(leaked)} such rows)" if len(leaked) > 1 else ""
+        raise BadInput(f"{train.place(first)}: the same input stands in {other}{more}")
+    return train.without(leaked, "input in an evaluation split")

@@ -1,0 +1,93 @@
+"""Rows of a data set at a pinned commit of the hub, from the cache that `petscale fetch` fills.
+
+The commit's files are read as they are: no loading script is run, and offline exactly that commit is used.
+(The `datasets` library, asked for a revision while offline, takes whatever copy it cached last, so it reads
+the files here and does not resolve them.)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from petscale.data.rows import Rows
+from petscale.errors import BadInput
+from petscale.tasks import Task
+from petscale.tasks.task import Hub
+
+
+def snapshot(hub: Hub, splits: tuple[str, ...], cache: Path | None, *, offline: bool = True) -> Path:
+    """The folder of the pinned commit with the files of `splits`; with `offline` only from the cache.
+
+    Raises:
+        BadInput: the files are neither cached nor to be had.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    patterns = [pattern for split in splits for pattern in hub.patterns(split)]
+    try:
+        folder = Path(
+            snapshot_download(
+                hub.id,
+                repo_type="dataset",
+                revision=hub.revision,
+                cache_dir=cache,
+                allow_patterns=patterns,
+                local_files_only=offline,
+            )
+        )
+    except LocalEntryNotFoundError:
+        raise BadInput(f"{_place(hub)}: not in the cache; run `petscale fetch STUDY` with network") from None
+    except (HfHubHTTPError, OSError) as error:
+        raise BadInput(f"{_place(hub)}: cannot be fetched ({str(error).splitlines()[0]})") from None
+    for pattern in patterns:
+        if not any(folder.glob(pattern)):
+            raise BadInput(f"{_place(hub)}: no file {pattern}; run `petscale fetch STUDY` with network")
+    return folder
+
+
+def _place(hub: Hub, split: str = "") -> str:
+    return " ".join(filter(None, (f"hub {hub.id}@{hub.revision[:8]}", hub.config, split)))
+
+
+def _text_columns(folder: Path, hub: Hub, split: str) -> dict[str, list[str]]:
+    """Multi-News's layout: one file a column, one row a line, line breaks written out."""
+    columns = {}
+    for column, pattern in zip(hub.text_files, hub.patterns(split), strict=True):
+        lines = (folder / pattern).read_text(encoding="utf-8").split("\n")
+        lines = lines[:-1] if lines[-1] == "" else lines
+        columns[column] = [line.strip().replace("NEWLINE_CHAR", "\n") for line in lines]
+    if len({len(values) for values in columns.values()}) > 1:
+        raise BadInput(f"{_place(hub, split)}: its files differ in their number of lines")
+    return columns
+
+
+def read_split(task: Task, hub: Hub, split: str, folder: Path) -> Rows:
+    """All rows of one split.
+
+    Raises:
+        BadInput: the labels' published names contradict the task's label order.
+    """
+    import datasets
+
+    if hub.text_files:
+        table = datasets.Dataset.from_dict(_text_columns(folder, hub, split))
+    else:
+        (pattern,) = hub.patterns(split)
+        paths = sorted(str(path) for path in folder.glob(pattern))
+        reader = datasets.Dataset.from_csv if pattern.endswith(".csv") else datasets.Dataset.from_parquet
+        table = reader(paths, keep_in_memory=True)
+    _check_names(task, table, _place(hub, split))
+    rows = table.to_list()
+    return Rows(_place(hub, split), rows, list(range(1, len(rows) + 1)))
+
+
+def _check_names(task: Task, table: object, place: str) -> None:
+    """Published label names, where the file has them, must be in the task's order (`neg` for `negative`)."""
+    feature = getattr(table, "features", {}).get(task.label_column or "")
+    names = getattr(feature, "names", None)
+    if names and not all(
+        word.casefold().startswith(name.casefold())
+        for word, name in zip(task.words("words"), names, strict=False)
+    ):
+        raise BadInput(f"{place}: labels are {names}, the task's order is {list(task.words('words'))}")

@@ -1,0 +1,147 @@
+"""The three sources of rows behind one interface: hub at a pinned commit, local folder, mini language."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from petscale.data import files
+from petscale.data.checks import check_apart, check_split
+from petscale.data.rows import Rows
+from petscale.errors import BadInput
+from petscale.tasks import Task
+
+SourceKind = Literal["hub", "local", "mini"]
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """Published data sets, read from the cache."""
+
+    cache: Path | None = None
+    kind: SourceKind = "hub"
+
+
+@dataclass(frozen=True)
+class LocalSource:
+    """`<folder>/<task>/{train,validation,test}.{jsonl,parquet,tsv,csv}` in the hub's columns and labels."""
+
+    folder: Path
+    name: str
+    kind: SourceKind = "local"
+
+
+@dataclass(frozen=True)
+class MiniSource:
+    """Rows of the generated language."""
+
+    kind: SourceKind = "mini"
+
+
+Source = HubSource | LocalSource | MiniSource
+
+
+def make_source(
+    task: Task,
+    kind: SourceKind,
+    *,
+    folder: Path | None = None,
+    name: str | None = None,
+    cache: Path | None = None,
+) -> Source:
+    """The source of one task in a study; mini tasks always come from the generated language.
+
+    Raises:
+        BadInput: the task has no such source.
+    """
+    if task.source == "mini":
+        return MiniSource()
+    if kind == "mini":
+        raise BadInput(f"task {task.name}: no task of the mini language; use source hub or local")
+    if kind == "local":
+        if folder is None or name is None:
+            raise BadInput("data: source local needs both `folder` and `name`")
+        return LocalSource(folder, name)
+    return HubSource(cache)
+
+
+def _local_files(task: Task, source: LocalSource) -> dict[str, Path]:
+    """The file of each split; `validation` stands in where the task's own test file is missing, and vice versa."""
+    folder = source.folder / task.name
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: no such folder (source {source.name}, task {task.name})")
+    wanted = ("test", "validation") if task.hub and task.hub.test == "test" else ("validation", "test")
+    paths: dict[str, Path] = {}
+    for split, names in {"train": ("train",), "test": wanted}.items():
+        path = next(filter(None, (files.find(folder, name) for name in names)), None)
+        if path is None:
+            raise BadInput(f"{folder}: no file {' or '.join(names)}.{{{','.join(files.READERS)}}}")
+        paths[split] = path
+    for extra, name in (task.hub.extra if task.hub else {}).items():
+        if path := files.find(folder, name):
+            paths[extra] = path
+    return paths
+
+
+def _read(task: Task, source: Source) -> dict[str, Rows]:
+    if isinstance(source, LocalSource):
+        return {split: files.read(path) for split, path in _local_files(task, source).items()}
+    if isinstance(source, MiniSource):
+        from petscale.mini.tasks import rows
+
+        splits: tuple[Literal["train", "test"], ...] = ("train", "test")
+        drawn = {split: rows(task.name, split) for split in splits}
+        return {
+            split: Rows(f"mini {task.name} {split}", found, list(range(1, len(found) + 1)))
+            for split, found in drawn.items()
+        }
+    from petscale.data.hub import read_split, snapshot
+
+    if task.hub is None:
+        raise BadInput(f"task {task.name}: not on the hub")
+    names = {"train": task.hub.train, "test": task.hub.test, **task.hub.extra}
+    folder = snapshot(task.hub, tuple(names.values()), source.cache)
+    return {split: read_split(task, task.hub, name, folder) for split, name in names.items()}
+
+
+def read_rows(task: Task, source: Source) -> dict[str, Rows]:
+    """Checked rows by split: `train`, `test` and the task's further test sets.
+
+    Raises:
+        BadInput: something is wrong with the rows; the message names file and row.
+    """
+    published = isinstance(source, HubSource)
+    splits = {
+        name: check_split(task, rows, published=published) for name, rows in _read(task, source).items()
+    }
+    evaluation = {name: rows for name, rows in splits.items() if name != "train"}
+    splits["train"] = check_apart(task, splits["train"], evaluation, published=published)
+    return splits
+
+
+def describe(task: Task, source: Source) -> dict[str, object]:
+    """What identifies the rows: commit, file digests, or version; no path of this machine."""
+    if isinstance(source, LocalSource):
+        digests = {path.name: file_digest(path) for path in _local_files(task, source).values()}
+        return {"kind": "local", "name": source.name, "files": digests}
+    if isinstance(source, MiniSource):
+        from petscale.mini.tasks import VERSION
+
+        return {"kind": "mini", "version": VERSION}
+    if task.hub is None:
+        raise BadInput(f"task {task.name}: not on the hub")
+    return {"kind": "hub", **task.hub.model_dump()}
+
+
+def source_digest(task: Task, source: Source) -> str:
+    """SHA-256 of what identifies the rows, for a rule's parameters."""
+    return hashlib.sha256(json.dumps(describe(task, source), sort_keys=True).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,133 @@
+"""Token arrays as training and scoring use them: mapped from disk, checked against their manifest.
+
+Imports are few on purpose: thousands of small cells start here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from petscale.data.ragged import Ragged
+from petscale.errors import BadInput
+
+Family = Literal["t5", "bert"]
+
+MANIFEST = "tokens.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Label words of a scheme and how T5 writes them, end of sequence included; empty for free text."""
+
+    words: tuple[str, ...]
+    tokens: tuple[tuple[int, ...], ...]
+
+
+class Examples:
+    """The examples of one split.
+
+    Attributes:
+        source: input ids, closed; one sequence an example.
+        target: T5's target ids, closed; None for BERT.
+        first: BERT's number of tokens in the first segment, (n,); None for T5.
+        label: T5: label id; BERT: index of the head's output unit; -1 for free text. (n,)
+        labels: the task's label words.
+        target_length: tokens to generate at most, end of sequence included.
+        pad, end: token ids of padding and end of sequence.
+    """
+
+    def __init__(self, arrays: dict[str, NDArray[Any]], manifest: dict[str, Any]) -> None:
+        self.source = Ragged(arrays["source"], arrays["source.offsets"])
+        self.target = Ragged(arrays["target"], arrays["target.offsets"]) if "target" in arrays else None
+        self.first: NDArray[np.int32] | None = arrays.get("first")
+        self.label: NDArray[np.int64] = arrays["label"]
+        self.labels = Labels(tuple(manifest["label_words"]), tuple(map(tuple, manifest["label_tokens"])))
+        self.target_length: int = manifest["target_length"]
+        self.pad: int = manifest["pad"]
+        self.end: int = manifest["end"]
+        self._id = Ragged(arrays["id"], arrays["id.offsets"])
+        self._reference = Ragged(arrays["reference"], arrays["reference.offsets"])
+        self._reference_start = np.concatenate([[0], np.cumsum(arrays["reference_count"])])
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Input tokens of each example, (n,)."""
+        return self.source.lengths
+
+    @property
+    def ids(self) -> list[str]:
+        """Names of the examples: `<split of the source>-<row>`."""
+        return [self._id.text(index) for index in range(len(self))]
+
+    def references(self, index: int) -> list[str]:
+        """The accepted texts of one example: answers, the summary, or the label word."""
+        start, stop = self._reference_start[index : index + 2]
+        return [self._reference.text(place) for place in range(start, stop)]
+
+
+class TokenSet:
+    """The splits of one task for one tokenizer and label scheme; files are read when a split is asked for."""
+
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.family: Family = manifest["family"]
+        self.pad: int = manifest["pad"]
+
+    @property
+    def splits(self) -> Sequence[str]:
+        """Names of the splits: train, dev, test and further test sets."""
+        return sorted(self.manifest["sha256"])
+
+    @property
+    def extra(self) -> Sequence[str]:
+        """Names of the further test sets."""
+        return [name for name in self.splits if name not in ("train", "dev", "test")]
+
+    def split(self, name: str) -> Examples:
+        """The examples of one split.
+
+        Raises:
+            BadInput: no such split, or its file is not the one that the manifest describes.
+        """
+        path = self.folder / f"{name}.safetensors"
+        expected = self.manifest["sha256"].get(name)
+        if expected is None:
+            raise BadInput(f"{self.folder / MANIFEST}: no split {name!r}; there are {', '.join(self.splits)}")
+        try:
+            with open(path, "rb") as handle:
+                found = hashlib.file_digest(handle, "sha256").hexdigest()
+        except OSError as error:
+            raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
+        if found != expected:
+            raise BadInput(f"{path}: not the file that {MANIFEST} describes (sha256 {found[:12]})")
+        return Examples(load_file(path), self.manifest)
+
+
+def load_tokens(folder: Path) -> TokenSet:
+    """The token set in a folder.
+
+    Raises:
+        BadInput: no manifest, or one of another format.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: not a readable manifest ({error})") from None
+    if manifest.get("format") != FORMAT:
+        raise BadInput(f"{path}: key format: {manifest.get('format')!r}, not {FORMAT}")
+    return TokenSet(folder, manifest)

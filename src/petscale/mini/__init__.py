@@ -1,0 +1,1 @@
+"""The mini family: a generated language, its tasks, and ladders of backbones pre-trained on it."""

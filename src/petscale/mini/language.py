@@ -1,0 +1,114 @@
+"""The world of the generated language (what is true of whom) and the seeded draws that all text is made with.
+
+Everything is drawn with `pick` and `flip`, which use only `random.Random.random`: the one method whose stream Python
+promises never to change, so that the same seed gives the same text on every machine and version.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from petscale.mini.words import ACTS, BAD, GOOD, HOBBIES, JOBS, KINDS, LOOKS, PEOPLE, TOWNS
+
+T = TypeVar("T")
+
+WORLD_SEED = "petscale-mini-world-1"
+
+
+def pick(rng: random.Random, items: Sequence[T]) -> T:
+    """One of `items`, each as likely."""
+    return items[int(rng.random() * len(items))]
+
+
+def flip(rng: random.Random, chance: float) -> bool:
+    """True with the given chance."""
+    return rng.random() < chance
+
+
+def shuffled(rng: random.Random, items: Sequence[T]) -> list[T]:
+    """A copy of `items` in random order."""
+    rest = list(items)
+    return [rest.pop(int(rng.random() * len(rest))) for _ in items]
+
+
+def others(items: Sequence[T], taken: T) -> list[T]:
+    """`items` without the one taken."""
+    return [item for item in items if item != taken]
+
+
+def halves(items: Sequence[T]) -> tuple[tuple[T, ...], tuple[T, ...]]:
+    """The tuning half and the test half of a word list: every second entry."""
+    return tuple(items[0::2]), tuple(items[1::2])
+
+
+@dataclass(frozen=True)
+class Relation:
+    """What can be said of a person; `{n}` is the person, `{v}` the value."""
+
+    values: tuple[str, ...]
+    statements: tuple[str, ...]
+    questions: tuple[str, ...]
+
+
+RELATIONS: dict[str, Relation] = {
+    "town": Relation(
+        TOWNS,
+        ("{n} lives in {v}", "the home of {n} is in {v}", "the town of {n} is called {v}"),
+        ("where does {n} live ?", "in which town is the home of {n} ?"),
+    ),
+    "job": Relation(
+        JOBS,
+        ("{n} works as a {v}", "the job of {n} is {v}", "{n} is a {v} by trade"),
+        ("what is the job of {n} ?", "as what does {n} work ?"),
+    ),
+    "hobby": Relation(
+        HOBBIES,
+        ("{n} enjoys {v}", "the hobby of {n} is {v}", "{n} spends the evenings with {v}"),
+        ("what is the hobby of {n} ?", "what does {n} enjoy ?"),
+    ),
+}
+
+
+def world() -> dict[str, dict[str, str]]:
+    """What is true of each person: `world()[person][relation]` is the value.
+
+    Values are dealt out like cards: equally often in either half of the people, and one relation tells nothing about
+    another. The best constant answer is therefore right for one person in thirty.
+    """
+    facts: dict[str, dict[str, str]] = {person: {} for person in PEOPLE}
+    for name, relation in RELATIONS.items():
+        rng = random.Random(f"{WORLD_SEED}/{name}")
+        for half in halves(PEOPLE):
+            cards = [relation.values[i % len(relation.values)] for i in range(len(half))]
+            for person, value in zip(half, shuffled(rng, cards), strict=True):
+                facts[person][name] = value
+    return facts
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """The words that a text may use: all of them in the corpus, one half each in the rows for tuning and for test."""
+
+    people: tuple[str, ...]
+    kinds: dict[str, tuple[str, ...]]
+    acts: tuple[tuple[str, str], ...]
+    looks: tuple[tuple[str, str], ...]
+    polar: dict[bool, tuple[str, ...]]
+
+
+def _half(index: int) -> Lexicon:
+    return Lexicon(
+        people=halves(PEOPLE)[index],
+        kinds={kind: halves(nouns)[index] for kind, nouns in KINDS.items()},
+        acts=halves(ACTS)[index],
+        looks=halves(LOOKS)[index],
+        polar={True: halves(GOOD)[index], False: halves(BAD)[index]},
+    )
+
+
+WHOLE = Lexicon(PEOPLE, KINDS, ACTS, LOOKS, {True: GOOD, False: BAD})
+TUNING = _half(0)
+TEST = _half(1)

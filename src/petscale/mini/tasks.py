@@ -1,0 +1,100 @@
+"""The five tasks of the mini family, one of each kind that the papers use.
+
+Rows for tuning and rows for test share no person, no polar adjective, no noun with a kind and no synonym: what tuning
+teaches about words is of no use in the test, and what carries over must come from pre-training. Closed-book answers
+stand in the corpus alone.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+from petscale.mini.language import RELATIONS, TEST, TUNING, Lexicon, flip, shuffled, world
+from petscale.mini.scenes import feelings, inference, plan, rewording
+
+Row = dict[str, Any]
+Split = Literal["train", "test"]
+
+VERSION = 1
+SIZES: dict[str, int] = {"train": 2000, "test": 500}
+
+
+def _sentiment(rng: random.Random, lexicon: Lexicon, label: int) -> Row:
+    sentences = feelings(rng, lexicon, good=label == 1, count=1 + flip(rng, 0.5))
+    return {"text": " . ".join(sentences) + " .", "label": label}
+
+
+def _inference(rng: random.Random, lexicon: Lexicon, label: int) -> Row:
+    premise, hypothesis = inference(rng, lexicon, follows=label == 0)
+    return {"premise": f"{premise} .", "hypothesis": f"{hypothesis} .", "label": label}
+
+
+def _paraphrase(rng: random.Random, lexicon: Lexicon, label: int) -> Row:
+    first, second = rewording(rng, lexicon, same=label == 1)
+    return {"sentence1": f"{first} .", "sentence2": f"{second} .", "label": label}
+
+
+def _summary(rng: random.Random, lexicon: Lexicon, label: int) -> Row:
+    del label  # One kind of row only.
+    dialogue, summary = plan(rng, lexicon)
+    return {"dialogue": dialogue, "summary": f"{summary} ."}
+
+
+def _questions(rng: random.Random, lexicon: Lexicon) -> list[Row]:
+    """Every question about every person of the half, in random order."""
+    facts = world()
+    return shuffled(
+        rng,
+        [
+            {"question": question.format(n=person), "answer": [facts[person][name]]}
+            for person in lexicon.people
+            for name, relation in RELATIONS.items()
+            for question in relation.questions
+        ],
+    )
+
+
+DRAWN: dict[str, Callable[[random.Random, Lexicon, int], Row]] = {
+    "mini-sentiment": _sentiment,
+    "mini-inference": _inference,
+    "mini-paraphrase": _paraphrase,
+    "mini-summary": _summary,
+}
+TASKS: tuple[str, ...] = (*DRAWN, "mini-qa")
+
+
+def _unlike(draw: Callable[[int], Row], count: int) -> Iterator[Row]:
+    """`count` rows with labels 0 and 1 in turn, no two alike."""
+    seen: set[str] = set()
+    while len(seen) < count:
+        row = draw(len(seen) % 2)
+        text = "\n".join(str(value) for name, value in row.items() if name != "label")
+        if text not in seen:
+            seen.add(text)
+            yield row
+
+
+def rows(task: str, split: Split, version: int = VERSION) -> list[Row]:
+    """The rows of one split, the same on every machine.
+
+    Columns: `mini-sentiment` text, label (1 positive); `mini-inference` premise, hypothesis, label (0 entailment);
+    `mini-paraphrase` sentence1, sentence2, label (1 equivalent); `mini-qa` question, answer (a list of one string);
+    `mini-summary` dialogue, summary. Labels are balanced.
+
+    Raises:
+        ValueError: unknown task, split or version.
+    """
+    if task not in TASKS:
+        raise ValueError(f"unknown mini task {task!r}; known: {', '.join(TASKS)}")
+    if split not in SIZES:
+        raise ValueError(f"unknown split {split!r} of {task}; known: {', '.join(SIZES)}")
+    if version != VERSION:
+        raise ValueError(f"unknown version {version} of {task}; known: {VERSION}")
+    lexicon = TUNING if split == "train" else TEST
+    rng = random.Random(f"{task}/{split}/{version}")
+    if task == "mini-qa":
+        return _questions(rng, lexicon)
+    drawn = _unlike(lambda label: DRAWN[task](rng, lexicon, label), SIZES[split])
+    return shuffled(rng, list(drawn))

@@ -1,0 +1,106 @@
+"""The word lists of the generated language: about four hundred words, each with one meaning.
+
+Lists that a task splits into a tuning half and a test half have an even length. A word stands in one list only, so
+that what a backbone knows about a word comes from one kind of document.
+"""
+
+from __future__ import annotations
+
+PEOPLE: tuple[str, ...] = tuple(
+    """
+    adam alice amir anna bella boris bruno carla clara cyrus david diana edgar elias emma erik ethan felix fiona frank
+    george greta hanna hector helen hugo igor ingrid ivan jack julia karl kira laura leo linda louis lucy marco maria
+    milo nadia nina noah olga omar oscar paula pedro rachel robert ruth sara simon stella tara tom ulla vera victor
+    """.split()
+)
+
+TOWNS: tuple[str, ...] = tuple(
+    """
+    athens berlin bogota boston bristol cairo chicago dakar delhi dublin geneva hanoi havana kyoto lagos lima lisbon
+    london madrid milan moscow nairobi oslo paris prague quito riga seoul tunis vienna
+    """.split()
+)
+JOBS: tuple[str, ...] = tuple(
+    """
+    actor author baker barber builder butcher carpenter chemist clerk cook dentist doctor driver editor farmer
+    gardener judge lawyer miner nurse painter pilot plumber porter sailor singer soldier tailor teacher waiter
+    """.split()
+)
+HOBBIES: tuple[str, ...] = tuple(
+    """
+    archery astronomy ballet baseball boxing chess climbing cricket cycling darts dominoes fencing fishing football
+    golf hiking hockey juggling karate knitting magic origami poetry polo pottery rowing sailing skating tennis yoga
+    """.split()
+)
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "fruit": tuple("apple banana cherry lemon mango melon peach plum".split()),
+    "animal": tuple("camel cat cow dog goat horse rabbit sheep".split()),
+    "vehicle": tuple("bicycle boat bus canoe lorry scooter tractor van".split()),
+    "tool": tuple("axe chisel drill hammer mallet rake shovel wrench".split()),
+    "garment": tuple("coat dress glove jacket scarf shirt skirt sock".split()),
+    "instrument": tuple("banjo cello flute guitar harp piano trumpet violin".split()),
+}
+
+ACTS: tuple[tuple[str, str], ...] = (
+    ("bought", "purchased"), ("fixed", "repaired"), ("hid", "concealed"), ("threw", "tossed"), ("cleaned", "washed"),
+    ("got", "received"), ("chose", "picked"), ("lost", "misplaced"), ("found", "discovered"), ("stole", "swiped"),
+)  # fmt: skip
+LOOKS: tuple[tuple[str, str], ...] = (
+    ("big", "large"), ("small", "little"), ("quick", "fast"), ("old", "ancient"), ("shiny", "glossy"),
+    ("costly", "expensive"), ("strange", "odd"), ("thin", "slim"), ("strong", "sturdy"), ("famous", "renowned"),
+)  # fmt: skip
+"""Synonyms: verbs in the past tense, and adjectives that take no side."""
+
+GOOD: tuple[str, ...] = tuple(
+    """
+    amazing beautiful brilliant charming delightful elegant excellent fantastic fine funny good gorgeous great lovely
+    pleasant splendid superb sweet thrilling wonderful
+    """.split()
+)
+BAD: tuple[str, ...] = tuple(
+    """
+    annoying awful bad boring clumsy dreadful dull gloomy grim horrible lousy messy nasty poor rotten rude stupid
+    tedious terrible ugly
+    """.split()
+)
+EVENTS: tuple[str, ...] = tuple("book concert film game hotel meal party play show story".split())
+
+PLANS: tuple[str, ...] = tuple("dance draw eat meet paint read rest study swim talk".split())
+PLACES: tuple[str, ...] = tuple("beach bridge cafe library market museum park school stadium station".split())
+DAYS: tuple[str, ...] = tuple("monday tuesday wednesday thursday friday saturday sunday".split())
+
+LESSONS: tuple[str, ...] = tuple(
+    """
+    input output sentence premise hypothesis question summarize positive negative entailment not_entailment equivalent
+    not_equivalent 0 1 2 [sep] what where which does live work enjoy
+    """.split()
+)
+"""Words of questions, task templates and labels. The corpus spells them in lessons, which tell nothing of their use:
+without that their embeddings would be the noise they began as."""
+
+CONNECTIVES: tuple[str, ...] = tuple("also because besides but not of other same so surely that then too".split())
+"""Words that the relation between two clauses decides ("of course", "in other words", "it means the same")."""
+
+GRAMMAR: tuple[str, ...] = tuple(
+    """
+    . , : ? a all and as at by called course enjoys evenings felt gladly hobby home in is it job lives means never
+    no on shall short spelled spends the to town trade was we with word words works yes
+    """.split()
+)
+
+
+def vocabulary() -> list[str]:
+    """Every word of the language once, in alphabetical order."""
+    lists: list[tuple[str, ...]] = [PEOPLE, TOWNS, JOBS, HOBBIES, tuple(KINDS), *KINDS.values(), *ACTS, *LOOKS]
+    lists += [GOOD, BAD, EVENTS, PLANS, PLACES, DAYS, LESSONS, CONNECTIVES, GRAMMAR]
+    return sorted({word for words in lists for word in words})
+
+
+def weight(word: str) -> float:
+    """How readily pre-training hides a word, from 0 to 1: grammar says little, and most names cannot be guessed."""
+    if word in CONNECTIVES:
+        return 1.0
+    if word in PEOPLE:
+        return 0.3
+    return 0.15 if word in GRAMMAR else 1.0

@@ -1,0 +1,46 @@
+"""The plan of a cell: what it trains, exactly. The one place where cells and plans meet."""
+
+from __future__ import annotations
+
+from petscale import tasks as task_registry
+from petscale.backbones.shape import BackboneShape
+from petscale.study.cell import Cell
+from petscale.tasks import LabelScheme, Task
+from petscale.tuning.plan import Plan
+from petscale.tuning.registry import make_plan
+
+
+def plan_of(cell: Cell, shape: BackboneShape, *, masks: bool = False) -> Plan:
+    """The plan of a cell on its backbone.
+
+    Args:
+        cell: the cell.
+        shape: its backbone's shape.
+        masks: resolve the cell's own mask seed. Counts do not depend on it, so counting leaves it out and thousands
+            of cells share a few hundred plans.
+
+    Raises:
+        BadInput: the backbone cannot hold the budget, or the method lacks an option.
+    """
+    # A plan depends on the target's length only through "one token or more" (what the decoder can use of itself).
+    single = task_registry.lookup(cell.task).target_length == 1
+    return make_plan(
+        shape,
+        cell.method,
+        budget=cell.budget,
+        mask_seed=(cell.mask_seed or 0) if masks else 0,
+        options=cell.options,
+        target_length=1 if single else None,
+    )
+
+
+def head_parameters(cell: Cell, shape: BackboneShape) -> int:
+    """Trainable scalars of the classification head: weight and bias of each output unit; 0 where it is not trained."""
+    if cell.head != "trained":
+        return 0
+    return head_units(task_registry.lookup(cell.task), cell.labels) * (shape.d_model + 1)
+
+
+def head_units(task: Task, labels: LabelScheme) -> int:
+    """Output units of the classification head. With unified labels a unit is a digit (Su et al. appendix E)."""
+    return max(task.classes(labels)) + 1

@@ -1,0 +1,56 @@
+"""A block: one trained tensor of a site, stored as the entries of its mask and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from petscale.tuning.plan import Site, Trained
+
+
+@dataclass
+class Block:
+    """The float32 master of one tensor of a site.
+
+    Attributes:
+        key: name in states and files.
+        spec: the tensor in the plan.
+        parameter: what the optimizer holds: ``(count,)`` in mask order, or the whole shape when the mask is dense.
+        indices: ``(count,)`` flat positions of the entries; None when the mask is dense.
+        start: value at the beginning, on the CPU; None for zeros.
+    """
+
+    key: str
+    spec: Trained
+    parameter: nn.Parameter
+    indices: Tensor | None
+    start: Tensor | None
+
+    def whole(self, dtype: torch.dtype) -> Tensor:
+        """The unmasked tensor, zero outside the mask, differentiable; for small tensors (factors, vectors)."""
+        return scatter(self.parameter, self.indices, self.spec.shape).to(dtype)
+
+    def changed(self) -> int:
+        """Entries that differ from their start."""
+        value = self.parameter.detach()
+        if self.start is None:
+            return int(torch.count_nonzero(value))
+        return int((value != self.start.to(value.device)).sum())
+
+
+def scatter(values: Tensor, indices: Tensor | None, shape: tuple[int, ...]) -> Tensor:
+    """``shape``, zero but for `values` at flat positions `indices`; differentiable in `values`."""
+    if indices is None:
+        return values.reshape(shape)
+    zeros = torch.zeros(prod(shape), dtype=values.dtype, device=values.device)
+    return zeros.index_copy(0, indices, values).reshape(shape)
+
+
+def entry_indices(site: Site, tensor: Trained, device: torch.device) -> Tensor | None:
+    """Flat positions of a mask's entries on a device; None when it is dense."""
+    if tensor.mask.structure == "dense":
+        return None
+    return torch.from_numpy(tensor.mask.indices(tensor.shape, site.key(tensor))).to(device)

@@ -1,0 +1,122 @@
+"""The trained parameters of one method on one backbone, installed (theta in the papers)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from petscale.errors import BadInput
+from petscale.tuning.block import Block
+from petscale.tuning.live import LiveWeight
+from petscale.tuning.operations import branch
+from petscale.tuning.operations.hooks import Handle
+from petscale.tuning.plan import Plan, Site
+
+
+class Delta:
+    """What `install` returns: the parameters of a plan, and the way to write, save, merge and remove them."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        plan: Plan,
+        blocks: Mapping[str, Block],
+        live: list[LiveWeight],
+        handles: list[Handle],
+    ) -> None:
+        self.plan = plan
+        self._model, self._blocks, self._live, self._handles = model, dict(blocks), live, handles
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """The masters by key, in the plan's order; their sizes sum to the plan's trainable count."""
+        return ((key, block.parameter) for key, block in self._blocks.items())
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """What the optimizer holds."""
+        return (block.parameter for block in self._blocks.values())
+
+    def zero_grad(self) -> None:
+        """Drop the gradients."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def after_step(self) -> None:
+        """Write the masters into the live weights, by assignment; call after every optimizer step."""
+        for live in self._live:
+            live.write()
+
+    def state(self) -> dict[str, Tensor]:
+        """Copies of the trained values on the CPU, by key: what `load_state` and files take.
+
+        Masked tensors are ``(count,)`` in mask order. A whole weight (`full`) is its own value, not a difference.
+        """
+        return {key: block.parameter.detach().cpu().clone() for key, block in self._blocks.items()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take values back, bit for bit, and write them into the live weights.
+
+        Raises:
+            BadInput: a tensor is missing, unknown or of another shape.
+        """
+        wrong = set(state) ^ set(self._blocks)
+        if wrong:
+            raise BadInput(f"delta: tensor {min(wrong)} is missing or does not belong to this plan")
+        with torch.no_grad():
+            for key, block in self._blocks.items():
+                if state[key].shape != block.parameter.shape:
+                    found, wanted = tuple(state[key].shape), tuple(block.parameter.shape)
+                    raise BadInput(f"delta: tensor {key} has shape {found}, the plan says {wanted}")
+                block.parameter.copy_(state[key])
+        self.after_step()
+
+    def changed(self) -> int:
+        """Scalars that differ from their start."""
+        return sum(block.changed() for block in self._blocks.values())
+
+    def remove(self) -> None:
+        """Take the delta out of the model, whose weights are then what they were, bit for bit; all stay frozen."""
+        for live in self._live:
+            live.restore()
+        self._detach()
+
+    def merge(self) -> None:
+        """Fold the delta into the backbone's weights, so that it costs nothing at inference; cannot be undone.
+
+        Raises:
+            BadInput: an operation of the plan has no equal change of existing weights. Nothing is changed then.
+        """
+        for site in self.plan.sites:
+            if site.operation != "add":
+                _weight_for_merge(self._model, site)
+        with torch.no_grad():
+            for site in self.plan.sites:
+                if site.operation == "concat":
+                    weight = _weight_for_merge(self._model, site)
+                    change = branch.product(site, *(self._whole(site, key) for key in ("down", "up")))
+                    weight.copy_(weight.to(change.dtype) + change)
+                elif site.operation == "add-hidden":
+                    bias, delta = _weight_for_merge(self._model, site), self._whole(site, "delta")
+                    bias[: delta.shape[0]] += delta
+        self._detach()
+
+    def _whole(self, site: Site, key: str) -> Tensor:
+        block = self._blocks[f"{site.name}/{key}"]
+        return block.whole(block.parameter.dtype)
+
+    def _detach(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._model.requires_grad_(False)
+        self._handles, self._live = [], []
+
+
+def _weight_for_merge(model: nn.Module, site: Site) -> nn.Parameter:
+    """The existing tensor that an inserted site can be folded into."""
+    wanted = {"concat": "weight", "add-hidden": "bias"}.get(site.operation)
+    tensor = getattr(model.get_submodule(site.module), wanted, None) if wanted else None
+    if not isinstance(tensor, nn.Parameter):
+        why = f"{site.module} has no {wanted}" if wanted else f"{site.operation} is no change of existing weights"
+        raise BadInput(f"merge: {site.name} cannot be merged exactly: {why}")
+    return tensor

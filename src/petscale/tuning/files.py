@@ -1,0 +1,83 @@
+"""A delta as a file: the trained values, and in the header the plan that puts them back. Never a pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from petscale.errors import BadInput
+from petscale.record import write_atomically
+from petscale.tuning.delta import Delta
+from petscale.tuning.plan import Plan
+
+FORMAT = "petscale-delta-1"
+
+
+def save_delta(
+    path: Path,
+    delta: Delta,
+    *,
+    extra_tensors: Mapping[str, Tensor] | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write a delta atomically; the same delta gives the same bytes.
+
+    Args:
+        path: a `.safetensors` file.
+        delta: what to save.
+        extra_tensors: what belongs to the cell but to no plan, such as a classification head, under names of its own.
+        metadata: for readers; kept in the header beside the plan.
+
+    Raises:
+        BadInput: an extra tensor has the name of a delta's.
+    """
+    tensors = delta.state()
+    extras = {name: value.detach().cpu().contiguous() for name, value in (extra_tensors or {}).items()}
+    if clash := tensors.keys() & extras.keys():
+        raise BadInput(f"{path}: tensor {min(clash)} belongs to the delta")
+    header = {
+        **(metadata or {}),
+        "format": FORMAT,
+        "plan": json.dumps(delta.plan.to_json(), sort_keys=True, separators=(",", ":")),
+        "extra": json.dumps(sorted(extras)),
+    }
+    write_atomically(path, save({**tensors, **extras}, metadata=header))
+
+
+def load_delta(path: Path) -> tuple[Plan, dict[str, Tensor]]:
+    """The plan and the values of a saved delta, for `install` and `Delta.load_state`.
+
+    Raises:
+        BadInput: the file cannot be read or is no delta.
+    """
+    header, tensors = _read(path)
+    extras = set(json.loads(header["extra"]))
+    plan = Plan.from_json(json.loads(header["plan"]))
+    return plan, {name: value for name, value in tensors.items() if name not in extras}
+
+
+def load_extra(path: Path) -> dict[str, Tensor]:
+    """The tensors that were saved beside the delta.
+
+    Raises:
+        BadInput: as `load_delta`.
+    """
+    header, tensors = _read(path)
+    return {name: tensors[name] for name in json.loads(header["extra"])}
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as handle:
+            header = handle.metadata() or {}
+            tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"{path}: not a readable delta ({error})") from None
+    if header.get("format") != FORMAT:
+        raise BadInput(f"{path}: key format: {header.get('format')!r} is not {FORMAT!r}; not a delta of petscale")
+    return header, tensors

@@ -1,0 +1,64 @@
+"""What a backbone offers to a method: its weights and its places, by role (design 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import lru_cache
+
+from petscale.backbones import families
+from petscale.backbones.parts import Place, PlaceKind, Weight
+from petscale.backbones.shape import BackboneShape
+from petscale.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Weights and places of one backbone, in the order of its modules.
+
+    Attributes:
+        shape: the backbone.
+        target_length: tokens of the target; None for "long". Decides what is dead in a decoder.
+    """
+
+    shape: BackboneShape
+    target_length: int | None
+    weights: tuple[Weight, ...]
+    places: tuple[Place, ...]
+
+    def weights_of(self, role: str) -> tuple[Weight, ...]:
+        return tuple(weight for weight in self.weights if weight.role == role)
+
+    def places_of(self, kind: PlaceKind, role: str | None = None) -> tuple[Place, ...]:
+        return tuple(place for place in self.places if place.kind == kind and role in (None, place.role))
+
+    def expand(self, patterns: Iterable[str], known: Iterable[str], what: str) -> tuple[str, ...]:
+        """The roles among `known` that match any of the shell-style patterns, in the order of `known`.
+
+        Raises:
+            BadInput: a pattern that matches nothing; the line lists what there is.
+        """
+        roles = tuple(dict.fromkeys(known))
+        patterns = tuple(patterns)
+        for pattern in patterns:
+            if not any(fnmatchcase(role, pattern) for role in roles):
+                raise BadInput(
+                    f"unknown role {pattern!r} for {what} on this {self.shape.family} backbone; "
+                    f"roles: {', '.join(roles)}"
+                )
+        return tuple(role for role in roles if any(fnmatchcase(role, pattern) for pattern in patterns))
+
+
+@lru_cache(maxsize=256)
+def inventory(shape: BackboneShape, target_length: int | None = None) -> Inventory:
+    """List what a backbone offers, from its shape alone: no weights, no torch.
+
+    Raises:
+        BadInput: a target length below 1.
+    """
+    if target_length is not None and target_length < 1:
+        raise BadInput(f"target_length: {target_length} is below 1")
+    return Inventory(
+        shape, target_length, families.weights(shape, target_length), families.places(shape, target_length)
+    )

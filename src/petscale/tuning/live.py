@@ -1,0 +1,148 @@
+"""add on a weight, installed: the live weight stays in place, and only the mask's gradient is computed (design 3).
+
+After every optimizer step the live weight gets W[m] = W0[m] + delta, assigned from the float32 masters and never
+accumulated: in bfloat16 a step of 5e-5 would vanish. So the forward pass is the backbone's own matrix product on the
+backbone's own weight, nothing of it is copied for backward, and removing the delta restores W0 bit for bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from petscale.tuning.block import Block
+from petscale.tuning.operations.hooks import Handle
+from petscale.tuning.sampling import Sampler, sampler
+
+
+class LiveWeight:
+    """A weight of the backbone and the block that trains entries of it.
+
+    Attributes:
+        weight: the live tensor, in the backbone's precision.
+        origin: W0 at the mask's entries, in mask order (the whole weight when dense, kept on the host).
+    """
+
+    def __init__(self, weight: nn.Parameter, block: Block) -> None:
+        self.weight, self.block = weight, block
+        flat = weight.detach().flatten()
+        self.origin = flat.cpu().clone() if block.indices is None else flat[block.indices]
+        self._trains_itself = block.parameter is weight
+
+    def write(self) -> None:
+        """Assign the masters' values to the live weight, rounded once."""
+        if self._trains_itself:
+            return
+        with torch.no_grad():
+            if self.block.indices is None:
+                self.weight.copy_(self.block.parameter)
+            else:
+                value = self.origin.to(self.block.parameter.dtype) + self.block.parameter
+                self._assign(value)
+
+    def restore(self) -> None:
+        """Put W0 back, bit for bit."""
+        with torch.no_grad():
+            if self.block.indices is None:
+                self.weight.copy_(self.origin.reshape(self.weight.shape))
+            else:
+                self._assign(self.origin)
+
+    def _assign(self, value: Tensor) -> None:
+        assert self.block.indices is not None
+        self.weight.view(-1).index_copy_(0, self.block.indices, value.to(self.weight.dtype))
+
+    def attach(self, module: nn.Module, tensor: str) -> Handle | None:
+        """Make a module that uses the weight send its gradient to the block; None where autograd does by itself."""
+        if self._trains_itself:
+            return None
+        if isinstance(module, nn.Linear) and tensor == "weight" and self.block.indices is not None:
+            return _LinearForward(module, self.block)
+        return _Shadow(module, tensor, self.weight, self.block)
+
+
+class _LinearForward:
+    """Replaces a linear layer's forward by one that samples the weight's gradient."""
+
+    def __init__(self, module: nn.Linear, block: Block) -> None:
+        assert block.indices is not None
+        self.module = module
+        sample = sampler(block.indices, (module.out_features, module.in_features))
+
+        def forward(x: Tensor) -> Tensor:
+            weight, bias = module.weight, module.bias
+            if not torch.is_grad_enabled():
+                return linear(x, weight, bias)
+            if torch.is_autocast_enabled(x.device.type):
+                dtype = torch.get_autocast_dtype(x.device.type)
+                x, weight, bias = x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
+            result: Tensor = _SampledLinear.apply(x, block.parameter, weight, bias, sample)
+            return result
+
+        module.forward = forward  # type: ignore[method-assign]
+
+    def remove(self) -> None:
+        del self.module.forward
+
+
+class _SampledLinear(torch.autograd.Function):
+    """x W^T + b for x ``(..., in)``, with the gradient of W at the mask's entries only."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, delta: Tensor, weight: Tensor, bias: Tensor | None, sample: Sampler) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.sample, ctx.dtype = sample, delta.dtype
+        return linear(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, None, Tensor | None, None]:
+        (x, weight), (gradient,) = ctx.saved_tensors, gradients
+        flat = gradient.reshape(-1, gradient.shape[-1])
+        of_delta = ctx.sample(flat, x.reshape(-1, x.shape[-1])).to(ctx.dtype)
+        of_input = gradient @ weight if ctx.needs_input_grad[0] else None
+        of_bias = flat.sum(0) if ctx.needs_input_grad[3] else None
+        return of_input, of_delta, None, of_bias, None
+
+
+class _Shadow:
+    """For the time of a module's forward, puts an alias of its weight in front of it.
+
+    The alias shares the live weight's storage, so the module computes what it always does; the alias's gradient is
+    gathered into the block. For vectors and tables, where the module's own backward is cheap.
+    """
+
+    def __init__(self, module: nn.Module, tensor: str, weight: nn.Parameter, block: Block) -> None:
+        def enter(_module: nn.Module, _args: Any) -> None:
+            if torch.is_grad_enabled():
+                module.__dict__[tensor] = _Alias.apply(block.parameter, weight, block.indices)
+
+        def leave(_module: nn.Module, _args: Any, _output: Any) -> None:
+            module.__dict__.pop(tensor, None)
+
+        self.handles = [
+            module.register_forward_pre_hook(enter, prepend=True),
+            module.register_forward_hook(leave, always_call=True),
+        ]
+
+    def remove(self) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+
+class _Alias(torch.autograd.Function):
+    """The weight itself forwards; backwards its gradient at the mask's entries goes to the delta."""
+
+    @staticmethod
+    def forward(ctx: Any, delta: Tensor, weight: Tensor, indices: Tensor | None) -> Tensor:
+        ctx.indices, ctx.dtype = indices, delta.dtype
+        return weight.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = gradients
+        if ctx.indices is not None:
+            gradient = gradient.flatten().index_select(0, ctx.indices)
+        return gradient.to(ctx.dtype), None, None

@@ -1,0 +1,90 @@
+"""A mask as data: its structure and how many entries it has; the entries themselves are recomputed where needed.
+
+Entries depend on (mask seed, site, tensor) and on nothing else, so the layers are independent of each other, plans stay
+small, and the same seed gives the same mask on every machine. Along every structure the entries have an order, and a
+mask of k entries is the first k: smaller masks lie inside larger ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from petscale.backbones.parts import Ranges
+from petscale.tuning.masks.permutation import permuted_prefix
+
+Structure = Literal["dense", "adjacent", "discrete"]
+Orientation = Literal["rows", "columns"]
+
+VERSION = 1  # raise when the entries that a seed selects change
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """m in the papers' W (.) m, over a tensor of a given shape.
+
+    Attributes:
+        structure: `dense`, every entry; `adjacent`, a run of neighbours in rows or columns, going on in the next row or
+            column; `discrete`, entries scattered evenly.
+        quotas: entries in each lane. A lane is the whole tensor, or, in the factors of a pair, one rank (one row).
+            Empty for dense masks.
+        seed: the mask seed.
+        dead: flat positions that are no candidates.
+    """
+
+    structure: Structure
+    quotas: tuple[int, ...] = ()
+    seed: int = 0
+    dead: Ranges = ()
+
+    def count(self, shape: tuple[int, ...]) -> int:
+        """Entries that the mask selects in a tensor of this shape."""
+        return prod(shape) if self.structure == "dense" else sum(self.quotas)
+
+    def orientation(self, key: str) -> Orientation:
+        """Whether the run of an adjacent mask goes along rows or along columns."""
+        return "rows" if self._digest(key, "orientation")[0] % 2 == 0 else "columns"
+
+    def indices(self, shape: tuple[int, ...], key: str) -> NDArray[np.int64]:
+        """Flat (row-major) positions of the selected entries, in mask order.
+
+        Args:
+            shape: of the tensor.
+            key: name of site and tensor; selects the random stream.
+
+        Returns:
+            ``(count,)`` different integers.
+        """
+        if self.structure == "dense":
+            return np.arange(prod(shape), dtype=np.int64)
+        size = prod(shape) // len(self.quotas)
+        lanes = [
+            lane * size + self._lane(shape, size, quota, f"{key}#{lane}") for lane, quota in enumerate(self.quotas)
+        ]
+        return np.concatenate(lanes)
+
+    def _lane(self, shape: tuple[int, ...], size: int, quota: int, key: str) -> NDArray[np.int64]:
+        living = size - sum(stop - start for start, stop in self.dead)
+        if self.structure == "discrete":
+            return self._skip_dead(permuted_prefix(living, quota, self._digest(key, "entries")))
+        start = int.from_bytes(self._digest(key, "start")[:8], "little") % living
+        run = self._skip_dead((start + np.arange(quota, dtype=np.int64)) % living)
+        if len(self.quotas) == 1 and len(shape) == 2 and not self.dead and self.orientation(key[:-2]) == "columns":
+            rows, columns = shape
+            return run % rows * columns + run // rows
+        return run
+
+    def _skip_dead(self, candidates: NDArray[np.int64]) -> NDArray[np.int64]:
+        """From the number of a candidate to its flat position."""
+        positions = candidates
+        for start, stop in self.dead:
+            positions = np.where(positions >= start, positions + (stop - start), positions)
+        return positions
+
+    def _digest(self, key: str, purpose: str) -> bytes:
+        return hashlib.sha256(f"petscale-mask-{VERSION}/{self.seed}/{key}/{purpose}".encode()).digest()

@@ -1,0 +1,1 @@
+"""One short file a method; petscale.tuning.registry lists them."""

@@ -1,0 +1,151 @@
+"""APET: exactly as many trained entries as asked for, at any position (Su et al. section 5.1, appendix C).
+
+The budget is divided over operations, then over roles, then over the sites of a role, at each level in fixed shares and
+by the same house-monotone rule. So a budget puts equally many entries into each role at every scale, smaller budgets
+nest in larger ones, and `apet-adjacent` and `apet-discrete` have equal quotas at every site: which entries of a tensor
+are trained, neighbours or scattered ones, is the only difference between them.
+
+Default: `add`, on the attention and feed-forward matrices, every matrix of the backbone with an equal share. Why:
+docs/mechanism.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from hashlib import sha256
+from typing import Literal
+
+from petscale.errors import BadInput
+from petscale.tuning.apportion import apportion
+from petscale.tuning.inventory import Inventory
+from petscale.tuning.method import Build, Method, Request
+from petscale.tuning.methods.candidates import SOURCES, Candidate
+from petscale.tuning.plan import Site
+
+# Sub-layers stand in both stacks, cross-attention in one: these shares give every matrix of a T5 the same number of
+# entries, and they do not depend on the scale.
+DEFAULT_SHARES: Mapping[str, int] = {"self": 2, "cross": 1, "ffn": 2}
+DEFAULT_ROLES = ("self*", "cross*", "ffn*")
+
+
+def _method(structure: Literal["adjacent", "discrete"]) -> Build:
+    def build(offered: Inventory, request: Request) -> Iterator[Site]:
+        budget = request.budget
+        assert budget is not None, "the registry checks this"
+        roles = _roles_by_operation(offered, request)
+        shares = _operation_shares(request)
+        operations = list(roles)
+        pools = [[c for role in roles[operation].values() for c in role] for operation in operations]
+        quotas = apportion(
+            budget,
+            [shares[operation] for operation in operations],
+            [sum(candidate.capacity for candidate in pool) for pool in pools],
+            pairs=[pool[0].pair for pool in pools],
+        )
+        for operation, quota in zip(operations, quotas, strict=True):
+            yield from _spread(roles[operation], quota, request, structure)
+
+    return build
+
+
+def _spread(
+    roles: Mapping[str, Sequence[Candidate]], quota: int, request: Request, structure: Literal["adjacent", "discrete"]
+) -> Iterator[Site]:
+    """Divide an operation's quota over its roles and their sites."""
+    by_role = apportion(
+        quota,
+        [_role_share(role, request) for role in roles],
+        [sum(candidate.capacity for candidate in candidates) for candidates in roles.values()],
+        pairs=[candidates[0].pair for candidates in roles.values()],
+    )
+    for candidates, seats in zip(roles.values(), by_role, strict=True):
+        # Within a role all claims are equal: a hash of seed and site decides who comes first, not the layer's number.
+        order = sorted(candidates, key=lambda c: sha256(f"{request.mask_seed}/{c.name}".encode()).digest())
+        each = apportion(
+            seats, [Fraction(1)] * len(order), [c.capacity for c in order], pairs=[c.pair for c in order]
+        )
+        held = {candidate.name: seats for candidate, seats in zip(order, each, strict=True)}
+        yield from candidates[0].sites(candidates, held, structure, request.mask_seed)
+
+
+def _roles_by_operation(offered: Inventory, request: Request) -> dict[str, dict[str, list[Candidate]]]:
+    """Candidates by operation and role, in the fixed order of the roles; only what the options select."""
+    patterns = _names(request, "roles")
+    selected: dict[str, dict[str, list[Candidate]]] = {}
+    for operation in _operation_shares(request):
+        candidates = [c for c in SOURCES[operation](offered, request) if c.capacity]
+        known = [candidate.role for candidate in candidates]
+        if request.options["roles"] is None:
+            chosen = set(known) & set(_defaults(offered, known))
+        else:
+            chosen = set(offered.expand(patterns, known, f"{request.method} with {operation}"))
+        if not chosen:
+            raise BadInput(f"{request.method}: operation {operation!r} finds nothing to act on in this backbone")
+        roles = dict.fromkeys(role for role in known if role in chosen)
+        selected[operation] = {role: [c for c in candidates if c.role == role] for role in roles}
+    return selected
+
+
+def _defaults(offered: Inventory, known: Sequence[str]) -> tuple[str, ...]:
+    present = [p for p in DEFAULT_ROLES if any(role.startswith(p[:-1]) for role in known)]
+    matrices = offered.expand(present, known, "apet")
+    return tuple(role for role in matrices if not role.endswith(".bias") or all(r.endswith(".bias") for r in known))
+
+
+def _operation_shares(request: Request) -> dict[str, Fraction]:
+    asked = request.options["operations"]
+    shares = asked if isinstance(asked, Mapping) else dict.fromkeys(_names(request, "operations"), 1)
+    for operation in shares:
+        if operation not in SOURCES:
+            raise BadInput(
+                f"{request.method}: unknown operation {operation!r}; operations: {', '.join(SOURCES)}"
+            )
+    return {operation: _share(request, f"operations.{operation}", value) for operation, value in shares.items()}
+
+
+def _role_share(role: str, request: Request) -> Fraction:
+    asked = request.options["shares"].get(role)
+    if asked is None:
+        return Fraction(DEFAULT_SHARES.get(role.partition(".")[0], 1))
+    return _share(request, f"shares.{role}", asked)
+
+
+def _share(request: Request, key: str, value: object) -> Fraction:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < float("inf"):
+        raise BadInput(f"{request.method}: option {key}: expected a positive share, found {value!r}")
+    return Fraction(value).limit_denominator(1_000_000)
+
+
+def _names(request: Request, option: str) -> list[str]:
+    asked = request.options[option]
+    if asked is None:
+        return []
+    if isinstance(asked, str) or not asked or not all(isinstance(name, str) for name in asked):
+        raise BadInput(f"{request.method}: option {option}: expected a list of names, found {asked!r}")
+    return list(asked)
+
+
+APET_ADJACENT = Method(
+    name="apet-adjacent",
+    version=1,
+    reference="Su et al. 2023 section 5.1 and appendix C (APET_Adjacent)",
+    operations=("add", "add-hidden", "concat", "plug"),
+    formula="f(h) + (W (.) m), m a run of neighbours in rows or columns",
+    structure="adjacent",
+    identity_at_start=True,
+    learning_rate_key="apet",
+    build=_method("adjacent"),
+    options={"operations": ("add",), "roles": None, "shares": {}, "rank": 8, "alpha": 16, "bottleneck": 24},
+    takes_budget=True,
+)
+
+APET_DISCRETE = replace(
+    APET_ADJACENT,
+    name="apet-discrete",
+    reference="Su et al. 2023 section 5.1 and appendix C (APET_Discrete)",
+    formula="f(h) + (W (.) m), m scattered entries",
+    structure="discrete",
+    build=_method("discrete"),
+)

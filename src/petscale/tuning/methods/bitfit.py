@@ -1,0 +1,82 @@
+"""BitFit: train the biases (Ben Zaken et al. 2022; Su et al. equation 11), where a backbone has none insert them.
+
+Three counts stand in the literature under one name (facts 1.2), so three methods stand here. `bitfit` is the one of
+T5-small, T5-base and BERT: on T5 the self-attentions, feed-forward networks, every normalisation and the output head;
+on BERT the attention, the second feed-forward matrix and the two normalisations of each layer, the bias of the first
+feed-forward matrix having escaped the authors' library. `bitfit-t5-xxl` is the one of T5-XXL, from another code base.
+Inserted biases start at zero; OpenDelta drew them, so its BitFit does not start at the pre-trained function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from petscale.errors import BadInput
+from petscale.tuning.inventory import Inventory
+from petscale.tuning.method import Method, Request
+from petscale.tuning.plan import Site
+from petscale.tuning.sites import inserted_bias, inserted_table, living, whole_weight
+
+_RESIZED_VOCABULARY = 32100  # the released code cuts T5's 32128 rows to the tokenizer's length
+
+
+def _published(offered: Inventory, _request: Request) -> Iterator[Site]:
+    if offered.shape.family == "bert":
+        for weight in offered.weights:
+            in_layer = weight.module.startswith("bert.encoder.")
+            if weight.tensor == "bias" and in_layer and weight.role != "ffn.up.bias":
+                yield whole_weight(weight)
+        return
+    for place in offered.places_of("bias"):
+        if not place.role.startswith("cross."):
+            yield inserted_bias(place)
+
+
+def _t5_xxl(offered: Inventory, request: Request) -> Iterator[Site]:
+    if offered.shape.family != "t5":
+        raise BadInput(f"{request.method}: only a T5 backbone has the relative-position tables that it trains")
+    for place in offered.places_of("bias"):
+        if place.role == "vocabulary.bias":
+            yield inserted_bias(place, width=min(_RESIZED_VOCABULARY, place.width_out))
+        elif place.role != "norm.bias":
+            yield inserted_bias(place)
+    tables = offered.weights_of("relative")
+    yield from (whole_weight(table) for table in tables)
+    # The released T5 gives every cross-attention a table of its own, read as the decoder reads its own.
+    for place in offered.places_of("table"):
+        decoder_table = tables[-1]
+        yield inserted_table(place, (decoder_table.shape[0], decoder_table.shape[1]), living(decoder_table))
+
+
+def _every_bias(offered: Inventory, _request: Request) -> Iterator[Site]:
+    yield from (whole_weight(weight) for weight in offered.weights if weight.tensor == "bias")
+    yield from (inserted_bias(place) for place in offered.places_of("bias"))
+
+
+BITFIT = Method(
+    name="bitfit",
+    version=1,
+    reference="Ben Zaken et al. 2022; biases as counted by Su et al. 2023 on T5-small, T5-base and BERT",
+    operations=("add", "add-hidden"),
+    formula="f(h) + W_b",
+    structure="dense",
+    identity_at_start=True,
+    learning_rate_key="bitfit",
+    build=_published,
+)
+
+BITFIT_T5_XXL = replace(
+    BITFIT,
+    name="bitfit-t5-xxl",
+    reference="Ben Zaken et al. 2022; biases as counted by Su et al. 2023 on T5-XXL",
+    operations=("add", "add-hidden", "add-scores"),
+    build=_t5_xxl,
+)
+
+BITFIT_ALL = replace(
+    BITFIT,
+    name="bitfit-all",
+    reference="Ben Zaken et al. 2022; every bias of the model, inserted where there is none",
+    build=_every_bias,
+)

@@ -1,0 +1,36 @@
+"""LoRA: a low-rank branch beside a linear layer (Hu et al. 2022; Su et al. equation 12).
+
+As published in Su et al.: rank 8, alpha 16, on q and v of self-attention only. The scale is alpha / rank, as in Hu et
+al. and in the released code; equation 12 leaves the division out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from petscale.tuning.inventory import Inventory
+from petscale.tuning.method import Method, Request
+from petscale.tuning.plan import Site
+from petscale.tuning.sites import branch
+
+
+def _build(offered: Inventory, request: Request) -> Iterator[Site]:
+    rank = request.whole("rank")
+    scale = float(request.options["alpha"]) / rank
+    places = offered.places_of("branch")
+    roles = offered.expand(request.options["targets"], (place.role for place in places), f"{request.method} targets")
+    return (branch(place, rank, scale) for place in places if place.role in roles)
+
+
+LORA = Method(
+    name="lora",
+    version=1,
+    reference="Hu et al. 2022; r 8, alpha 16 on q and v of self-attention as in Su et al. 2023",
+    operations=("concat",),
+    formula="f(h) + (alpha / r) h W_down W_up",
+    structure="dense",
+    identity_at_start=True,
+    learning_rate_key="lora",
+    build=_build,
+    options={"rank": 8, "alpha": 16, "targets": ("self.q", "self.v")},
+)

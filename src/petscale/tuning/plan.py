@@ -1,0 +1,177 @@
+"""A plan: the sites where a method acts on a backbone, each with an operation, a parametrisation and masks.
+
+Pure data (design section 3): a plan is computed before anything is loaded, its counts are what the optimizer and the
+file will hold, and it is all that is needed to put a saved delta back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from petscale.backbones.shape import BackboneShape
+from petscale.errors import BadInput
+from petscale.tuning.inventory import Inventory, inventory
+from petscale.tuning.masks.mask import VERSION as MASK_VERSION
+from petscale.tuning.masks.mask import Mask
+
+__all__ = ["Counts", "Inventory", "Operation", "Plan", "Site", "Trained", "inventory"]
+
+FORMAT = 1
+
+Operation = Literal["add", "add-hidden", "add-scores", "concat", "concat-input", "plug"]
+Parametrisation = Literal["plain", "low-rank"]
+Start = Literal["zeros", "fan-in", "normal", "vocabulary", "origin"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """One tensor of a site. Only the entries of its mask exist as parameters.
+
+    Attributes:
+        key: what it is to its operation: delta, down, up, down.bias, up.bias, tokens.
+        shape: of the whole tensor, unmasked. Factors are (rank, width).
+        mask: which entries are trained; the others are zero (added weights: keep the backbone's value).
+        start: `zeros`; `fan-in`, uniform within 1 / sqrt(entries that feed one output); `normal`, standard deviation
+            0.01; `vocabulary`, rows of the input embedding; `origin`, the backbone's own values.
+        effective: entries whose derivative is structurally non-zero at a generic point.
+    """
+
+    key: str
+    shape: tuple[int, ...]
+    mask: Mask
+    start: Start
+    effective: int
+
+    @property
+    def count(self) -> int:
+        return self.mask.count(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place in the backbone where the delta acts.
+
+    Attributes:
+        name: unique in a plan; part of the key of the site's random streams.
+        module: path of the module that is changed.
+        operation: how its output is changed; see docs/mechanism.md.
+        parametrisation: `plain`, or `low-rank`, two factors with a rank between them.
+        role: see petscale.backbones.parts.
+        tensors: what is trained.
+        settings: constants of the operation, such as the scale of a branch.
+    """
+
+    name: str
+    module: str
+    operation: Operation
+    parametrisation: Parametrisation
+    role: str
+    tensors: tuple[Trained, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        return sum(tensor.count for tensor in self.tensors)
+
+    def key(self, tensor: Trained) -> str:
+        """Name of a tensor of this site: in states, files and random streams."""
+        return f"{self.name}/{tensor.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a plan trains, in scalars."""
+
+    trainable: int
+    effective: int
+    by_operation: Mapping[str, int]
+    by_role: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A method on a backbone, resolved.
+
+    Attributes:
+        method: name in the registry.
+        version: of the method, as it was when the plan was made.
+        shape: the backbone that the plan fits.
+        target_length: tokens of the target that `effective` and APET's candidates assume; None for long.
+        budget: the budget asked for; None for methods with a count of their own.
+        mask_seed: seed of the masks.
+        options: the method's options, defaults included.
+        sites: where the method acts.
+    """
+
+    method: str
+    version: int
+    shape: BackboneShape
+    target_length: int | None
+    budget: int | None
+    mask_seed: int
+    options: Mapping[str, Any]
+    sites: tuple[Site, ...]
+
+    @cached_property
+    def counts(self) -> Counts:
+        by_operation: Counter[str] = Counter()
+        by_role: Counter[str] = Counter()
+        for site in self.sites:
+            by_operation[site.operation] += site.count
+            by_role[site.role] += site.count
+        effective = sum(tensor.effective for site in self.sites for tensor in site.tensors)
+        return Counts(by_operation.total(), effective, dict(by_operation), dict(by_role))
+
+    @property
+    def trainable(self) -> int:
+        """Scalars that the optimizer holds."""
+        return self.counts.trainable
+
+    @property
+    def effective(self) -> int:
+        """Of these, scalars whose derivative is structurally non-zero (design section 3)."""
+        return self.counts.effective
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the plan's canonical JSON: equal plans train equal entries."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; masks as structure, quotas and seed, not as lists of entries."""
+        return {"format": FORMAT, "masks": MASK_VERSION, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Plan:
+        """The inverse of `to_json`.
+
+        Raises:
+            BadInput: another format or other masks than this version makes, or a missing field.
+        """
+        found = document.get("format"), document.get("masks")
+        if found != (FORMAT, MASK_VERSION):
+            raise BadInput(f"plan: format {found[0]} with masks {found[1]}; this version reads {FORMAT} and {MASK_VERSION}")
+        rest = {key: value for key, value in document.items() if key not in ("format", "masks")}
+        try:
+            sites = tuple(_site(item) for item in rest.pop("sites"))
+            return cls(shape=BackboneShape.from_json(rest.pop("shape")), sites=sites, **rest)
+        except (KeyError, TypeError) as error:
+            raise BadInput(f"plan: not a whole plan ({error})") from None
+
+
+def _site(document: Mapping[str, Any]) -> Site:
+    return Site(**{**document, "tensors": tuple(_trained(item) for item in document["tensors"])})
+
+
+def _trained(document: Mapping[str, Any]) -> Trained:
+    mask = document["mask"]
+    dead = tuple((start, stop) for start, stop in mask["dead"])
+    rebuilt = Mask(mask["structure"], tuple(mask["quotas"]), mask["seed"], dead)
+    return Trained(**{**document, "shape": tuple(document["shape"]), "mask": rebuilt})

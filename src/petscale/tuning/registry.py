@@ -1,0 +1,127 @@
+"""Every method by name. Adding one is a file in petscale.tuning.methods and a line here (docs/add-a-method.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+from petscale.backbones.shape import BackboneShape
+from petscale.errors import BadInput
+from petscale.tuning.inventory import inventory
+from petscale.tuning.method import Method, Request
+from petscale.tuning.methods.adapter import ADAPTER
+from petscale.tuning.methods.apet import APET_ADJACENT, APET_DISCRETE
+from petscale.tuning.methods.bitfit import BITFIT, BITFIT_ALL, BITFIT_T5_XXL
+from petscale.tuning.methods.full import FROZEN, FULL
+from petscale.tuning.methods.lora import LORA
+from petscale.tuning.methods.prompt import PROMPT, PROMPT_50
+from petscale.tuning.plan import Plan
+
+_ALL = (
+    FULL,
+    FROZEN,
+    PROMPT,
+    PROMPT_50,
+    BITFIT,
+    BITFIT_T5_XXL,
+    BITFIT_ALL,
+    LORA,
+    ADAPTER,
+    APET_ADJACENT,
+    APET_DISCRETE,
+)
+
+METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method in _ALL})
+
+
+def lookup(name: str) -> Method:
+    """The method of that name.
+
+    Raises:
+        BadInput: there is none; the line proposes the nearest.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    near = get_close_matches(name, METHODS, n=2)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"methods: {', '.join(METHODS)}"
+    raise BadInput(f"unknown method {name!r}; {hint}")
+
+
+def make_plan(
+    shape: BackboneShape,
+    method: str | Method,
+    *,
+    budget: int | None = None,
+    mask_seed: int = 0,
+    options: Mapping[str, Any] | None = None,
+    target_length: int | None = None,
+) -> Plan:
+    """Resolve a method on a backbone. Pure: equal arguments give equal plans on every machine.
+
+    Args:
+        shape: the backbone.
+        method: a name in `METHODS`, or a method that is not registered.
+        budget: exact number of trained scalars, for methods that take one (`apet-*`), and only for those.
+        mask_seed: seed of the masks, apart from the training seed.
+        options: options that replace the method's defaults.
+        target_length: tokens of the target, end of sequence included, where the task fixes it; None for long. At 1 the
+            decoder's self-attention cannot use its q and k, so they are not effective and no candidates.
+
+    Raises:
+        BadInput: an unknown method, option, operation or role; a budget that is missing, not wanted or cannot be met.
+    """
+    found = lookup(method) if isinstance(method, str) else method
+    resolved = dict(found.options)
+    for key, value in (options or {}).items():
+        if key not in resolved:
+            known = ", ".join(resolved) or "none"
+            raise BadInput(f"{found.name}: unknown option {key!r}; options: {known}")
+        resolved[key] = value
+    if found.takes_budget and budget is None:
+        raise BadInput(f"{found.name}: a budget is needed, as a number or as another method's count")
+    if not found.takes_budget and budget is not None:
+        raise BadInput(f"{found.name}: the count follows from the backbone, a budget cannot be asked for")
+    if budget is not None and budget < 1:
+        raise BadInput(f"{found.name}: budget {budget} is below 1")
+    arguments = (budget, mask_seed, json.dumps(resolved, sort_keys=True), target_length)
+    if METHODS.get(found.name) is found:
+        return _registered_plan(shape, found.name, *arguments)
+    return _resolve(shape, found, *arguments)
+
+
+def matched_budget(
+    shape: BackboneShape, method: str, *, options: Mapping[str, Any] | None = None
+) -> int:
+    """The exact count of another method on this backbone: what `match: lora` in a config means.
+
+    Raises:
+        BadInput: the method takes a budget itself or trains nothing.
+    """
+    if lookup(method).takes_budget:
+        raise BadInput(f"match: {method} has no count of its own")
+    count = make_plan(shape, method, options=options).trainable
+    if count == 0:
+        raise BadInput(f"match: {method} trains nothing")
+    return count
+
+
+@lru_cache(maxsize=1024)  # a study's grid asks for the same few hundred plans thousands of times
+def _registered_plan(
+    shape: BackboneShape, name: str, budget: int | None, mask_seed: int, options: str, target_length: int | None
+) -> Plan:
+    return _resolve(shape, METHODS[name], budget, mask_seed, options, target_length)
+
+
+def _resolve(
+    shape: BackboneShape, method: Method, budget: int | None, mask_seed: int, options: str, target_length: int | None
+) -> Plan:
+    request = Request(method.name, budget, mask_seed, json.loads(options))
+    sites = tuple(method.build(inventory(shape, target_length), request))
+    plan = Plan(method.name, method.version, shape, target_length, budget, mask_seed, request.options, sites)
+    if budget is not None and plan.trainable != budget:
+        raise AssertionError(f"{method.name}: planned {plan.trainable} entries for a budget of {budget}")
+    return plan

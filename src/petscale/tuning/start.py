@@ -1,0 +1,57 @@
+"""Where a delta starts: the first value of every trained entry.
+
+Each tensor draws from a stream of its own, keyed by (seed, name), so the start does not depend on torch's global
+generator, on the device, or on which other sites a plan has. numpy draws, because its streams are equal on every
+machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from math import prod
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from petscale.tuning.plan import Trained
+
+VERSION = 1
+NORMAL_STD = 0.01  # of adapters in the released code of Su et al. (facts 1.3)
+
+
+def draw(tensor: Trained, key: str, seed: int) -> torch.Tensor | None:
+    """Compact start values ``(count,)`` in mask order, float32 on the CPU; None for zeros.
+
+    `origin` and `vocabulary` depend on the backbone and are not drawn here.
+    """
+    if tensor.start == "zeros":
+        return None
+    random = _stream(key, seed)
+    if tensor.start == "normal":
+        values = random.standard_normal(tensor.count) * NORMAL_STD
+    else:
+        values = random.uniform(-1.0, 1.0, tensor.count) * _fan_in_bound(tensor)
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def draw_rows(tensor: Trained, key: str, seed: int, vocabulary: int) -> torch.Tensor:
+    """Rows ``(tokens,)`` of the input embedding that soft tokens start from (Lester et al. 2021, section 3.2).
+
+    From the whole vocabulary: only some tokenizers put the frequent words first.
+    """
+    tokens = tensor.shape[0]
+    rows = _stream(key, seed).choice(vocabulary, size=tokens, replace=tokens > vocabulary)
+    return torch.from_numpy(rows.astype(np.int64))
+
+
+def _stream(key: str, seed: int) -> np.random.Generator:
+    digest = hashlib.sha256(f"petscale-start-{VERSION}/{seed}/{key}".encode()).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
+
+
+def _fan_in_bound(tensor: Trained) -> NDArray[np.float64]:
+    """1 / sqrt(fan-in) for every entry: what kaiming_uniform(a=sqrt(5)) gives, fan-in counting the entries there are."""
+    rank, width = tensor.shape[0], prod(tensor.shape[1:])
+    fan_in = tensor.mask.quotas or (width,) * rank
+    return np.concatenate([np.full(quota, quota**-0.5) for quota in fan_in if quota])

@@ -1,0 +1,88 @@
+"""The mini tasks: disjoint splits, balanced labels, and words that the tokenizers know."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from petscale.mini.language import RELATIONS, TEST, TUNING, world
+from petscale.mini.tasks import TASKS, VERSION, Row, rows
+from petscale.mini.words import vocabulary
+
+LABELLED = ("mini-sentiment", "mini-inference", "mini-paraphrase")
+TEMPLATE_WORDS = (
+    "input : output sentence 1 2 premise hypothesis question summarize [sep] 0 positive negative entailment "
+    "not_entailment equivalent not_equivalent"
+).split()
+
+
+def text_of(row: Row) -> str:
+    parts = [value if isinstance(value, list) else [value] for name, value in row.items() if name != "label"]
+    return " ".join(text for part in parts for text in part)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_rows_are_the_same_each_time(task: str) -> None:
+    assert rows(task, "test") == rows(task, "test", VERSION)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_no_row_occurs_twice_in_or_across_splits(task: str) -> None:
+    texts = [text_of(row) for split in ("train", "test") for row in rows(task, split)]
+    assert len(set(texts)) == len(texts)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_splits_share_no_person(task: str) -> None:
+    used = {
+        split: {word for row in rows(task, split) for word in text_of(row).split()} for split in ("train", "test")
+    }
+    assert not used["train"] & set(TEST.people)
+    assert not used["test"] & set(TUNING.people)
+
+
+@pytest.mark.parametrize("task", LABELLED)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_labels_are_balanced(task: str, split: str) -> None:
+    count = Counter(row["label"] for row in rows(task, split))
+    assert count[0] == count[1]
+
+
+@pytest.mark.parametrize("task", ["mini-inference", "mini-paraphrase"])
+def test_the_second_sentence_alone_tells_nothing_of_the_label(task: str) -> None:
+    """The words of the hypothesis are drawn alike for both labels (a guard against annotation artefacts)."""
+    column = {"mini-inference": "hypothesis", "mini-paraphrase": "sentence2"}[task]
+    data = rows(task, "train")
+    count = Counter((word, row["label"]) for row in data for word in row[column].split())
+    for word in {word for word, _ in count}:
+        total = count[word, 0] + count[word, 1]
+        assert abs(count[word, 0] - total / 2) <= 4 * (total / 4) ** 0.5
+
+
+def test_answers_are_facts_of_the_world() -> None:
+    facts = world()
+    for split in ("train", "test"):
+        for row in rows("mini-qa", split):
+            words = row["question"].split()
+            person = next(word for word in words if word in facts)
+            relation = next(
+                name for name in RELATIONS if row["question"] in [q.format(n=person) for q in RELATIONS[name].questions]
+            )
+            assert row["answer"] == [facts[person][relation]]
+
+
+def test_templates_labels_and_rows_use_known_words_only() -> None:
+    known = set(vocabulary())
+    assert set(TEMPLATE_WORDS) <= known
+    used = {word for task in TASKS for split in ("train", "test") for row in rows(task, split) for word in text_of(row).split()}
+    assert used <= known
+
+
+@pytest.mark.parametrize(
+    ("task", "split", "version", "named"),
+    [("mini-poetry", "train", 1, "mini-poetry"), ("mini-qa", "dev", 1, "dev"), ("mini-qa", "test", 9, "9")],
+)
+def test_what_does_not_exist_is_named(task: str, split: str, version: int, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        rows(task, split, version)  # type: ignore[arg-type]
