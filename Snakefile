@@ -14,6 +14,10 @@ if not workflow.overwrite_configfiles:
     configfile: "config.yaml"
 
 
+# Used with `--sdm apptainer`; `make image` builds it from the lock that `make install` installs.
+container: "containers/petscale.sif"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/cells.smk"
@@ -22,14 +26,14 @@ include: "workflow/rules/report.smk"
 
 rule all:
     default_target: True
-    localrule: True
     input:
-        DAG.layout.study(DAG.study.name, "report.html"),
+        STUDY.layout.study(STUDY.study.name, "report.html"),
+    localrule: True
 
 
 # Everything that has a number, without the report.
 rule cells:
-    localrule: True
     input:
-        DAG.results,
-        DAG.transfer_results,
+        STUDY.results,
+        STUDY.transfer_results,
+    localrule: True

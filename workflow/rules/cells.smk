@@ -7,15 +7,15 @@ rule train:
         backbone=cell_backbone,
     output:
         "results/cells/{cell}/result.json",
-    params:
-        spec=cell_spec,
-        versions=cell_versions,
     log:
         "results/logs/train/{cell}.log",
     threads: 1
     resources:
         mem_mb=cell_memory,
         runtime=cell_runtime,
+    params:
+        spec=cell_spec,
+        versions=cell_versions,
     shell:
         "OMP_NUM_THREADS={threads} exec python -m petscale train {wildcards.cell:q} --warm"
         " --spec {params.spec:q} --tokens {input.tokens:q} --backbone {input.backbone:q} 2> {log:q}"
@@ -28,11 +28,11 @@ rule transfer:
         backbone=transfer_backbone,
     output:
         "results/transfer/{cell}/{target}.json",
-    params:
-        versions=transfer_versions,
     log:
         "results/logs/transfer/{cell}/{target}.log",
     threads: 1
+    params:
+        versions=transfer_versions,
     shell:
         "OMP_NUM_THREADS={threads} exec python -m petscale transfer --warm --source {input.source:q}"
         " --tokens {input.tokens:q} --backbone {input.backbone:q} --out {output:q} 2> {log:q}"

@@ -1,4 +1,4 @@
-# Look-ups for the rules. All of them ask one pure object, the study's DAG.
+# Look-ups for the rules. All of them ask one pure object, the study's STUDY.
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ from petscale.workspace.dag import Dag
 STUDY_FILES = workflow.overwrite_configfiles or ["config.yaml"]
 
 try:
-    DAG = Dag.from_config(config, str(STUDY_FILES[-1]), Path(workflow.basedir))
+    STUDY = Dag.from_config(config, str(STUDY_FILES[-1]), Path(workflow.basedir))
 except PetscaleError as error:
     # One line in place of a traceback through Snakemake.
     print(f"petscale: {error}", file=sys.stderr)
@@ -27,56 +27,56 @@ wildcard_constraints:
 
 
 def data_files(wildcards):
-    return DAG.data_files(wildcards.data)
+    return STUDY.data_files(wildcards.data)
 
 
 def data_spec(wildcards):
-    return DAG.data_spec(wildcards.data)
+    return STUDY.data_spec(wildcards.data)
 
 
 def tokenizer_backbone(wildcards):
-    return DAG.tokenizer_backbone(wildcards.tokenizer)
+    return STUDY.tokenizer_backbone(wildcards.tokenizer)
 
 
 def backbone_spec(wildcards):
-    return DAG.backbone_spec(wildcards.backbone)
+    return STUDY.backbone_spec(wildcards.backbone)
 
 
 def cell_tokens(wildcards):
-    return DAG.cell_inputs(wildcards.cell)["tokens"]
+    return STUDY.cell_inputs(wildcards.cell)["tokens"]
 
 
 def cell_backbone(wildcards):
-    return DAG.cell_inputs(wildcards.cell)["backbone"]
+    return STUDY.cell_inputs(wildcards.cell)["backbone"]
 
 
 def cell_spec(wildcards):
-    return DAG.cell_spec(wildcards.cell)
+    return STUDY.cell_spec(wildcards.cell)
 
 
 def cell_versions(wildcards):
-    return DAG.cell_versions(wildcards.cell)
+    return STUDY.cell_versions(wildcards.cell)
 
 
 def cell_memory(wildcards, attempt):
-    return DAG.memory_mb(wildcards.cell) * attempt
+    return STUDY.memory_mb(wildcards.cell) * attempt
 
 
 def cell_runtime(wildcards, attempt):
-    return DAG.minutes(wildcards.cell) * attempt
+    return STUDY.minutes(wildcards.cell) * attempt
 
 
 def transfer_source(wildcards):
-    return DAG.transfer_inputs(wildcards.cell, wildcards.target)["source"]
+    return STUDY.transfer_inputs(wildcards.cell, wildcards.target)["source"]
 
 
 def transfer_tokens(wildcards):
-    return DAG.transfer_inputs(wildcards.cell, wildcards.target)["tokens"]
+    return STUDY.transfer_inputs(wildcards.cell, wildcards.target)["tokens"]
 
 
 def transfer_backbone(wildcards):
-    return DAG.transfer_inputs(wildcards.cell, wildcards.target)["backbone"]
+    return STUDY.transfer_inputs(wildcards.cell, wildcards.target)["backbone"]
 
 
 def transfer_versions(wildcards):
-    return DAG.transfer_versions(wildcards.cell, wildcards.target)
+    return STUDY.transfer_versions(wildcards.cell, wildcards.target)

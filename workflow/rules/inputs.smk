@@ -6,10 +6,10 @@ rule prepare:
         data_files,
     output:
         "results/data/{data}/data.json",
-    params:
-        spec=data_spec,
     log:
         "results/logs/prepare/{data}.log",
+    params:
+        spec=data_spec,
     shell:
         "exec python -m petscale prepare --spec {params.spec:q} --out {output:q} 2> {log:q}"
 
@@ -20,10 +20,10 @@ rule tokenize:
         backbone=tokenizer_backbone,
     output:
         "results/tokens/{tokenizer}/{data}-{labels}/tokens.json",
-    params:
-        version=DAG.tokenize_version,
     log:
         "results/logs/tokenize/{tokenizer}/{data}-{labels}.log",
+    params:
+        version=STUDY.tokenize_version,
     shell:
         "exec python -m petscale tokenize --data {input.data:q} --backbone {input.backbone:q}"
         " --labels {wildcards.labels} --out {output:q} 2> {log:q}"
@@ -32,9 +32,9 @@ rule tokenize:
 rule backbone:
     output:
         "results/backbones/{backbone}/backbone.json",
-    params:
-        spec=backbone_spec,
     log:
         "results/logs/backbone/{backbone}.log",
+    params:
+        spec=backbone_spec,
     shell:
         "exec python -m petscale backbone --spec {params.spec:q} --out {output:q} 2> {log:q}"

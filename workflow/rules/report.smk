@@ -2,41 +2,41 @@
 
 
 rule collect:
-    localrule: True
     input:
-        DAG.results,
-        DAG.transfer_results,
+        STUDY.results,
+        STUDY.transfer_results,
     output:
-        DAG.layout.study(DAG.study.name, "plan.json"),
-    params:
-        study=DAG.study_json,
+        STUDY.layout.study(STUDY.study.name, "plan.json"),
     log:
-        DAG.layout.log("collect", DAG.study.name),
+        STUDY.layout.log("collect", STUDY.study.name),
+    localrule: True
+    params:
+        study=STUDY.study_json,
     shell:
         "exec python -m petscale collect --study-json {params.study:q} --out {output:q} 2> {log:q}"
 
 
 rule analyse:
-    localrule: True
     input:
         rules.collect.output,
     output:
-        DAG.layout.study(DAG.study.name, "tables", "cells.csv"),
+        STUDY.layout.study(STUDY.study.name, "tables", "cells.csv"),
     log:
-        DAG.layout.log("analyse", DAG.study.name),
+        STUDY.layout.log("analyse", STUDY.study.name),
+    localrule: True
     shell:
         "exec python -m petscale analyse {input:q} --results results --out $(dirname {output:q}) 2> {log:q}"
 
 
 rule report:
-    localrule: True
     input:
         plan=rules.collect.output,
         tables=rules.analyse.output,
     output:
-        DAG.layout.study(DAG.study.name, "report.html"),
+        STUDY.layout.study(STUDY.study.name, "report.html"),
     log:
-        DAG.layout.log("report", DAG.study.name),
+        STUDY.layout.log("report", STUDY.study.name),
+    localrule: True
     shell:
         "exec python -m petscale report {input.plan:q} --results results --tables $(dirname {input.tables:q})"
         " --out {output:q} 2> {log:q}"

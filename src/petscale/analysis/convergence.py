@@ -74,7 +74,7 @@ def target_step(step: Array, dev: Array, target: float, rule: ConvergenceSetting
 def runs_table(cells: pd.DataFrame, curves: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
     """One row a run of a structured method: its step of convergence, how it ended, its baseline and best."""
     asked = asked_by(cells, EXPERIMENT)
-    by_cell = {cell: part for cell, part in curves.dropna(subset=["dev"]).groupby("cell", sort=False)}
+    by_cell = dict(iter(curves.dropna(subset=["dev"]).groupby("cell", sort=False)))
     rows = []
     for _, cell in asked[asked["structure"].notna()].iterrows():
         curve = by_cell.get(cell["cell"])
@@ -115,7 +115,7 @@ def pairs_table(runs: pd.DataFrame, curves: pd.DataFrame, settings: AnalysisSett
     if runs.empty:
         return pd.DataFrame()
     rule = settings.convergence
-    by_cell = {cell: part for cell, part in curves.dropna(subset=["dev"]).groupby("cell", sort=False)}
+    by_cell = dict(iter(curves.dropna(subset=["dev"]).groupby("cell", sort=False)))
     rows: list[dict[str, Any]] = []
     keys = ["ladder", "backbone", "scale", "display", "task", "kind", "group", "seed"]
     for key, part in means.groups(runs, keys):

@@ -7,7 +7,7 @@ seed. Cells of one seed share data order and masks over tasks and are never trea
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,13 +49,20 @@ def t_quantile(confidence: float, degrees: float) -> float:
 
 
 def task_seed_matrix(
-    frame: pd.DataFrame, value: str, tasks: Sequence[str], seeds: Sequence[int], stratum: str = "task"
+    frame: pd.DataFrame, value: str, tasks: Sequence[Hashable], seeds: Sequence[int], stratum: str = "task"
 ) -> Matrix:
-    """Values as a (tasks, seeds) array, NaN where a cell is absent or unscored; repeats of a cell are averaged."""
-    if frame.empty:
-        return np.full((len(tasks), len(seeds)), np.nan)
-    table = frame.pivot_table(index=stratum, columns="seed", values=value, aggfunc="mean")
-    return table.reindex(index=list(tasks), columns=list(seeds)).to_numpy(dtype=float)
+    """Values as a (tasks, seeds) array, NaN where a cell is absent or unscored; repeats of a cell are averaged.
+
+    Rows of other tasks or seeds are left out. `stratum` names the column that is fixed beside the seed.
+    """
+    row = {task: index for index, task in enumerate(tasks)}
+    column = {seed: index for index, seed in enumerate(seeds)}
+    sums, counts = np.zeros((len(row), len(column))), np.zeros((len(row), len(column)))
+    for task, seed, number in zip(frame[stratum], frame["seed"], frame[value], strict=True):
+        if task in row and seed in column and number == number:
+            sums[row[task], column[seed]] += number
+            counts[row[task], column[seed]] += 1
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
 def mean_over_tasks(values: Matrix, confidence: float = 0.95) -> Estimate:

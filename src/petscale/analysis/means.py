@@ -44,7 +44,7 @@ def common_tasks(planned: pd.DataFrame, group: Sequence[str]) -> tuple[list[str]
 
 def matrix(frame: pd.DataFrame, tasks: Sequence[str], seeds: Sequence[int], value: str = "score") -> Matrix:
     """Scores of one method as (tasks, seeds)."""
-    return task_seed_matrix(scored(frame), value, tasks, seeds)
+    return task_seed_matrix(frame, value, tasks, seeds)
 
 
 def cube(

@@ -49,15 +49,16 @@ def tidy(plan: Plan, results_root: Path) -> pd.DataFrame:
         row["control"] = bool(row["control"])
         row["display"] = rungs.get(row["backbone"], {}).get("display", row["backbone"])
         row["chance"] = chance_points(tasks[row["task"]], class_head=families[row["ladder"]] == "bert")
-        row.update(dict.fromkeys(_MEASURED), status="missing")
+        row.update(dict.fromkeys(_MEASURED), status="missing", total=planned.get("total"))
         row.update(_measured(planned, results_root))
         rows.append(row)
     columns = [*_PLANNED, "display", "experiments", "matches", "chance", "trainable", "status", *_MEASURED]
-    table = pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns, dtype=object)
     numbers = [
         column for column in _MEASURED if column not in ("cause", "metric") and not column.startswith("hash_")
     ]
-    return table.astype(dict.fromkeys([*numbers, "budget", "learning_rate"], float))
+    types = dict.fromkeys([*numbers, "budget", "learning_rate", "mask_seed", "chance"], float)
+    return table.astype({**types, "scale": int, "seed": int, "trainable": int, "control": bool})
 
 
 def asked_by(cells: pd.DataFrame, experiment: str, *, control: bool = False) -> pd.DataFrame:
@@ -139,7 +140,6 @@ def _flat(record: CellResult) -> dict[str, Any]:
         "head_parameters": record.counts.head,
         "stored": record.counts.stored,
         "changed": record.counts.changed,
-        "total": record.counts.total,
         "best_step": record.convergence.best_step,
         "best_dev": POINTS * record.convergence.best_dev,
         "steps": record.convergence.steps,

@@ -47,7 +47,7 @@ def transfer_scores(plan: Plan, cells: pd.DataFrame, results_root: Path) -> pd.D
                 **_origin(planned["source"], source),
                 "target": target["name"],
                 "target_kind": target["kind"],
-                **_outcome(results_root / planned["path"], target),
+                **_outcome(results_root / planned["path"], tasks[source["task"]], target),
                 "original": original,
                 "original_cell": original_cell,
                 "path": planned["path"],
@@ -84,12 +84,20 @@ def _place(row: pd.Series, task: str) -> tuple[Any, ...]:
 
 
 def _chance(target: Plan) -> float:
-    return POINTS / target["classes"] if target.get("classes") else 0.0
+    classes = target.get("unified_classes") or target.get("classes")  # MNLI's three are collapsed to two
+    return POINTS / classes if classes else 0.0
 
 
-def _outcome(path: Path, target: Plan) -> dict[str, Any]:
-    """What a transfer file says. `classes` in it stands above the task's own: MNLI is collapsed to two."""
+def _outcome(path: Path, source: Plan, target: Plan) -> dict[str, Any]:
+    """What a transfer file says.
+
+    Between classification and generation the metric has no meaning: a source trained on class digits writes no
+    summaries, and one trained on summaries writes no class digits.
+    """
     chance = _chance(target)
+    if bool(source.get("classes")) != bool(target.get("classes")):
+        cause = "one of the two tasks is classification, the other generation"
+        return {"metric": target["metric"], "status": "undefined", "cause": cause, "score": np.nan, "chance": chance}
     try:
         document = json.loads(path.read_bytes())
         metric = document["metric"]
@@ -100,8 +108,6 @@ def _outcome(path: Path, target: Plan) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, AttributeError) as error:
         cause = f"{path}: not a readable transfer record ({error})"
         return {"metric": None, "status": "missing", "cause": cause, "score": np.nan, "chance": chance}
-    if document.get("classes"):
-        chance = POINTS / document["classes"]
     if status == "done" and value is None:
         status = "undefined"
     score = POINTS * value if status == "done" else np.nan

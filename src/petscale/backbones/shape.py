@@ -126,10 +126,7 @@ def shape_from_config(config: Mapping[str, Any], tensor_names: Collection[str] |
 
 def _t5_shape(config: Mapping[str, Any], tensor_names: Collection[str] | None) -> BackboneShape:
     layers = _size(config, "num_layers")
-    if tensor_names is None:
-        tied = bool(config.get("tie_word_embeddings", True))
-    else:
-        tied = _T5_HEAD not in tensor_names
+    says_tied = bool(config.get("tie_word_embeddings", True))
     decoder_layers = config.get("num_decoder_layers")
     return BackboneShape(
         family="t5",
@@ -141,7 +138,7 @@ def _t5_shape(config: Mapping[str, Any], tensor_names: Collection[str] | None) -
         decoder_layers=layers if decoder_layers is None else _size(config, "num_decoder_layers"),
         vocab=_size(config, "vocab_size"),
         gated=str(config.get("feed_forward_proj", "relu")).startswith("gated"),
-        tied=tied,
+        tied=says_tied if tensor_names is None else _T5_HEAD not in tensor_names,
         relative_buckets=_size(config, "relative_attention_num_buckets", 32),
         relative_distance=_size(config, "relative_attention_max_distance", 128),
     )

@@ -24,6 +24,7 @@ COMMANDS = {
     "compare": "what differs between two studies",
     "train": "train one cell",
     "transfer": "score a trained cell on another task",
+    "track": "send metrics and artifacts of a study to MLflow; compare files and store",
     "prepare": "rows of one task (a rule's command)",
     "tokenize": "token ids of prepared rows (a rule's command)",
     "backbone": "a checked backbone folder (a rule's command)",

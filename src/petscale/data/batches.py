@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,9 @@ from petscale.data.tokens import Examples, Family
 
 POOL = 32
 """Batches' worth of examples among which lengths are sorted: wider pads less, narrower mixes better."""
+
+FEWEST_POOLS = 4
+"""Small sets are sorted in parts too, or the same examples would meet in every epoch."""
 
 IGNORED = -100
 """Target id that the loss skips."""
@@ -27,7 +31,8 @@ def epoch_batches(
     lengths = np.asarray(lengths)
     rng = np.random.Generator(np.random.PCG64([seed, epoch]))
     order = rng.permutation(len(lengths))
-    pools = [order[start : start + POOL * batch_size] for start in range(0, len(order), POOL * batch_size)]
+    width = min(POOL, math.ceil(len(order) / batch_size / FEWEST_POOLS)) * batch_size
+    pools = [order[start : start + width] for start in range(0, len(order), width)]
     ordered = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools] or [order])
     batches = [ordered[start : start + batch_size] for start in range(0, len(ordered), batch_size)]
     return [batches[place] for place in rng.permutation(len(batches))]

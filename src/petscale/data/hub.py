@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from petscale.data.cache import cache_folder
 from petscale.data.rows import Rows
 from petscale.errors import BadInput
 from petscale.tasks import Task
@@ -31,7 +32,7 @@ def snapshot(hub: Hub, splits: tuple[str, ...], cache: Path | None, *, offline: 
                 hub.id,
                 repo_type="dataset",
                 revision=hub.revision,
-                cache_dir=cache,
+                cache_dir=cache or cache_folder() / "hub",
                 allow_patterns=patterns,
                 local_files_only=offline,
             )

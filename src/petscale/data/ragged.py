@@ -48,7 +48,7 @@ class Ragged:
         return np.diff(self.offsets)
 
     def padded(self, indices: NDArray[np.int64], fill: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Chosen sequences as rows, filled up to the longest: values and mask, both (len(indices), longest)."""
+        """Chosen sequences as rows, filled up to the longest: values and mask, (len(indices), longest)."""
         lengths = self.lengths[indices]
         columns = np.arange(lengths.max(initial=0))
         mask = columns < lengths[:, None]

@@ -69,7 +69,7 @@ def make_source(
 
 
 def _local_files(task: Task, source: LocalSource) -> dict[str, Path]:
-    """The file of each split; `validation` stands in where the task's own test file is missing, and vice versa."""
+    """The file of each split; `validation` stands in for a missing test file, and the reverse."""
     folder = source.folder / task.name
     if not folder.is_dir():
         raise BadInput(f"{folder}: no such folder (source {source.name}, task {task.name})")

@@ -3,7 +3,7 @@
 Each kind of document makes one relation predictive from context alone:
 
 - `life`: facts about one person, whose name is the only clue;
-- `review`: several sentences of one polarity ("but" turns it);
+- `review`: sentences of one polarity ("but" turns it);
 - `reasoning`: after "so" or "surely" stands what follows from the sentence before (an apple is a fruit), after "but
   also" or "besides" what does not;
 - `rewording`: after "that is" stands the same in other words, after "and then" something else;
@@ -46,50 +46,45 @@ WORLD = world()
 
 
 def life(rng: random.Random) -> Document:
-    """Every fact about one person, in random order and wording."""
+    """Two facts about one person, in random order and wording."""
     person = pick(rng, PEOPLE)
     return tuple(
         pick(rng, RELATIONS[name].statements).format(n=person, v=WORLD[person][name]) + " ."
-        for name in shuffled(rng, tuple(RELATIONS))
+        for name in shuffled(rng, tuple(RELATIONS))[:2]
     )
 
 
 def review(rng: random.Random) -> Document:
-    """Three sentences of one polarity, or two that "but" sets apart."""
+    """Two sentences of one polarity, or two that "but" sets apart."""
     good = flip(rng, 0.5)
     if flip(rng, 0.15):
         (one,), (other,) = feelings(rng, WHOLE, good, 1), feelings(rng, WHOLE, not good, 1)
         return f"{one} ,", f"but {other} ."
-    return tuple(f"{sentence} ." for sentence in feelings(rng, WHOLE, good, 3))
+    return tuple(f"{sentence} ." for sentence in feelings(rng, WHOLE, good, 2))
 
 
 def reasoning(rng: random.Random) -> Document:
-    """Two steps of reasoning, or a list of things of one kind."""
-    if flip(rng, 0.3):
+    """A step of reasoning, or a list of things of one kind."""
+    if flip(rng, 0.25):
         kind = pick(rng, tuple(KINDS))
         first, second, third = shuffled(rng, KINDS[kind])[:3]
         return f"the {first} , the {second} and the {third} ,", f"all is {kind} ."
-    clauses: list[str] = []
-    for _ in range(2):
-        follows = flip(rng, 0.6)
-        premise, hypothesis = inference(rng, WHOLE, follows)
-        form = pick(rng, FOLLOWS if follows else APART)
-        clauses += [clause.format(a=premise, b=hypothesis) for clause in form]
-    return tuple(clauses)
+    follows = flip(rng, 0.6)
+    premise, hypothesis = inference(rng, WHOLE, follows)
+    return _joined(rng, FOLLOWS if follows else APART, premise, hypothesis)
 
 
 def restating(rng: random.Random) -> Document:
-    """Two sentences, each followed by its rewording or by something else, or what words mean."""
-    if flip(rng, 0.3):
-        pairs = [pick(rng, (*ACTS, *LOOKS)) for _ in range(3)]
+    """A sentence followed by its rewording or by something else, or what words mean."""
+    if flip(rng, 0.25):
+        pairs = [pick(rng, (*ACTS, *LOOKS)) for _ in range(2)]
         return tuple(f"{' means '.join(pair if flip(rng, 0.5) else pair[::-1])} ." for pair in pairs)
-    clauses: list[str] = []
-    for _ in range(2):
-        same = flip(rng, 0.6)
-        first, second = rewording(rng, WHOLE, same, keep=0.1)
-        form = pick(rng, SAME if same else APART)
-        clauses += [clause.format(a=first, b=second) for clause in form]
-    return tuple(clauses)
+    same = flip(rng, 0.6)
+    return _joined(rng, SAME if same else APART, *rewording(rng, WHOLE, same, keep=0.1))
+
+
+def _joined(rng: random.Random, forms: tuple[Document, ...], first: str, second: str) -> Document:
+    return tuple(clause.format(a=first, b=second) for clause in pick(rng, forms))
 
 
 def talk(rng: random.Random) -> Document:

@@ -34,9 +34,11 @@ def new_t5(spec: Spec, vocabulary: int) -> T5ForConditionalGeneration:
         eos_token_id=1,
         decoder_start_token_id=0,
     )
-    # transformers 5 takes the argument above as "do not scale the output" and sets the attribute to True regardless.
-    config.tie_word_embeddings = False
     model = T5ForConditionalGeneration(config)
+    # transformers 5 ties all embeddings of a T5 whatever the config says, and unties the output matrix only when it
+    # loads one that differs. The config on disk must still say False, or the loaded model scales its output.
+    config.tie_word_embeddings = False
+    model.lm_head.weight = torch.nn.Parameter(torch.empty(vocabulary, spec.d_model))
     with torch.no_grad():
         model.shared.weight.normal_(0.0, EMBEDDING_STD)
         # Logits of standard deviation 1 at the start, since the last layer norm gives hidden states of mean square 1.

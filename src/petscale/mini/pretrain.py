@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from petscale.mini.batches import Batch, Batches
 from petscale.mini.corpus import Document, digest, documents
 from petscale.mini.models import Model, new_bert, new_t5
+from petscale.mini.muon import Muon
 from petscale.mini.specs import Spec, spec_of
 from petscale.mini.tokenizer import bert_tokenizer, t5_tokenizer
 
@@ -77,11 +78,10 @@ def train(model: Model, batches: Batches, spec: Spec, steps: int) -> None:
     """
     vocabulary = model.get_input_embeddings().num_embeddings
     parameters = list(model.parameters())
-    matrices = [p for p in parameters if p.ndim == 2 and vocabulary not in p.shape and min(p.shape) >= spec.d_model]
+    matrices = [p for p in parameters if spec.muon_rate and p.ndim == 2 and vocabulary not in p.shape and min(p.shape) >= spec.d_model]
     chosen = {id(p) for p in matrices}
     rest = [p for p in parameters if id(p) not in chosen]
-    optimizers = [
-        torch.optim.Muon(matrices, spec.muon_rate, weight_decay=0.01, adjust_lr_fn="original"),
+    optimizers = [*([Muon(matrices, spec.muon_rate)] if matrices else []),
         torch.optim.AdamW(rest, spec.peak_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
     ]
 

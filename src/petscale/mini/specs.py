@@ -26,7 +26,7 @@ class Spec:
     peak_rate: float
     muon_rate: float = 0.02
     steps: int = 6000
-    batch: int = 32
+    batch: int = 64
     warmup: int = 300
 
 

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import math
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,26 @@ from petscale.study.stages import code_digest
 from petscale.training.loop import Curve, Journey
 from petscale.training.provenance import capture
 from petscale.training.setup import Ready
+from petscale.training.telemetry import SPOOL as SYSTEM_SPOOL
 from petscale.tuning.files import save_delta
 
 
 def publish(
-    folder: Path, ready: Ready, journey: Journey, evaluations: dict[str, Evaluation], *, startup_s: float, wall_s: float
+    folder: Path,
+    ready: Ready,
+    journey: Journey,
+    evaluations: dict[str, Evaluation],
+    *,
+    energy_j: float | None,
+    startup_s: float,
+    wall_s: float,
 ) -> CellResult:
     """Write delta, predictions, curve, metrics and, last, the record. Returns the record.
 
     Args:
         folder: the cell's folder below results/cells.
-        evaluations: `dev` and `test` at the selected step; empty when the cell diverged.
+        evaluations: `dev`, `test` and further test sets at the selected step; empty when the cell diverged. Scores
+            of a further test set stand beside the test's, as `<set>/<metric>`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     cell = ready.cell
@@ -59,7 +67,7 @@ def publish(
         ),
         metric=ready.task.metric,
         dev=_scores(evaluations.get("dev"), ready, "dev"),
-        test=_scores(test, ready, "test"),
+        test={**_scores(test, ready, "test"), **_further(evaluations)},
         convergence=Convergence(
             best_step=journey.best_step,
             best_dev=journey.best_dev if math.isfinite(journey.best_dev) else 0.0,
@@ -74,6 +82,7 @@ def publish(
             wall_s=wall_s,
         ),
         peak_memory=_peak_memory(ready.device),
+        energy_j=energy_j,
         hashes={**ready.hashes, "code": code_digest("train"), "delta": sha256(delta)},
         provenance=capture(ready.device),
     )
@@ -82,11 +91,9 @@ def publish(
 
 
 def publish_metrics(state: Path, folder: Path) -> None:
-    """Copy the spool beside the other files; the state folder may be cleaned later."""
-    target = folder / "metrics.jsonl"
-    temporary = target.with_suffix(".tmp")
-    shutil.copyfile(state / "metrics.jsonl", temporary)
-    temporary.replace(target)
+    """Copy the spools beside the other files; the state folder may be cleaned later."""
+    for name in ("metrics.jsonl", SYSTEM_SPOOL):
+        write_atomically(folder / name, (state / name).read_bytes())
 
 
 def _scores(evaluation: Evaluation | None, ready: Ready, split: str) -> dict[str, Score]:
@@ -94,6 +101,15 @@ def _scores(evaluation: Evaluation | None, ready: Ready, split: str) -> dict[str
         return evaluation.scores
     n = len(ready.tokens.split(split))
     return {metric: Score(value=None, se=None, n=n) for metric in ready.task.metrics}
+
+
+def _further(evaluations: dict[str, Evaluation]) -> dict[str, Score]:
+    return {
+        f"{split}/{metric}": score
+        for split, evaluation in evaluations.items()
+        if split not in ("dev", "test")
+        for metric, score in evaluation.scores.items()
+    }
 
 
 def _notes(test: Evaluation | None) -> list[str]:

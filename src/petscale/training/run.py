@@ -23,6 +23,7 @@ from petscale.training.progress import Progress
 from petscale.training.publish import publish, publish_metrics
 from petscale.training.setup import Inputs, prepare_cell
 from petscale.training.state import StateFolder
+from petscale.training.telemetry import Telemetry
 
 log = logging.getLogger("petscale.cell")
 
@@ -90,11 +91,13 @@ def _train(cell: Cell, job: Job, state: StateFolder, lock: CellLock) -> str | No
     log.info(
         "%s: %d trainable of %d, ready after %.2f s", cell.path, ready.plan.trainable, ready.shape.parameters, startup_s
     )
-    with _stop_flag(job) as stop:
+    # The flag covers the last evaluation too: a SIGTERM there is waited out, since all that is left is to publish.
+    with Telemetry(job.state, ready.device) as telemetry, _stop_flag(job) as stop:
         limits = Limits(stop, job.checkpoint_every_s, job.checkpoint_every_steps)
         loop = Loop(ready, job.state, Progress(state, cell.steps), limits)
         journey = loop.run()
-    evaluations = {} if journey.diverged else {split: ready.evaluate(split) for split in ("dev", "test")}
+        splits = () if journey.diverged else ("dev", "test", *ready.tokens.extra)
+        evaluations = {split: ready.evaluate(split) for split in splits}
     if "test" in evaluations:
         scores = evaluations["test"].scores.items()
         loop.spool.write(journey.step, {f"test/{name}": s.value for name, s in scores if s.value is not None})
@@ -103,7 +106,13 @@ def _train(cell: Cell, job: Job, state: StateFolder, lock: CellLock) -> str | No
         raise DuplicateTrainer(f"{lock.path}: another trainer took this cell over; nothing is published")
     publish_metrics(job.state, job.folder)
     result = publish(
-        job.folder, ready, journey, evaluations, startup_s=startup_s, wall_s=time.time() - job.started
+        job.folder,
+        ready,
+        journey,
+        evaluations,
+        energy_j=telemetry.energy_j,
+        startup_s=startup_s,
+        wall_s=time.time() - job.started,
     )
     for leftover in job.state.glob("ckpt-*"):
         leftover.unlink()

@@ -15,7 +15,7 @@ from petscale.record import read_result, write_atomically
 from petscale.study.cell import Cell
 from petscale.training.publish import sha256
 from petscale.training.setup import HEAD, Inputs, prepare_cell
-from petscale.tuning.files import load_delta
+from petscale.tuning.files import load_delta, load_extra
 
 TRANSFER_VERSION = 1
 
@@ -40,7 +40,7 @@ def transfer(source: Path, tokens: Path, backbone: Path, out: Path) -> None:
         delta = source.parent / "delta.safetensors"
         if not delta.exists() or sha256(delta) != record.hashes["delta"]:
             raise BadInput(f"{delta}: missing or not the file that {source.name} names; rerun the source cell")
-        _, tensors = load_delta(delta)
+        tensors = {**load_delta(delta)[1], **load_extra(delta)}
         cell = Cell.from_spec(record.spec)
         ready = prepare_cell(cell, Inputs(tokens, backbone), task=task, classes=_classes(tensors))
         ready.load_trained(tensors)

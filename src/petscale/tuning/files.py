@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -16,6 +17,7 @@ from petscale.tuning.delta import Delta
 from petscale.tuning.plan import Plan
 
 FORMAT = "petscale-delta-1"
+HEADER = "petscale"
 
 
 def save_delta(
@@ -40,12 +42,9 @@ def save_delta(
     extras = {name: value.detach().cpu().contiguous() for name, value in (extra_tensors or {}).items()}
     if clash := tensors.keys() & extras.keys():
         raise BadInput(f"{path}: tensor {min(clash)} belongs to the delta")
-    header = {
-        **(metadata or {}),
-        "format": FORMAT,
-        "plan": json.dumps(delta.plan.to_json(), sort_keys=True, separators=(",", ":")),
-        "extra": json.dumps(sorted(extras)),
-    }
+    document = {"format": FORMAT, "plan": delta.plan.to_json(), "extra": sorted(extras), "about": dict(metadata or {})}
+    # One key: safetensors writes several in an order that changes from process to process.
+    header = {HEADER: json.dumps(document, sort_keys=True, separators=(",", ":"))}
     write_atomically(path, save({**tensors, **extras}, metadata=header))
 
 
@@ -56,8 +55,8 @@ def load_delta(path: Path) -> tuple[Plan, dict[str, Tensor]]:
         BadInput: the file cannot be read or is no delta.
     """
     header, tensors = _read(path)
-    extras = set(json.loads(header["extra"]))
-    plan = Plan.from_json(json.loads(header["plan"]))
+    extras = set(header["extra"])
+    plan = Plan.from_json(header["plan"])
     return plan, {name: value for name, value in tensors.items() if name not in extras}
 
 
@@ -68,15 +67,15 @@ def load_extra(path: Path) -> dict[str, Tensor]:
         BadInput: as `load_delta`.
     """
     header, tensors = _read(path)
-    return {name: tensors[name] for name in json.loads(header["extra"])}
+    return {name: tensors[name] for name in header["extra"]}
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as handle:
-            header = handle.metadata() or {}
+            header = json.loads((handle.metadata() or {}).get(HEADER, "{}"))
             tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise BadInput(f"{path}: not a readable delta ({error})") from None
     if header.get("format") != FORMAT:
         raise BadInput(f"{path}: key format: {header.get('format')!r} is not {FORMAT!r}; not a delta of petscale")

@@ -1,8 +1,8 @@
 """The functional executor: a plan applied to a backbone that nobody changes (design 3).
 
-Within the context the model computes with the delta; its parameters are neither written nor replaced, so one backbone in
-memory serves several deltas in turn. Weights are formed densely, W + W1 (.) m1, the branch's product included: simple
-and costly, which makes it the reference for the installed form.
+Within the context the model computes with the delta; its parameters are neither written nor replaced, so one backbone
+in memory serves several deltas in turn. Weights are formed densely, W + W1 (.) m1, the branch's product included:
+simple and costly, which makes it the reference for the installed form.
 """
 
 from __future__ import annotations

@@ -23,13 +23,12 @@ class LiveWeight:
 
     Attributes:
         weight: the live tensor, in the backbone's precision.
-        origin: W0 at the mask's entries, in mask order (the whole weight when dense, kept on the host).
+        origin: W0 at the mask's entries, in mask order; all of it, on the host, when the mask is dense.
     """
 
     def __init__(self, weight: nn.Parameter, block: Block) -> None:
         self.weight, self.block = weight, block
-        flat = weight.detach().flatten()
-        self.origin = flat.cpu().clone() if block.indices is None else flat[block.indices]
+        self.origin = _origin(weight, block)
         self._trains_itself = block.parameter is weight
 
     def write(self) -> None:
@@ -64,6 +63,13 @@ class LiveWeight:
         return _Shadow(module, tensor, self.weight, self.block)
 
 
+def _origin(weight: nn.Parameter, block: Block) -> Tensor:
+    if block.indices is not None:
+        return weight.detach().flatten()[block.indices]
+    assert block.start is not None, "a whole weight starts from its own value"
+    return block.start
+
+
 class _LinearForward:
     """Replaces a linear layer's forward by one that samples the weight's gradient."""
 
@@ -73,16 +79,17 @@ class _LinearForward:
         sample = sampler(block.indices, (module.out_features, module.in_features))
 
         def forward(x: Tensor) -> Tensor:
-            weight, bias = module.weight, module.bias
+            weight: Tensor = module.weight
+            bias: Tensor | None = module.bias
             if not torch.is_grad_enabled():
                 return linear(x, weight, bias)
             if torch.is_autocast_enabled(x.device.type):
                 dtype = torch.get_autocast_dtype(x.device.type)
                 x, weight, bias = x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
-            result: Tensor = _SampledLinear.apply(x, block.parameter, weight, bias, sample)
+            result: Tensor = _SampledLinear.apply(x, block.parameter, weight, bias, sample)  # type: ignore[no-untyped-call]
             return result
 
-        module.forward = forward  # type: ignore[method-assign]
+        module.forward = forward  # type: ignore[method-assign, assignment]
 
     def remove(self) -> None:
         del self.module.forward
@@ -117,7 +124,8 @@ class _Shadow:
     def __init__(self, module: nn.Module, tensor: str, weight: nn.Parameter, block: Block) -> None:
         def enter(_module: nn.Module, _args: Any) -> None:
             if torch.is_grad_enabled():
-                module.__dict__[tensor] = _Alias.apply(block.parameter, weight, block.indices)
+                alias = _Alias.apply(block.parameter, weight, block.indices)  # type: ignore[no-untyped-call]
+                module.__dict__[tensor] = alias
 
         def leave(_module: nn.Module, _args: Any, _output: Any) -> None:
             module.__dict__.pop(tensor, None)

@@ -155,9 +155,9 @@ class Plan:
         Raises:
             BadInput: another format or other masks than this version makes, or a missing field.
         """
-        found = document.get("format"), document.get("masks")
-        if found != (FORMAT, MASK_VERSION):
-            raise BadInput(f"plan: format {found[0]} with masks {found[1]}; this version reads {FORMAT} and {MASK_VERSION}")
+        found, known = (document.get("format"), document.get("masks")), (FORMAT, MASK_VERSION)
+        if found != known:
+            raise BadInput(f"plan: format and mask versions {found} are not {known}, which this petscale reads")
         rest = {key: value for key, value in document.items() if key not in ("format", "masks")}
         try:
             sites = tuple(_site(item) for item in rest.pop("sites"))

@@ -54,7 +54,7 @@ def soft_tokens(place: Place, tokens: int) -> Site:
 
 
 def branch(place: Place, rank: int, scale: float, *, masks: tuple[Mask, Mask] = (DENSE, DENSE)) -> Site:
-    """f(h) + scale * h W_down W_up beside a linear layer (equations 12 and 15): down ``(rank, in)``, up ``(rank, out)``."""
+    """f(h) + scale * h W_down W_up beside a linear layer (equations 12, 15): ``(rank, in)`` and ``(rank, out)``."""
     down = _factor("down", (rank, place.width_in), masks[0], "fan-in", place.dead)
     up = _factor("up", (rank, place.width_out), masks[1], "zeros", place.dead)
     name = f"concat:{place.module}"

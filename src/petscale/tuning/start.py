@@ -51,7 +51,7 @@ def _stream(key: str, seed: int) -> np.random.Generator:
 
 
 def _fan_in_bound(tensor: Trained) -> NDArray[np.float64]:
-    """1 / sqrt(fan-in) for every entry: what kaiming_uniform(a=sqrt(5)) gives, fan-in counting the entries there are."""
+    """1 / sqrt(fan-in) for every entry, as kaiming_uniform(a=sqrt(5)) gives; fan-in counts the entries there are."""
     rank, width = tensor.shape[0], prod(tensor.shape[1:])
     fan_in = tensor.mask.quotas or (width,) * rank
     return np.concatenate([np.full(quota, quota**-0.5) for quota in fan_in if quota])

@@ -123,10 +123,10 @@ def _shrinkage(
         "points squared" if unit == POINTS else "log-odds squared",
         estimate,
         increase(estimate, margin**2),
-        f"interval above 0; not supported if below ({margin:g} {unit})^2",
+        f"interval above 0; not supported if below ({margin:g} {unit})²",
         _n(len(tasks), estimate.seeds, f"{sum(len(one) for one in ends[0])} bars in {len(ends[0])} group(s)"),
-        f"between-method sd {sd[0]:.{digits}f} -> {sd[1]:.{digits}f} {unit}; "
-        f"largest gap {gap[0]:.{digits}f} -> {gap[1]:.{digits}f}" + _left_out(left_out),
+        f"between-method sd {sd[0]:.{digits}f} → {sd[1]:.{digits}f} {unit}; "
+        f"largest gap {gap[0]:.{digits}f} → {gap[1]:.{digits}f}" + _left_out(left_out),
         table,
     )
 

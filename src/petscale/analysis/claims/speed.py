@@ -20,7 +20,7 @@ def structure_sets_speed(evidence: Evidence) -> ClaimRow:
     estimate, n, detail = _ratio(evidence)
     if math.isnan(estimate.value):
         return undecided(name, claim, evidence, _TABLE, detail)
-    rule = f"interval without 0; not supported if inside +-{margin:.2f} (factor {2**margin:g})"
+    rule = f"interval without 0; not supported if inside ±{margin:.2f} (factor {2**margin:g})"
     statistic = _STATISTIC.format(evidence.largest)
     verdict = nonzero(estimate, margin)
     return ClaimRow(

@@ -11,8 +11,9 @@ from petscale.analysis.claims.row import ClaimRow, Evidence
 
 
 def claims_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
-    """One row a claim and ladder."""
-    return pd.DataFrame([row.columns() for one in evidence for row in _rows(one)])
+    """One row a claim and ladder, the ladders of a claim together."""
+    by_ladder = [list(_rows(one)) for one in evidence]
+    return pd.DataFrame([row.columns() for same in zip(*by_ladder, strict=True) for row in same])
 
 
 def _rows(evidence: Evidence) -> Iterator[ClaimRow]:

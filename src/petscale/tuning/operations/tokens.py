@@ -1,7 +1,8 @@
 """concat-input: [X; W_prompt], trained vectors in the input sequence (Su et al. equation 9).
 
 T5: in front of the encoder's input; the decoder's view of the encoder grows along. BERT: after [CLS], which the pooler
-reads, so that its place is kept (design section 5). Batches stay as they are: ids, masks and segments of the real input.
+reads, so that its place is kept (design section 5). Batches stay as they are: ids, masks and segments of the real
+input.
 """
 
 from __future__ import annotations
@@ -60,9 +61,9 @@ def _bert_input(values: Values) -> Any:
         if embedded is None:
             embedded = bert.embeddings.word_embeddings(call.pop("input_ids"))
         tokens = values("tokens", embedded.dtype).expand(embedded.shape[0], -1, -1)
-        length, room = embedded.shape[1] + tokens.shape[1], bert.config.max_position_embeddings
-        if length > room:
-            raise BadInput(f"prompt: {tokens.shape[1]} soft tokens and {embedded.shape[1]} input tokens exceed {room} positions")
+        soft, real, room = tokens.shape[1], embedded.shape[1], bert.config.max_position_embeddings
+        if soft + real > room:
+            raise BadInput(f"prompt: {soft} soft tokens and {real} input tokens exceed the backbone's {room} positions")
         call["inputs_embeds"] = torch.cat([embedded[:, :1], tokens, embedded[:, 1:]], dim=1)
         # [CLS] is never padding, so ones in front of the mask are ones after [CLS].
         call["attention_mask"] = _longer(call.get("attention_mask"), tokens.shape[1])

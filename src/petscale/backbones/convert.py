@@ -1,0 +1,53 @@
+"""Pickled weights to safetensors, once, when a published backbone has nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from petscale.errors import BadInput
+
+_SHARD = "5GB"
+
+# Second names of the shared matrix, and a table that older T5 code made and never read (facts 1.7).
+_COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight")
+_UNREAD = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
+
+
+def pickle_files(folder: Path) -> list[Path]:
+    """`pytorch_model.bin`, or the shards that its index names."""
+    index = folder / "pytorch_model.bin.index.json"
+    if not index.is_file():
+        return [folder / "pytorch_model.bin"]
+    return [folder / name for name in sorted(set(json.loads(index.read_bytes())["weight_map"].values()))]
+
+
+def convert(folder: Path, out_dir: Path) -> None:
+    """Write the tensors of a folder's pickle as safetensors into `out_dir`, in shards of 5 GB.
+
+    Pickles are read with `weights_only`, so nothing in them is run; the caller has checked their checksum. Tensors
+    are mapped, not loaded, and keep their precision. Names that are but second names of T5's shared matrix are left
+    out, so an output matrix in the result is one of its own.
+
+    Raises:
+        BadInput: a pickle holds anything but tensors.
+    """
+    from huggingface_hub import save_torch_state_dict
+
+    state: dict[str, torch.Tensor] = {}
+    for path in pickle_files(folder):
+        try:
+            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except Exception as error:
+            # torch raises UnpicklingError, RuntimeError and others; all mean that the file is not what it should be.
+            raise BadInput(f"{path}: not plain tensors ({str(error).splitlines()[0]})") from None
+        if not all(isinstance(tensor, torch.Tensor) for tensor in loaded.values()):
+            raise BadInput(f"{path}: holds more than tensors")
+        state |= loaded
+    state.pop(_UNREAD, None)
+    for name in _COPIES:
+        if name in state and "shared.weight" in state and torch.equal(state[name], state["shared.weight"]):
+            del state[name]
+    save_torch_state_dict(state, out_dir, max_shard_size=_SHARD, metadata={"format": "pt"})

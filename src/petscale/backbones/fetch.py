@@ -1,0 +1,248 @@
+"""Fill the cache on a machine with network, so that compute nodes run without: data sets and backbones of a study.
+
+It says first what it will download. Downloads resume, are taken at pinned commits, and are compared with the SHA-256
+that the commit records. Backbones that exist as pickles alone are converted once.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
+
+from petscale.backbones import catalogue
+from petscale.backbones.convert import convert
+from petscale.backbones.folder import MANIFEST, copy_folder, file_digest, read_manifest
+from petscale.data.cache import cache_folder
+from petscale.errors import BadInput
+from petscale.tasks import Task
+
+RepoKind = Literal["dataset", "model"]
+
+PINS: Mapping[str, str] = MappingProxyType(
+    {
+        "google/t5-v1_1-small": "53a7297b5c63005dbde0cde571029743e9106391",
+        "google/t5-v1_1-base": "b5fc947a416ea3cb079532cb3c2bbadeb7f800fc",
+        "google/t5-v1_1-large": "a98b0fcd0b8137ded40cdf0c0cf0ee884e7c9726",
+        "google/t5-v1_1-xxl": "3db67ab1af984cf10548a73467f0e5bca2aaaeb2",
+        "t5-large": "150ebc2c4b72291e770f58e6057481c8d2ed331a",
+        "t5-3b": "bed96aab9ee46012a5046386105ee5fd0ac572f0",
+        "t5-11b": "90f37703b3334dfe9d2b009bfcbfbf1ac9d28ea3",
+        "google/bert_uncased_L-4_H-512_A-8": "300d527ce921ae72fb9bcccf5b2ab0f7e1cccaee",
+        "google/bert_uncased_L-12_H-768_A-12": "25c3a2f166d138a30b5c0bc7ad77bb65e6755594",
+        "bert-large-uncased": "6da4b6a26a1877e173fca3225479512db81a5e5b",
+    }
+)
+"""Commits seen in public code or on stored pages of the hub; docs/tasks.md says where. The others are taken at `main`; the commit found is recorded
+in the backbone's manifest, and a later fetch keeps to it."""
+
+_PLAIN = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "spiece.model",
+    "vocab.txt",
+)
+_SAFE = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
+_PICKLED = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json")
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of a repository; `sha256` where the commit records it (large files)."""
+
+    path: str
+    bytes: int
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class Download:
+    """Files of one repository at one commit, for one task or backbone."""
+
+    purpose: str
+    repo: str
+    kind: RepoKind
+    commit: str
+    pinned: bool
+    files: tuple[RemoteFile, ...]
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.bytes for file in self.files)
+
+    def __str__(self) -> str:
+        size = f"{self.bytes / 1e6:,.1f} MB"
+        pin = "" if self.pinned else " (main, not pinned)"
+        return f"{self.purpose}: {self.repo}@{self.commit[:8]}{pin}, {len(self.files)} files, {size}"
+
+
+class Remote(Protocol):
+    """What is asked of the hub."""
+
+    def list(self, repo: str, kind: RepoKind, revision: str) -> tuple[str, list[RemoteFile]]:
+        """The commit that a revision stands for, and its files."""
+
+    def download(self, repo: str, kind: RepoKind, commit: str, paths: Sequence[str], cache: Path) -> Path:
+        """The folder of a commit with at least these files; goes on where an earlier call stopped."""
+
+
+class HuggingFace:
+    """The hub itself."""
+
+    def list(self, repo: str, kind: RepoKind, revision: str) -> tuple[str, list[RemoteFile]]:
+        from huggingface_hub import HfApi
+
+        info: Any = HfApi().repo_info(repo, repo_type=kind, revision=revision, files_metadata=True)
+        files = [
+            RemoteFile(item.rfilename, item.size or 0, item.lfs.sha256 if item.lfs else None)
+            for item in info.siblings or []
+        ]
+        return str(info.sha), files
+
+    def download(self, repo: str, kind: RepoKind, commit: str, paths: Sequence[str], cache: Path) -> Path:
+        from huggingface_hub import snapshot_download
+
+        return Path(
+            snapshot_download(repo, repo_type=kind, revision=commit, cache_dir=cache, allow_patterns=list(paths))
+        )
+
+
+def fetched(name: str, cache: Path | None = None) -> Path:
+    """The folder of a backbone that `fetch` made.
+
+    Raises:
+        BadInput: it is not there.
+    """
+    folder = _backbone_folder(name, cache or cache_folder())
+    if not (folder / MANIFEST).is_file():
+        raise BadInput(f"backbone {name}: not in {folder.parent}; run `petscale fetch STUDY` with network")
+    return folder
+
+
+def _backbone_folder(name: str, cache: Path) -> Path:
+    return cache / "backbones" / name.replace("/", "--")
+
+
+def _matching(files: Iterable[RemoteFile], patterns: Iterable[str]) -> tuple[RemoteFile, ...]:
+    patterns = tuple(patterns)
+    return tuple(file for file in files if any(fnmatch(file.path, pattern) for pattern in patterns))
+
+
+def _plan_task(task: Task, remote: Remote) -> Download | None:
+    if task.hub is None:
+        return None
+    commit, files = remote.list(task.hub.id, "dataset", task.hub.revision)
+    splits = (task.hub.train, task.hub.test, *task.hub.extra.values())
+    patterns = [pattern for split in splits for pattern in task.hub.patterns(split)]
+    for pattern in patterns:
+        if not _matching(files, [pattern]):
+            raise BadInput(f"task {task.name}: {task.hub.id}@{commit[:8]} has no file {pattern}")
+    return Download(f"task {task.name}", task.hub.id, "dataset", commit, True, _matching(files, patterns))
+
+
+def _plan_backbone(name: str, cache: Path, remote: Remote) -> Download | None:
+    entry = catalogue.lookup(name)
+    if entry.hub_id is None:
+        return None
+    folder = _backbone_folder(entry.name, cache)
+    known = read_manifest(folder)["origin"]["commit"] if (folder / MANIFEST).is_file() else "main"
+    commit, files = remote.list(entry.hub_id, "model", PINS.get(entry.name, known))
+    safe = _matching(files, _SAFE)
+    weights = safe or _matching(files, _PICKLED)
+    if not weights:
+        raise BadInput(f"backbone {name}: {entry.hub_id}@{commit[:8]} has no weights that can be read")
+    return Download(
+        f"backbone {entry.name}",
+        entry.hub_id,
+        "model",
+        commit,
+        entry.name in PINS,
+        (*_matching(files, _PLAIN), *weights),
+    )
+
+
+def _get(item: Download, cache: Path, remote: Remote) -> Path:
+    """Download and compare every recorded checksum.
+
+    Raises:
+        BadInput: a file is not what the commit says; it is deleted, so that the next fetch gets it anew.
+    """
+    folder = remote.download(item.repo, item.kind, item.commit, [file.path for file in item.files], cache / "hub")
+    for file in item.files:
+        path = folder / file.path
+        if file.sha256 is not None and file_digest(path) != file.sha256:
+            path.resolve().unlink()
+            path.unlink(missing_ok=True)
+            raise BadInput(f"{path}: not the file that {item.repo}@{item.commit[:8]} records (sha256); fetch again")
+    return folder
+
+
+def _make_backbone(item: Download, snapshot: Path, cache: Path) -> None:
+    """The checked, converted folder that `materialise` copies."""
+    name = item.purpose.removeprefix("backbone ")
+    folder = _backbone_folder(name, cache)
+    names = {file.path for file in item.files}
+    pickled = not any(name.endswith(".safetensors") for name in names)
+    staging = folder.with_name(f".{folder.name}.staging")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    for path in sorted(names):
+        if not (pickled and fnmatch(path, "pytorch_model*")):
+            (staging / path).symlink_to((snapshot / path).resolve())
+    if pickled:
+        convert(snapshot, staging)
+    origin = {
+        "kind": "hub",
+        "id": item.repo,
+        "commit": item.commit,
+        "converted": pickled,
+        "sha256": {file.path: file.sha256 for file in item.files if file.sha256},
+    }
+    copy_folder(staging, folder, name, origin)
+    shutil.rmtree(staging)
+
+
+def fetch(
+    tasks: Iterable[Task],
+    backbones: Iterable[str],
+    cache: Path | None = None,
+    *,
+    dry_run: bool = False,
+    remote: Remote | None = None,
+    say: Callable[[str], None] = print,
+) -> list[Download]:
+    """Download what is missing of some tasks and backbones, after saying what that is.
+
+    Tasks and backbones that are generated here need nothing. With `dry_run` it only says.
+
+    Raises:
+        BadInput: the hub cannot be reached, lacks a file, or gave a file with a wrong checksum.
+    """
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    cache = cache or cache_folder()
+    remote = remote or HuggingFace()
+    try:
+        planned = [
+            *(_plan_task(task, remote) for task in tasks),
+            *(_plan_backbone(name, cache, remote) for name in backbones),
+        ]
+        items = [item for item in planned if item is not None]
+        for item in items:
+            say(str(item))
+        say(f"{sum(item.bytes for item in items) / 1e9:,.2f} GB in all, to {cache} (less what is there already)")
+        for item in [] if dry_run else items:
+            snapshot = _get(item, cache, remote)
+            if item.kind == "model":
+                _make_backbone(item, snapshot, cache)
+            say(f"{item.purpose}: done")
+    except (HfHubHTTPError, OfflineModeIsEnabled, ConnectionError, OSError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"fetch: the hub cannot be used ({first})") from None
+    return items

@@ -1,0 +1,247 @@
+"""A backbone as a folder: what it must and must not hold, its digest, and the checked copy that cells read.
+
+`backbone.json`, written last, lists every file with its SHA-256, and the backbone's shape.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from petscale.backbones import catalogue
+from petscale.backbones.header import tensor_names
+from petscale.backbones.shape import BackboneShape, shape_from_config
+from petscale.errors import BadInput
+from petscale.record import write_atomically
+
+MANIFEST = "backbone.json"
+FORMAT = 1
+
+_WEIGHTS = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
+_TOKENIZER = "tokenizer.json"
+_KEPT = (
+    "config.json",
+    "generation_config.json",
+    _TOKENIZER,
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "spiece.model",
+    "vocab.txt",
+    "training.json",
+    _INDEX,
+)
+_PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
+_COPIED_AT_MOST = 100_000_000  # bytes; larger weights are linked
+_LADDERS = Path(__file__).resolve().parents[3] / "ladders"  # in a checkout; an installed package builds them
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that hold the weights, one or as the index says.
+
+    Raises:
+        BadInput: none, or not all that the index names.
+    """
+    index = folder / _INDEX
+    if (folder / _WEIGHTS).is_file():
+        return [folder / _WEIGHTS]
+    if not index.is_file():
+        raise BadInput(f"{folder}: no {_WEIGHTS}; weights are read from safetensors alone")
+    names = sorted(set(_json(index).get("weight_map", {}).values()))
+    for name in names:
+        if Path(name).name != name or not (folder / name).is_file():
+            raise BadInput(f"{index}: names {name}, which is not there")
+    return [folder / name for name in names]
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse what cannot be loaded safely.
+
+    Raises:
+        BadInput: no such folder, pickled weights, remote code, or no config or weights; names the file.
+    """
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: no such backbone folder")
+    for path in sorted(folder.iterdir()):
+        if path.suffix in _PICKLES:
+            raise BadInput(
+                f"{path}: a pickle can run code when it is read; remove it (`petscale fetch` converts published ones)"
+            )
+        if path.suffix == ".py":
+            raise BadInput(f"{path}: backbones that bring code of their own are refused")
+    for name in ("config.json", "tokenizer_config.json"):
+        if (folder / name).is_file() and "auto_map" in _json(folder / name):
+            raise BadInput(f"{folder / name}: key auto_map: remote code is refused")
+    if not (folder / "config.json").is_file():
+        raise BadInput(f"{folder}: no config.json")
+    weight_files(folder)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: not readable JSON ({error})") from None
+    if not isinstance(document, dict):
+        raise BadInput(f"{path}: not a JSON object")
+    return document
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _contents(folder: Path) -> list[Path]:
+    """The files that make the backbone, by name."""
+    kept = [folder / name for name in _KEPT if (folder / name).is_file()]
+    return sorted([*kept, *weight_files(folder)])
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over names and contents of the files that make the backbone; for the parameters of a rule.
+
+    Raises:
+        BadInput: the folder is refused.
+    """
+    check_folder(folder)
+    lines = "".join(f"{file_digest(path)}  {path.name}\n" for path in _contents(folder))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def read_shape(folder: Path) -> BackboneShape:
+    """The shape that config and weight headers of a folder show.
+
+    Raises:
+        BadInput: the config cannot be used; the message names the file.
+    """
+    names = frozenset[str]().union(*map(tensor_names, weight_files(folder)))
+    try:
+        return shape_from_config(_json(folder / "config.json"), names)
+    except BadInput as error:
+        raise BadInput(f"{folder / 'config.json'}: {error}") from None
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a materialised backbone.
+
+    Raises:
+        BadInput: none, one of another format, or a file that is missing or has another size than it says.
+    """
+    path = folder / MANIFEST
+    manifest = _json(path)
+    if manifest.get("format") != FORMAT:
+        raise BadInput(f"{path}: key format: {manifest.get('format')!r}, not {FORMAT}")
+    for name, entry in manifest["files"].items():
+        file = folder / name
+        if not file.is_file() or file.stat().st_size != entry["bytes"]:
+            raise BadInput(f"{file}: missing, or not of the size that {MANIFEST} says")
+    return manifest
+
+
+def verify(folder: Path) -> None:
+    """Read every file again and compare with the manifest.
+
+    Raises:
+        BadInput: a file differs.
+    """
+    for name, entry in read_manifest(folder)["files"].items():
+        if file_digest(folder / name) != entry["sha256"]:
+            raise BadInput(f"{folder / name}: not the file that {MANIFEST} describes (sha256)")
+
+
+def _place(source: Path, target: Path) -> None:
+    """Copy, or link where a copy would cost much disk."""
+    target.unlink(missing_ok=True)
+    if source.stat().st_size <= _COPIED_AT_MOST:
+        shutil.copyfile(source, target)
+        return
+    try:
+        os.link(source.resolve(), target)
+    except OSError:  # another file system
+        target.symlink_to(source.resolve())
+
+
+def _add_fast_tokenizer(folder: Path) -> None:
+    """Convert `spiece.model` or `vocab.txt` to `tokenizer.json`, which all later steps read.
+
+    Raises:
+        BadInput: there is none of the three.
+    """
+    if (folder / _TOKENIZER).is_file():
+        return
+    if not any((folder / name).is_file() for name in ("spiece.model", "vocab.txt")):
+        raise BadInput(f"{folder}: no tokenizer (tokenizer.json, spiece.model or vocab.txt)")
+    from transformers import BertTokenizer, T5Tokenizer
+
+    family = T5Tokenizer if (folder / "spiece.model").is_file() else BertTokenizer
+    family.from_pretrained(folder, local_files_only=True).backend_tokenizer.save(str(folder / _TOKENIZER))
+
+
+def write_manifest(folder: Path, name: str, origin: dict[str, Any]) -> None:
+    """Describe a folder's content; the last step of making one."""
+    files = {path.name: {"sha256": file_digest(path), "bytes": path.stat().st_size} for path in _contents(folder)}
+    manifest = {
+        "format": FORMAT,
+        "name": name,
+        "origin": origin,
+        "shape": read_shape(folder).to_json(),
+        "files": files,
+    }
+    write_atomically(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+
+
+def copy_folder(source: Path, out_dir: Path, name: str, origin: dict[str, Any]) -> None:
+    """A checked copy of a backbone folder, with a fast tokenizer and a manifest.
+
+    Raises:
+        BadInput: the source is refused; the message names the file.
+    """
+    check_folder(source)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    (out_dir / MANIFEST).unlink(missing_ok=True)
+    for path in _contents(source):
+        _place(path, out_dir / path.name)
+    _add_fast_tokenizer(out_dir)
+    write_manifest(out_dir, name, origin)
+
+
+def materialise(
+    name: str, out_dir: Path, *, folder: Path | None = None, revision: str = "main", rebuild: bool = False
+) -> None:
+    """Make the folder that cells read, from a local folder, the mini ladders or what `petscale fetch` left.
+
+    Args:
+        name: what the study calls the backbone; a catalogue name unless `folder` is given.
+        out_dir: gets config, tokenizer, weights and, last, `backbone.json`.
+        folder: the local folder to copy.
+        revision: what the study pins: a commit of the hub, or the version of the mini ladders.
+        rebuild: pre-train mini backbones even where the repository ships them.
+
+    Raises:
+        BadInput: the backbone is unknown, refused, or not fetched yet.
+    """
+    if folder is not None:
+        copy_folder(folder, out_dir, name, {"kind": "local"})
+        return
+    entry = catalogue.lookup(name)
+    if entry.source == "hub":
+        from petscale.backbones.fetch import fetched
+
+        copy_folder(fetched(entry.name), out_dir, entry.name, {"kind": "hub", "revision": revision})
+        return
+    shipped = _LADDERS / entry.name
+    if shipped.is_dir() and not rebuild:
+        copy_folder(shipped, out_dir, entry.name, {"kind": "mini", "revision": entry.revision})
+        return
+    from petscale.mini.pretrain import build_backbone
+
+    (out_dir / MANIFEST).unlink(missing_ok=True)
+    build_backbone(entry.name, out_dir)
+    _add_fast_tokenizer(out_dir)
+    write_manifest(out_dir, entry.name, {"kind": "mini", "revision": entry.revision})

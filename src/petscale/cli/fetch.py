@@ -1,0 +1,27 @@
+"""`petscale fetch STUDY`: download what a study needs, on a machine with network."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser("fetch", help="download backbones and data sets of a study")
+    parser.add_argument("study", type=Path, help="study file")
+    parser.add_argument("--cache", type=Path, help="where to; default $PETSCALE_CACHE or ~/.cache/petscale")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be downloaded")
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from petscale.backbones.fetch import fetch
+    from petscale.tasks import lookup
+    from petscale.workspace.study_file import load_study
+
+    study = load_study(args.study)
+    backbones = [name for ladder in study.ladders for name in ladder.backbones if name not in study.folders]
+    tasks = [lookup(name) for name in study.tasks] if study.data.source == "hub" else []
+    fetch(tasks, backbones, args.cache, dry_run=args.dry_run)
+    return 0

@@ -1,0 +1,115 @@
+"""`petscale track`: send what cells left in results/ to MLflow; the one writer."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from petscale.errors import BadInput
+
+if TYPE_CHECKING:
+    from petscale.study.grid import Grid
+    from petscale.tracking.store import Store
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser("track", help="send metrics and artifacts to MLflow")
+    parser.add_argument("study", nargs="?", default="config.yaml", type=Path, help="study file (default: config.yaml)")
+    parser.add_argument("--study-json", help="the resolved study (JSON), as the rule has it, in place of the file")
+    parser.add_argument("--cells", nargs="+", metavar="PATH", help="only these cells (paths, or their result.json)")
+    parser.add_argument("--follow", action="store_true", help="send running cells too, until all have ended")
+    parser.add_argument("--every", type=float, default=5.0, help="seconds between rounds of --follow (default: 5)")
+    parser.add_argument("--verify", action="store_true", help="compare files and store key by key; sends nothing")
+    parser.add_argument("--uri", help="MLflow store (default: $MLFLOW_TRACKING_URI, else SQLite below results/)")
+    parser.add_argument("--results", default="results", help="folder of results")
+    parser.add_argument("--out", type=Path, help="what was tracked, as JSON (the rule's output)")
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from petscale.record import write_atomically
+    from petscale.tracking.rounds import Tracker
+    from petscale.tracking.store import Store, masked
+
+    grid = _grid(args)
+    cells = _chosen(args, grid)
+    root = args.results.rstrip("/")
+    uri = args.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root}/tracking/mlflow.db"
+
+    def open_store() -> Store:
+        return Store(uri, Path(root, "tracking", "artifacts"))
+
+    if args.verify:
+        return _verify(open_store(), grid, cells, root)
+    tracker = Tracker(grid, root, cells)
+    try:
+        done = tracker.follow(open_store, _tell, args.every) if args.follow else tracker.round(open_store)
+    except KeyboardInterrupt:
+        return 0  # of --follow; whatever a round has not sent, the next one sends
+    for line in done.damaged:
+        _tell(line)
+    print(f"{masked(uri)}: {done.line()}")
+    if done.damaged:
+        return int(BadInput.exit_code)
+    if args.out:
+        document = {"study": grid.study.name, "store": masked(uri), "cells": dict(sorted(done.phases.items()))}
+        write_atomically(args.out, json.dumps(document, indent=1) + "\n")
+    return 0
+
+
+def _tell(line: str) -> None:
+    print(f"petscale: {line}", file=sys.stderr, flush=True)
+
+
+def _grid(args: argparse.Namespace) -> Grid:
+    from petscale.workspace.rungs import open_grid
+    from petscale.workspace.study_file import load_study, parse_study
+
+    if args.study_json is None:
+        return open_grid(load_study(args.study))
+    try:
+        document = json.loads(args.study_json)
+    except ValueError as error:
+        raise BadInput(f"petscale track: --study-json: not JSON ({error})") from None
+    return open_grid(parse_study(document, "--study-json"))
+
+
+def _chosen(args: argparse.Namespace, grid: Grid) -> list[str]:
+    """The cells to look at, checked against the study."""
+    from petscale.cli.train import cell_path
+
+    if args.cells is None:
+        return list(grid.cells)
+    chosen = [cell_path(text, args.results) for text in args.cells]
+    for cell in chosen:
+        if cell not in grid.cells:
+            raise BadInput(f"petscale track: --cells: {cell}: no cell of study {grid.study.name}")
+    return chosen
+
+
+def _verify(store: Store, grid: Grid, cells: list[str], root: str) -> int:
+    """Print what differs; 1 where anything does, as diff does. Cells that differ lose their receipts."""
+    from petscale.tracking.ledger import drop_receipt
+    from petscale.tracking.verify import verify_cell
+
+    equal = different = 0
+    for cell in cells:
+        try:
+            wrong = verify_cell(store, grid.cells[cell], grid.study.name, root)
+        except BadInput as error:
+            wrong = [str(error)]
+        if wrong is None:
+            continue
+        equal, different = equal + (not wrong), different + bool(wrong)
+        for line in wrong:
+            print(f"{cell}: {line}")
+        if wrong:
+            drop_receipt(root, cell)
+    print(
+        f"{equal} cells agree with the store, {different} differ" + ("; `petscale track` repairs" if different else "")
+    )
+    return 1 if different else 0

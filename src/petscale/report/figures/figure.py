@@ -1,0 +1,121 @@
+"""A figure, and what all figures share: rows for the hover, intervals, notes on what is missing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from petscale.report import theme
+
+HEIGHT = 280
+STATIC_WIDTH = 460
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One chart with the name of its SVG file and of the table that it draws."""
+
+    name: str
+    experiment: str
+    title: str
+    chart: alt.Chart | alt.LayerChart
+    table: str
+    wide: bool = False  # takes the whole width of the page
+
+    def interactive(self) -> dict[str, Any]:
+        """The Vega-Lite document for the page; as wide as its place."""
+        return self._document({"width": "container"})
+
+    def static(self) -> dict[str, Any]:
+        """The Vega-Lite document for an SVG file, title included."""
+        width = STATIC_WIDTH * (2 if self.wide else 1)
+        return self._document({"width": width, "title": self.title, "padding": 12})
+
+    def _document(self, more: dict[str, Any]) -> dict[str, Any]:
+        fixed = {"config": theme.CONFIG, "autosize": {"type": "fit", "contains": "padding"}}
+        return {"height": HEIGHT, **self._chart, **fixed, **more}
+
+    @cached_property
+    def _chart(self) -> dict[str, Any]:
+        # Validation takes most of the time of a report; the tests do it.
+        document: dict[str, Any] = self.chart.to_dict(validate=False)
+        return document
+
+
+def rows(table: pd.DataFrame, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of a table for a chart: absent and infinite numbers as null, and the hover texts `interval` and `runs`."""
+    made = []
+    for record in table.to_dict("records"):
+        row = {column: plain(record.get(column)) for column in columns}
+        row["interval"] = interval_text(record.get("low"), record.get("high"))
+        row["runs"] = runs_text(str(record.get("cells", "")))
+        row["holes"] = holes_text(record)
+        made.append(row)
+    return made
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value.item() if hasattr(value, "item") else value
+
+
+def interval_text(low: Any, high: Any) -> str:
+    """An interval in words; a row from one seed has none."""
+    if low is None or high is None or pd.isna(low) or pd.isna(high):
+        return "none (fewer than two seeds)"
+    return f"{low:.2f} to {high:.2f}"
+
+
+def runs_text(cells: str) -> str:
+    """Where a number comes from, short enough for a hover: the path of one cell, or what several share."""
+    paths = [path for path in cells.split(";") if path]
+    if len(paths) <= 1:
+        return paths[0] if paths else "none"
+    parts = [path.split("/") for path in paths]
+    if any(len(part) != 4 for part in parts):
+        return f"{len(paths)} cells"
+    seeds = sorted({int(part[3].split("-")[0].removeprefix("seed")) for part in parts})
+    named = [_some(sorted({part[i] for part in parts}), what) for i, what in ((0, "backbones"), (1, "tasks"), (2, "methods"))]
+    return f"{'/'.join(named)}/seed {', '.join(map(str, seeds))} ({len(paths)} cells)"
+
+
+def holes_text(record: dict[str, Any]) -> str:
+    """What is missing from a number; empty when nothing is."""
+    parts = [f"{record[key]} {key}" for key in ("diverged", "missing") if record.get(key)]
+    if record.get("left_out"):
+        parts.append(f"without {record['left_out'].replace(';', ', ')}")
+    return ", ".join(parts) if parts else "complete"
+
+
+def hover(*fields: tuple[str, str, str]) -> list[alt.Tooltip]:
+    """Tooltip entries (field, title, format), then interval, runs and holes, which every figure shows."""
+    shown = [alt.Tooltip(field, title=title, format=form) if form else alt.Tooltip(field, title=title) for field, title, form in fields]
+    return [
+        *shown,
+        alt.Tooltip("interval:N", title="interval"),
+        alt.Tooltip("runs:N", title="cells"),
+        alt.Tooltip("holes:N", title="holes"),
+    ]
+
+
+def data(records: Iterable[dict[str, Any]]) -> alt.InlineData:
+    """Rows as inline data: the page loads nothing."""
+    return alt.InlineData(values=list(records))
+
+
+def backbones_of(table: pd.DataFrame) -> list[str]:
+    """Display names of a ladder's backbones, small to large."""
+    pairs = table[["scale", "display"]].drop_duplicates().sort_values("scale", kind="stable")
+    return list(dict.fromkeys(pairs["display"]))
+
+
+def _some(values: list[str], what: str) -> str:
+    return values[0] if len(values) == 1 else f"({len(values)} {what})"

@@ -1,0 +1,80 @@
+"""Figures of `methods`: mean score by method and scale, and the gaps (Su et al. figures 1 and 3)."""
+
+from __future__ import annotations
+
+import altair as alt
+
+from petscale.analysis.means import MEAN
+from petscale.analysis.run import Tables
+from petscale.report import theme
+from petscale.report.figures.figure import Figure, backbones_of, data, hover, rows
+
+
+def figures(tables: Tables) -> list[Figure]:
+    """One chart of means and one of gaps for each ladder."""
+    made = []
+    table, gaps = tables["methods"], tables["gaps"]
+    for ladder in dict.fromkeys(table["ladder"]) if len(table) else ():
+        means = table[(table["ladder"] == ladder) & (table["task"] == MEAN)]
+        made.append(
+            Figure(f"methods-{ladder}", "methods", f"{ladder}: mean score by method and scale", _means(means), "methods")
+        )
+        part = gaps[(gaps["ladder"] == ladder) & (gaps["unit"] == "points")]
+        if part["largest_gap"].notna().any():
+            made.append(Figure(f"gaps-{ladder}", "methods", f"{ladder}: gaps among PET methods", _gaps(part), "gaps"))
+    return made
+
+
+def _means(table) -> alt.LayerChart:  # type: ignore[no-untyped-def]
+    methods = list(dict.fromkeys(table["method"]))
+    colours, shapes = theme.method_scales(methods)
+    columns = ["display", "method", "value", "low", "high", "seeds", "planned", "done", "difference", "diverged_at_chance"]
+    base = alt.Chart(data(rows(table, columns))).encode(
+        x=alt.X("display:O", sort=backbones_of(table), title=None, axis=alt.Axis(labelAngle=0)),
+        xOffset=alt.XOffset("method:N", sort=methods, scale=alt.Scale(paddingOuter=1)),
+        color=alt.Color("method:N", sort=methods, scale=alt.Scale(domain=methods, range=colours), title="method"),
+    )
+    tip = hover(
+        ("display:N", "backbone", ""), ("method:N", "method", ""), ("value:Q", "mean, points", ".2f"),
+        ("difference:Q", "minus full", "+.2f"), ("seeds:Q", "seeds", ""),
+        ("diverged_at_chance:Q", "diverged at chance", ".2f"),
+    )  # fmt: skip
+    y = alt.Y("value:Q", title="mean over tasks, points", scale=alt.Scale(zero=False))
+    lines = base.mark_line(strokeWidth=1.2, opacity=0.55).encode(y=y, detail="method:N")
+    bars = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", title=""), y2="high:Q")
+    points = base.mark_point(filled=True, size=70, opacity=1).encode(
+        y=y, shape=alt.Shape("method:N", sort=methods, scale=alt.Scale(domain=methods, range=shapes)), tooltip=tip
+    )
+    return alt.layer(lines, bars, points)
+
+
+def _gaps(table) -> alt.LayerChart:  # type: ignore[no-untyped-def]
+    names = {
+        "largest_gap": "largest minus smallest",
+        "null_gap": "the same if methods were equal (permutation)",
+        "sd": "between-method sd (noise taken out)",
+    }
+    records = []
+    for row in rows(table, ["display", "p", "seeds", *names, "sd_low", "sd_high"]):
+        for key, name in names.items():
+            limits = {"low": row["sd_low"], "high": row["sd_high"]} if key == "sd" else {"low": None, "high": None}
+            text = f"{limits['low']:.2f} to {limits['high']:.2f}" if limits["low"] is not None and limits["high"] is not None else "-"
+            records.append({**row, **limits, "interval": text, "measure": name, "points": row[key]})
+    order = list(names.values())
+    colours = [theme.BLACK, theme.GREY, theme.BLUE]
+    base = alt.Chart(data(records)).encode(
+        x=alt.X("display:O", sort=backbones_of(table), title=None, axis=alt.Axis(labelAngle=0)),
+        color=alt.Color(
+            "measure:N", sort=order, scale=alt.Scale(domain=order, range=colours), title=None, legend=alt.Legend(columns=1)
+        ),
+    )
+    tip = hover(("display:N", "backbone", ""), ("measure:N", "measure", ""), ("points:Q", "points", ".2f"), ("p:Q", "p", ".4f"))
+    y = alt.Y("points:Q", title="points")
+    return alt.layer(
+        base.mark_line(strokeWidth=1.2, opacity=0.6).encode(y=y, detail="measure:N"),
+        base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", title=""), y2="high:Q"),
+        base.mark_point(filled=True, size=70, opacity=1).encode(
+            y=y, tooltip=tip,
+            shape=alt.Shape("measure:N", sort=order, scale=alt.Scale(domain=order, range=["circle", "cross", "diamond"])),
+        ),
+    )  # fmt: skip

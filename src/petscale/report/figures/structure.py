@@ -1,0 +1,55 @@
+"""Figure of `structure`: groups of equal budget, one chart a backbone (Su et al. figure 5)."""
+
+from __future__ import annotations
+
+import altair as alt
+
+from petscale.analysis.means import MEAN
+from petscale.analysis.run import Tables
+from petscale.report import theme
+from petscale.report.figures.figure import Figure, data, hover, rows
+
+_OWN = "the PET method"
+
+
+def figures(tables: Tables) -> list[Figure]:
+    """One chart a backbone, all of a ladder on one scale so that gaps compare by eye."""
+    table = tables["structure"]
+    made = []
+    means = table[table["task"] == MEAN] if len(table) else table
+    for ladder in dict.fromkeys(means["ladder"]) if len(means) else ():
+        part = means[means["ladder"] == ladder].sort_values("scale", kind="stable")
+        ends = part[["value", "low", "high"]].stack()
+        domain = [float(ends.min()), float(ends.max())] if len(ends) else [0.0, 100.0]
+        for display in dict.fromkeys(part["display"]):
+            chart = _groups(part[part["display"] == display], domain)
+            name = f"structure-{ladder}-{display}".replace("/", "--")
+            made.append(Figure(name, "structure", f"{display}: groups of equal budget", chart, "structure"))
+    return made
+
+
+def _groups(table, domain: list[float]) -> alt.LayerChart:  # type: ignore[no-untyped-def]
+    groups = list(dict.fromkeys(table["group"]))
+    shown = table.assign(role=[_OWN if m == g else m for m, g in zip(table["method"], table["group"], strict=True)])
+    roles = [_OWN, *[role for role in dict.fromkeys(shown["role"]) if role != _OWN]]
+    colours, shapes = theme.method_scales(roles)
+    colours[0], shapes[0] = theme.BLACK, "circle"
+    labels = {group: f"{group} ({int(part['trainable'].max()):,})" for group, part in shown.groupby("group")}
+    shown = shown.assign(bar=[labels[group] for group in shown["group"]])
+    columns = ["bar", "group", "role", "method", "value", "low", "high", "seeds", "difference", "trainable"]
+    base = alt.Chart(data(rows(shown, columns))).encode(
+        x=alt.X("bar:O", sort=[labels[g] for g in groups], title="group (trainable parameters)", axis=alt.Axis(labelAngle=-20)),
+        xOffset=alt.XOffset("role:N", sort=roles, scale=alt.Scale(paddingOuter=1)),
+        color=alt.Color("role:N", sort=roles, scale=alt.Scale(domain=roles, range=colours), title=None),
+    )
+    tip = hover(
+        ("group:N", "group", ""), ("method:N", "method", ""), ("trainable:Q", "trainable", ","),
+        ("value:Q", "mean, points", ".2f"), ("difference:Q", "minus PET", "+.2f"), ("seeds:Q", "seeds", ""),
+    )  # fmt: skip
+    y = alt.Y("value:Q", title="mean over tasks, points", scale=alt.Scale(zero=False, domain=domain, nice=True))
+    return alt.layer(
+        base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", title=""), y2="high:Q"),
+        base.mark_point(filled=True, size=80, opacity=1).encode(
+            y=y, tooltip=tip, shape=alt.Shape("role:N", sort=roles, scale=alt.Scale(domain=roles, range=shapes))
+        ),
+    )

@@ -1,0 +1,81 @@
+"""Figure of `threshold`: score against budget, one chart a ladder and task (Su et al. figure 7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from petscale.analysis.means import REFERENCES
+from petscale.analysis.run import Tables
+from petscale.report import theme
+from petscale.report.figures.figure import Figure, backbones_of, data, hover, rows
+
+_ENDS = {"low": "low threshold", "high": "high threshold"}
+_MARK_HOVER = hover(
+    ("threshold:N", "threshold", ""),
+    ("display:N", "backbone", ""),
+    ("method:N", "method", ""),
+    ("at:Q", "parameters", ",.0f"),
+)
+
+
+def figures(tables: Tables) -> list[Figure]:
+    """One chart a ladder and task."""
+    points, thresholds = tables["threshold_points"], tables["threshold"]
+    made = []
+    if points.empty:
+        return made
+    for (ladder, task), part in points.groupby(["ladder", "task"], sort=False):
+        found = thresholds[(thresholds["ladder"] == ladder) & (thresholds["task"] == task)] if len(thresholds) else thresholds
+        if part[~part["method"].isin(REFERENCES)]["value"].notna().any():
+            name = f"threshold-{ladder}-{task}"
+            made.append(Figure(name, "threshold", f"{ladder}, {task}: score by budget", _sweep(part, found), "threshold"))
+    return made
+
+
+def _sweep(table: pd.DataFrame, found: pd.DataFrame) -> alt.LayerChart:
+    displays = backbones_of(table)
+    methods = [m for m in dict.fromkeys(table["method"]) if m not in REFERENCES]
+    colours, _ = theme.cycle(len(displays))
+    colour = alt.Color("display:N", sort=displays, scale=alt.Scale(domain=displays, range=colours), title="backbone")
+    dash = alt.StrokeDash("method:N", sort=methods, title="method", scale=alt.Scale(domain=methods))
+    shape = alt.Shape(
+        "method:N", sort=methods, title="method", scale=alt.Scale(domain=methods, range=theme.method_scales(methods)[1])
+    )
+    columns = ["display", "method", "budget", "value", "low", "high", "seeds", "learning_rate"]
+    swept = alt.Chart(data(rows(table[table["method"].isin(methods)], columns))).encode(
+        x=alt.X("budget:Q", scale=alt.Scale(type="log"), title="trainable parameters", axis=alt.Axis(format="~s", tickCount=6)),
+        color=colour,
+    )
+    tip = hover(
+        ("display:N", "backbone", ""), ("method:N", "method", ""), ("budget:Q", "budget", ","),
+        ("value:Q", "score, points", ".2f"), ("learning_rate:Q", "learning rate", ".1e"), ("seeds:Q", "seeds", ""),
+    )  # fmt: skip
+    y = alt.Y("value:Q", title="score, points")
+    full = alt.Chart(data(rows(table[table["method"] == "full"], columns))).encode(y="value:Q", color=colour)
+    marks = _marks(found)
+    layers = [
+        full.mark_rule(strokeWidth=1, opacity=0.7).encode(tooltip=tip),
+        swept.mark_line(strokeWidth=1.5).encode(y=y, strokeDash=dash),
+        swept.mark_rule(opacity=0.6).encode(y=alt.Y("low:Q", title=""), y2="high:Q"),
+        swept.mark_point(filled=True, size=55, opacity=1).encode(y=y, shape=shape, tooltip=tip),
+    ]
+    if marks:
+        ticks = alt.Chart(data(marks)).mark_tick(orient="vertical", thickness=2.5, size=16)
+        layers.append(ticks.encode(x="at:Q", y="edge:Q", color=colour, tooltip=_MARK_HOVER))
+    return alt.layer(*layers)
+
+
+def _marks(found: pd.DataFrame) -> list[dict[str, Any]]:
+    """Ticks along the bottom (low) and the top (high) edge; a censored threshold has none."""
+    records = []
+    for row in found.to_dict("records"):
+        for key, name in _ENDS.items():
+            if row[f"{key}_censored"] == "" and pd.notna(row[f"{key}_threshold"]):
+                limits = {"low": row[f"{key}_from"], "high": row[f"{key}_to"]}
+                made = rows(pd.DataFrame([{**row, **limits}]), ["display", "method"])[0]
+                edge = 0.0 if key == "low" else 100.0
+                records.append({**made, "at": row[f"{key}_threshold"], "threshold": name, "edge": edge})
+    return records

@@ -1,0 +1,97 @@
+"""Figure of `transfer`: zero-shot over own score, one matrix a backbone and structure (Su et al. figure 9)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from petscale.analysis.run import Tables
+from petscale.report import theme
+from petscale.report.figures.figure import Figure, data, rows
+
+_CELL = 46
+
+
+def figures(tables: Tables) -> list[Figure]:
+    """One matrix a backbone and method; tasks stand by type, and their names take the colour of the type."""
+    table = tables["transfer"]
+    made = []
+    if table.empty:
+        return made
+    for (display, method), part in table.groupby(["display", "method"], sort=False):
+        name = f"transfer-{display}-{method}".replace("/", "--")
+        title = f"{display}, {method}: zero-shot over own score"
+        made.append(Figure(name, "transfer", title, _matrix(part), "transfer"))
+    return made
+
+
+def _matrix(table: pd.DataFrame) -> alt.LayerChart:
+    kinds = dict(zip(table["source"], table["source_kind"], strict=True)) | dict(
+        zip(table["target"], table["target_kind"], strict=True)
+    )
+    order = sorted(kinds, key=lambda task: (list(dict.fromkeys(kinds.values())).index(kinds[task]), list(kinds).index(task)))
+    records = [{**row, **_texts(row)} for row in rows(table, [
+        "source", "target", "source_kind", "target_kind", "relative", "relative_low", "relative_high", "above_chance",
+        "above_chance_low", "above_chance_high", "score", "original", "chance", "status", "seeds",
+    ])]  # fmt: skip
+    colours = _label_colours(kinds)
+    pick = alt.param(
+        name="ratio",
+        value="relative",
+        bind=alt.binding_radio(options=["relative", "above chance"], labels=["relative", "above chance"], name="ratio: "),
+    )
+    shown = alt.Chart(data(records)).transform_calculate(
+        shown="ratio == 'relative' ? datum.relative : datum.above_chance",
+        text="datum.status != 'done' ? datum.mark : format(ratio == 'relative' ? datum.relative : datum.above_chance, '.0f')",
+    )
+    axes = {
+        "x": alt.X("target:O", sort=order, title="target", axis=alt.Axis(orient="top", labelAngle=-40, labelColor=colours)),
+        "y": alt.Y("source:O", sort=order, title="source", axis=alt.Axis(labelColor=colours)),
+    }
+    tip = [
+        alt.Tooltip("source:N"), alt.Tooltip("target:N"), alt.Tooltip("relative_text:N", title="relative, %"),
+        alt.Tooltip("chance_text:N", title="above chance, %"), alt.Tooltip("score:Q", title="zero-shot", format=".1f"),
+        alt.Tooltip("original:Q", title="own score", format=".1f"), alt.Tooltip("chance:Q", title="chance", format=".0f"),
+        alt.Tooltip("status:N"), alt.Tooltip("seeds:Q"), alt.Tooltip("runs:N", title="cells"),
+    ]  # fmt: skip
+    tiles = shown.mark_rect(stroke="white").encode(
+        **axes,
+        color=alt.condition(
+            "datum.status == 'done'",
+            alt.Color("shown:Q", title="%", scale=alt.Scale(scheme="cividis", domain=[0, 100], clamp=True, reverse=True)),
+            alt.value("#eeeeee"),
+        ),
+        tooltip=tip,
+    )
+    # Cividis reversed: high values are dark, so their numbers are white.
+    text = shown.mark_text(fontSize=11).encode(
+        **axes, text="text:N", color=alt.condition("datum.status == 'done' && datum.shown > 55", alt.value("white"), alt.value("black"))
+    )
+    return alt.layer(tiles, text).add_params(pick).properties(height=max(180, _CELL * len(order)))
+
+
+def _texts(row: dict[str, Any]) -> dict[str, str]:
+    marks = {"undefined": "undef.", "missing": "missing", "no reference": "no ref."}
+    return {
+        "relative_text": _number(row["relative"], row["relative_low"], row["relative_high"]),
+        "chance_text": _number(row["above_chance"], row["above_chance_low"], row["above_chance_high"]),
+        "mark": marks.get(row["status"], ""),
+    }
+
+
+def _number(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f}" + (f" [{low:.1f}, {high:.1f}]" if low is not None and high is not None else " (no interval)")
+
+
+def _label_colours(kinds: dict[str, str]) -> Any:
+    names = list(dict.fromkeys(kinds.values()))
+    dark = [theme.BLUE, theme.VERMILLION, "#00664b", "#8a5a00", "#8c3f6d", theme.BLACK]
+    conditions = [
+        {"test": f"indexof({[t for t in kinds if kinds[t] == kind]}, datum.value) >= 0", "value": dark[i % len(dark)]}
+        for i, kind in enumerate(names)
+    ]
+    return {"condition": conditions, "value": theme.BLACK}

@@ -1,0 +1,125 @@
+"""Tables as HTML: numbers that a person can read, and on each row the way back to its cells."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+Formatter = Callable[[Any], str]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of an HTML table: where its value comes from and how it reads."""
+
+    title: str
+    field: str
+    form: Formatter = str
+    numeric: bool = False
+
+
+def number(digits: int = 1, *, sign: bool = False) -> Formatter:
+    """Fixed digits; a dash where there is no number."""
+
+    def form(value: Any) -> str:
+        if absent(value):
+            return "–"
+        if math.isinf(value):
+            return "∞" if value > 0 else "−∞"
+        value = round(value, digits) + 0.0  # no "-0.0"
+        return f"{value:{'+' if sign else ''},.{digits}f}".replace("-", "−")
+
+    return form
+
+
+def significant(digits: int = 3) -> Formatter:
+    """So many significant digits, for numbers of any size; thousands are grouped."""
+
+    def form(value: Any) -> str:
+        if absent(value):
+            return "–"
+        if math.isinf(value):
+            return "∞" if value > 0 else "−∞"
+        if value == 0:
+            return "0"
+        places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+        return f"{round(value, places):,.{min(places, 6)}f}".replace("-", "−")
+
+    return form
+
+
+def text(value: Any) -> str:
+    """Text as it is; a dash where there is none."""
+    return "–" if absent(value) or value == "" else escape(str(value))
+
+
+def listed(value: Any) -> str:
+    """A ';'-joined list with commas."""
+    return "–" if absent(value) or value == "" else escape(str(value).replace(";", ", "))
+
+
+def absent(value: Any) -> bool:
+    """Whether a table has nothing here."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def with_interval(row: Mapping[str, Any], field: str, low: str, high: str, form: Formatter) -> str:
+    """`value [low, high]`, or the value with a note that there is no interval."""
+    if absent(row.get(field)):
+        return "–"
+    if absent(row.get(low)) or absent(row.get(high)):
+        return f'{form(row[field])} <span class="quiet">no interval</span>'
+    return f'{form(row[field])} <span class="interval">[{form(row[low])}, {form(row[high])}]</span>'
+
+
+def html_table(
+    table: pd.DataFrame, columns: Sequence[Column], numbers_of: Mapping[str, int], *, kind: str = ""
+) -> str:
+    """A table with a last column that opens the cells behind each row.
+
+    Args:
+        table: rows; a `cells` column holds ';'-joined cell paths.
+        columns: what to show. A field `a|b|c` is a value with its interval.
+        numbers_of: cell path -> its row in the cells table.
+        kind: a CSS class.
+    """
+    walk = "cells" in table.columns
+    titles = [*(f'<th class="{"num" if c.numeric else ""}">{escape(c.title)}</th>' for c in columns)]
+    if walk:
+        titles.append("<th>cells</th>")
+    body = []
+    for row in table.to_dict("records"):
+        shown = [_td(column, row) for column in columns]
+        if walk:
+            shown.append(f'<td data-label="cells">{_walk_back(row, numbers_of)}</td>')
+        body.append(f"<tr>{''.join(shown)}</tr>")
+    return (
+        f'<div class="scroll"><table class="{kind}"><thead><tr>{"".join(titles)}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div>"
+    )
+
+
+def _td(column: Column, row: Mapping[str, Any]) -> str:
+    if "|" in column.field:
+        field, low, high = column.field.split("|")
+        shown = with_interval(row, field, low, high, column.form)
+    else:
+        shown = column.form(row.get(column.field))
+    css = ' class="num"' if column.numeric else ""
+    return f'<td{css} data-label="{escape(column.title)}">{shown}</td>'
+
+
+def _walk_back(row: Mapping[str, Any], numbers_of: Mapping[str, int]) -> str:
+    paths = [path for path in str(row["cells"] or "").split(";") if path]
+    if not paths:
+        return "–"
+    known = " ".join(str(numbers_of[path]) for path in dict.fromkeys(paths) if path in numbers_of)
+    holes = [f"{int(row[key])} {key}" for key in ("diverged", "missing") if not absent(row.get(key)) and row.get(key)]
+    note = f' <span class="hole">{", ".join(holes)}</span>' if holes else ""
+    count = len(dict.fromkeys(paths))
+    return f'<button type="button" class="walk" data-cells="{known}">{count}</button>{note}'

@@ -1,0 +1,86 @@
+"""Receipts: what the store was seen to hold, one small file a cell; and the fence around the one writer."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from petscale.errors import DuplicateTrainer
+from petscale.record import write_atomically
+from petscale.study.layout import Layout
+
+WAIT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Says that a store holds a cell as its files were."""
+
+    cell: str
+    store: str  # Store.identity: a store made anew has not seen the cell
+    run: str
+    attempt: str
+    status: str
+    fingerprint: str
+    metrics: int
+    claims: dict[str, str]  # tags of the studies that asked for the cell
+
+
+def read_receipt(root: str, cell: str) -> Receipt | None:
+    """The receipt of a cell; None where there is none or it is of another make."""
+    try:
+        return Receipt(**json.loads(Path(Layout(root).tracked(cell)).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_receipt(root: str, receipt: Receipt) -> None:
+    write_atomically(Path(Layout(root).tracked(receipt.cell)), json.dumps(asdict(receipt), indent=1) + "\n")
+
+
+def drop_receipt(root: str, cell: str) -> None:
+    """Forget a cell, so that the next `track` sends it again."""
+    Path(Layout(root).tracked(cell)).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def one_writer(root: str, wait_s: float = WAIT_S) -> Iterator[None]:
+    """Hold the store's fence; others wait for it. The kernel drops it when the holder dies.
+
+    Raises:
+        DuplicateTrainer: another writer kept the fence for `wait_s` seconds.
+    """
+    path = Path(root, "tracking", "writer.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+") as handle:
+        until, told = time.monotonic() + wait_s, False
+        while not _taken(handle.fileno()):
+            handle.seek(0)
+            holder = handle.read().strip() or "another process"
+            if time.monotonic() > until:
+                raise DuplicateTrainer(
+                    f"{path}: {holder} has been writing for {wait_s:.0f} s; this one leaves it to it"
+                )
+            if not told:
+                print(f"petscale: waiting for {holder} to finish tracking", file=sys.stderr)
+                told = True
+            time.sleep(0.1)
+        handle.truncate(0)
+        handle.write(f"process {os.getpid()} on {os.uname().nodename}\n")
+        handle.flush()
+        yield
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

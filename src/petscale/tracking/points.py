@@ -1,0 +1,79 @@
+"""One measured value, written so that a spool and a store can be compared exactly."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from petscale.errors import BadInput
+from petscale.training.spool import read_spool
+
+
+class Point(NamedTuple):
+    """A metric at a step, with the millisecond at which it was measured. `value` is canonical text: NaN equals NaN."""
+
+    key: str
+    ts: int
+    step: int
+    value: str
+
+    @classmethod
+    def of(cls, key: str, ts: int, step: int, value: float) -> Point:
+        return cls(key, int(ts), int(step), _canonical(value))
+
+    @property
+    def number(self) -> float:
+        return float(self.value)
+
+
+def _canonical(value: float) -> str:
+    """Text that survives a round trip through any store: SQL has no infinity, and SQLite keeps no -0.0."""
+    if math.isnan(value):
+        return "nan"
+    return repr(max(-sys.float_info.max, min(sys.float_info.max, float(value))) + 0.0)
+
+
+def read_points(path: Path) -> set[Point]:
+    """The points of a spool, as a store keeps them: equal rows are one row. Empty where there is no spool yet.
+
+    Raises:
+        BadInput: a record in the middle of the file is damaged; the message names file and record.
+    """
+    found: set[Point] = set()
+    try:
+        for record in read_spool(path):
+            found.add(Point.of(record["key"], record["ts"], record["step"], record["value"]))
+    except FileNotFoundError:
+        return found
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path}: record {len(found) + 1}: not a metric ({error})") from None
+    return found
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One key that a spool and a store tell differently."""
+
+    key: str
+    expected: int
+    missing: int
+    extra: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.key}: {self.expected} in the spool, {self.missing} missing and {self.extra} too many in the store"
+        )
+
+
+def differences(expected: Iterable[Point], found: Iterable[Point]) -> list[Difference]:
+    """Key by key, what a store lacks and what it should not have; empty when they agree."""
+    expected, found = set(expected), set(found)
+    total, missing, extra = (
+        Counter(point.key for point in points) for points in (expected, expected - found, found - expected)
+    )
+    return [Difference(key, total[key], missing[key], extra[key]) for key in sorted({*missing, *extra})]

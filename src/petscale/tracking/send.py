@@ -1,0 +1,84 @@
+"""Make the store hold one subject: exactly one active run, every point once, read back and compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from petscale.tracking.points import Point, differences
+from petscale.tracking.store import LONGEST_PARAM, Store, StoreUnavailable
+from petscale.tracking.trace import Trace
+
+# Our phases in MLflow's words.
+STATUS = {"done": "FINISHED", "diverged": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+CLAIMS = ("study.", "experiment.")
+
+
+def send(store: Store, trace: Trace, *, known: dict[str, set[Point]] | None = None) -> str:
+    """Replay a trace and retire what it supersedes. Sending twice changes nothing.
+
+    Args:
+        store: where to.
+        trace: what to.
+        known: points by run, as they are in the store; given by `--follow`, which then sends only what is new.
+
+    Returns:
+        The id of the one active run.
+
+    Raises:
+        StoreUnavailable: the store failed, or holds other numbers than were sent.
+    """
+    runs = store.runs(trace.subject)
+    run, held = _reusable(store, trace, runs, known)
+    if run is None:
+        run, held = store.create(trace.subject, trace.attempt, trace.name, trace.started_ms), set()
+    run_id: str = run.info.run_id
+    # Studies share cells: what others have claimed stays claimed.
+    claims = {name: value for old in runs for name, value in old.data.tags.items() if name.startswith(CLAIMS)}
+    store.log(run_id, trace.points - held, trace.params, claims | trace.tags)
+    for name in _outdated(run, trace):
+        store.delete_tag(run_id, name)
+    if trace.phase == "running":
+        store.resume(run_id)
+    else:
+        for path, file in trace.files.items():
+            store.put(run, path, file, link=trace.is_frozen(path))
+        found = store.points(run_id)
+        wrong = differences(trace.points, found)
+        if wrong:
+            raise StoreUnavailable(
+                f"{trace.subject.value}: read back from the store: {wrong[0]}; `petscale track` repairs"
+            )
+        store.end(run_id, STATUS[trace.phase], trace.ended_ms)
+    # Last, so that a crash on the way leaves two runs rather than none. Every other run goes, whatever its attempt:
+    # a retried request may have made this attempt's run twice.
+    for old in store.runs(trace.subject):
+        if old.info.run_id != run_id:
+            store.delete(old.info.run_id)
+    if known is not None:
+        known[run_id] = held | trace.points
+    return run_id
+
+
+def _reusable(
+    store: Store, trace: Trace, runs: list[Any], known: dict[str, set[Point]] | None
+) -> tuple[Any | None, set[Point]]:
+    """This attempt's run and the points it holds; None where there is none, or one that cannot be made right."""
+    for run in runs:
+        if run.data.tags.get("attempt") != trace.attempt:
+            continue
+        run_id = run.info.run_id
+        held = known[run_id] if known is not None and run_id in known else store.points(run_id)
+        params = run.data.params
+        # Points that the spool no longer has (a tail that a resumed trainer cut off) and parameters cannot be changed.
+        if not held - trace.points and all(
+            params.get(name, value[:LONGEST_PARAM]) == value[:LONGEST_PARAM] for name, value in trace.params.items()
+        ):
+            return run, held
+    return None, set()
+
+
+def _outdated(run: Any, trace: Trace) -> list[str]:
+    """Tags that this study or an earlier state of the cell put on a run, and that no longer hold."""
+    study = next((name for name in trace.tags if name.startswith("study.")), "study.").removeprefix("study.")
+    mine = (f"experiment.{study}.", "cause", "notes")
+    return [name for name in run.data.tags if name.startswith(mine) and name not in trace.tags]

@@ -1,0 +1,215 @@
+"""The MLflow store behind a few verbs. The only file that imports mlflow, and only when a store is opened.
+
+A dead, slow or refusing server must cost seconds, never minutes, and one line: mlflow's own defaults would retry
+for four minutes a call (facts 2.2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from petscale.errors import Exit, PetscaleError
+from petscale.tracking.points import Point
+from petscale.tracking.trace import Subject
+
+# mlflow reads these when it is imported. What the user has set stays.
+SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+# Limits of one request (mlflow/utils/validation.py).
+METRICS_A_BATCH = 1_000
+PARAMS_A_BATCH = 100
+LONGEST_PARAM = 6_000
+LONGEST_TAG = 5_000
+
+
+class StoreUnavailable(PetscaleError):
+    """The store cannot be reached or refuses. Nothing is lost: the same command sends what is missing."""
+
+    exit_code = Exit.INTERRUPTED
+
+
+def masked(uri: str) -> str:
+    """A store's address without the password that it may carry."""
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", uri)
+
+
+class Store:
+    """One MLflow store."""
+
+    def __init__(self, uri: str, artifacts: Path) -> None:
+        """Open a store, making its tables or its file where they are missing.
+
+        Args:
+            uri: `sqlite:///...`, another database, or a server.
+            artifacts: folder of artifacts; a server keeps its own.
+
+        Raises:
+            StoreUnavailable: nothing answers there, or not as a tracking store does.
+        """
+        for name, value in SETTINGS.items():
+            os.environ.setdefault(name, value)
+        self.uri = uri
+        self._artifacts = None if uri.startswith(("http://", "https://")) else artifacts.absolute()
+        if uri.startswith("sqlite:///"):
+            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        self._experiments: dict[str, Any] = {}
+        with self._telling():
+            from mlflow import MlflowClient
+
+            for name in ("alembic", "mlflow"):  # after the import, which sets levels of its own
+                logging.getLogger(name).setLevel(logging.WARNING)
+            self._client = MlflowClient(uri)
+            self._client.search_experiments(max_results=1)
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Turn whatever mlflow raises (its own, requests', SQLAlchemy's errors) into one line."""
+        try:
+            yield
+        except (PetscaleError, FileNotFoundError):
+            raise  # a cell's file that vanished is no fault of the store
+        except Exception as error:
+            line = masked(" ".join(str(error).split()))[:300]
+            raise StoreUnavailable(
+                f"{masked(self.uri)}: {type(error).__name__}: {line}; nothing is lost, `petscale track` sends the rest"
+            ) from None
+
+    # Runs -------------------------------------------------------------------------------------------------
+
+    def experiment(self, name: str) -> Any:
+        """The experiment (MLflow's word: a table of runs) of that name, made or brought back where needed."""
+        if name not in self._experiments:
+            with self._telling():
+                found = self._client.get_experiment_by_name(name)
+                if found is None:
+                    place = self._artifacts and (self._artifacts / name.replace(" ", "-")).as_uri()
+                    self._client.create_experiment(name, artifact_location=place)
+                    found = self._client.get_experiment_by_name(name)
+                elif found.lifecycle_stage != "active":
+                    self._client.restore_experiment(found.experiment_id)
+            self._experiments[name] = found
+        return self._experiments[name]
+
+    def identity(self, name: str) -> str:
+        """Tells a store from one made anew at the same address: receipts of the old one mean nothing."""
+        found = self.experiment(name)
+        return f"{masked(self.uri)} {found.experiment_id} {found.creation_time}"
+
+    def runs(self, subject: Subject) -> list[Any]:
+        """The active runs of a subject, oldest first. Should be one; tells where it is not."""
+        value = subject.value.replace("'", "")
+        with self._telling():
+            return list(
+                self._client.search_runs(
+                    [self.experiment(subject.experiment).experiment_id],
+                    filter_string=f"tags.`{subject.tag}` = '{value}'",
+                    order_by=["attributes.start_time ASC"],
+                )
+            )
+
+    def create(self, subject: Subject, attempt: str, name: str, started_ms: int) -> Any:
+        """A new run, marked as running."""
+        with self._telling():
+            return self._client.create_run(
+                self.experiment(subject.experiment).experiment_id,
+                start_time=started_ms,
+                tags={subject.tag: subject.value, "attempt": attempt},
+                run_name=name,
+            )
+
+    def delete(self, run_id: str) -> None:
+        """Retire a run: the UI hides it, `mlflow gc` purges it."""
+        with self._telling():
+            self._client.delete_run(run_id)
+
+    def end(self, run_id: str, status: str, ended_ms: int | None) -> None:
+        """Set a run's final status."""
+        with self._telling():
+            self._client.set_terminated(run_id, status, ended_ms)
+
+    def resume(self, run_id: str) -> None:
+        """Mark a run as running (again)."""
+        with self._telling():
+            self._client.update_run(run_id, status="RUNNING")
+
+    # Content ----------------------------------------------------------------------------------------------
+
+    def log(self, run_id: str, points: Iterable[Point], params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        """Add metrics, parameters and tags. What is there already stays once."""
+        with self._telling():
+            from mlflow.entities import Metric, Param, RunTag
+
+            metrics = [Metric(p.key, p.number, p.ts, p.step) for p in sorted(points, key=lambda p: (p.ts, p.step))]
+            pairs = [Param(name, value[:LONGEST_PARAM]) for name, value in params.items()]
+            labels = [RunTag(name, value[:LONGEST_TAG]) for name, value in tags.items()]
+            for start in range(0, max(len(pairs), len(labels)), PARAMS_A_BATCH):
+                part = slice(start, start + PARAMS_A_BATCH)
+                self._client.log_batch(run_id, params=pairs[part], tags=labels[part])
+            for start in range(0, len(metrics), METRICS_A_BATCH):
+                self._client.log_batch(run_id, metrics=metrics[start : start + METRICS_A_BATCH])
+
+    def delete_tag(self, run_id: str, name: str) -> None:
+        with self._telling():
+            self._client.delete_tag(run_id, name)
+
+    def points(self, run_id: str) -> set[Point]:
+        """Every metric that the store holds for a run, read back key by key."""
+        found: set[Point] = set()
+        with self._telling():
+            for key in self._client.get_run(run_id).data.metrics:
+                history = self._client.get_metric_history(run_id, key)
+                found |= {Point.of(m.key, m.timestamp, m.step, m.value) for m in history}
+        return found
+
+    def artifacts(self, run_id: str) -> dict[str, int]:
+        """Artifacts of a run: path and size in bytes."""
+        found: dict[str, int] = {}
+        folders = [""]
+        with self._telling():
+            while folders:
+                for entry in self._client.list_artifacts(run_id, folders.pop() or None):
+                    if entry.is_dir:
+                        folders.append(entry.path)
+                    else:
+                        found[entry.path] = int(entry.file_size or 0)
+        return found
+
+    def put(self, run: Any, path: str, file: Path, *, link: bool = False) -> None:
+        """Store a file as the artifact `path`; with `link`, as a hard link where store and file share a disk."""
+        with self._telling():
+            place = urlparse(run.info.artifact_uri)
+            if self._artifacts is None or place.scheme not in ("", "file"):
+                self._client.log_artifact(run.info.run_id, str(file), str(Path(path).parent) if "/" in path else None)
+                return
+            target = Path(unquote(place.path)) / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_name(f".{target.name}.tmp")
+            temporary.unlink(missing_ok=True)
+            if not (link and _linked(file, temporary)):
+                shutil.copyfile(file, temporary)
+            temporary.replace(target)
+            temporary.unlink(missing_ok=True)  # a rename of one link of a file onto another does nothing
+
+
+def _linked(file: Path, target: Path) -> bool:
+    """Try a hard link; False where the file system refuses (another disk, a quota, no links at all)."""
+    try:
+        os.link(file, target)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,65 @@
+"""The run of a whole study: its report, tables, figures and configuration, and how its cells ended."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from petscale.record import write_atomically
+from petscale.study.cell import digest
+from petscale.study.config import Study
+from petscale.study.layout import Layout
+from petscale.tracking.points import Point
+from petscale.tracking.trace import Subject, Trace
+
+# Left out of the artifacts: what tracking itself writes there.
+OWN = frozenset({"tracked.json"})
+
+
+def study_subject(study: str) -> Subject:
+    """Where the run of a study stands."""
+    return Subject("petscale studies", "study", study)
+
+
+def read_study(study: Study, root: str, phases: Mapping[str, str]) -> Trace | None:
+    """Everything that the store should hold about a study; None before it has a report, a plan or tables.
+
+    Args:
+        study: the resolved study.
+        root: the folder of results.
+        phases: phase of each cell that has one.
+    """
+    folder = Path(Layout(root).study(study.name))
+    files = {
+        str(path.relative_to(folder)): path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".") and path.name not in OWN
+    }
+    if not files:
+        return None
+    config = Path(root, "tracking", "studies", f"{study.name}.json")
+    document = study.model_dump(mode="json")
+    write_atomically(config, json.dumps(document, indent=1, sort_keys=True) + "\n")
+    files["study.json"] = config
+    # The attempt is the content: a report made anew is a new run, and the old one is retired.
+    sha = hashlib.sha256()
+    for name, path in sorted(files.items()):
+        sha.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    ts = max(path.stat().st_mtime_ns for name, path in files.items() if name != "study.json") // 1_000_000
+    counts = Counter(phases.values())
+    sha.update(json.dumps(sorted(counts.items())).encode())
+    return Trace(
+        subject=study_subject(study.name),
+        name=study.name,
+        attempt=sha.hexdigest()[:16],
+        phase="done",
+        started_ms=ts,
+        ended_ms=ts,
+        points={Point.of(f"cells/{phase}", ts, 0, count) for phase, count in counts.items()},
+        params={"name": study.name, "digest": digest(document), "description": study.description or ""},
+        tags={"status": "done", f"study.{study.name}": "1"},
+        files=files,
+    )

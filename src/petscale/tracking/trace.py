@@ -1,0 +1,246 @@
+"""What the files of one cell say: phase, attempt, points, parameters, tags, artifacts. Reads only; no mlflow."""
+
+from __future__ import annotations
+
+import calendar
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from petscale.record import CellResult, read_result
+from petscale.study.grid import PlannedCell
+from petscale.study.layout import Layout
+from petscale.tracking.points import Point, read_points
+from petscale.training.lock import is_alive, read_holder
+from petscale.training.state import read_status
+
+KILLED = "killed: the trainer is gone without a word (out of memory, SIGKILL or node failure)"
+SPOOLS = ("metrics.jsonl", "system.jsonl")
+PUBLISHED = ("result.json", "curve.csv", "delta.safetensors", "predictions.parquet", *SPOOLS)
+CELLS = "petscale cells"  # the MLflow experiment that holds a run for each cell
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a run is about: the value of one identifying tag, in one MLflow experiment."""
+
+    experiment: str  # MLflow's word: a table of runs
+    tag: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Trace:
+    """All that the store should hold about one subject."""
+
+    subject: Subject
+    name: str
+    attempt: str
+    phase: str  # done | diverged | failed | interrupted | running
+    started_ms: int
+    ended_ms: int | None
+    points: set[Point] = field(default_factory=set)
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)  # artifact path -> file
+
+    def is_frozen(self, path: str) -> bool:
+        """Whether a file is only ever replaced by rename, so that a hard link to it keeps what it was."""
+        return self.phase in ("done", "diverged") and path in PUBLISHED
+
+
+@dataclass(frozen=True)
+class Glance:
+    """A cheap look at a cell: enough to know whether anything changed since it was last sent."""
+
+    phase: str
+    attempt: str
+    cause: str | None
+    attempts: int
+    started_ms: int
+    ended_ms: int | None
+    folder: Path  # where the spools lie
+    files: dict[str, Path]
+    fingerprint: str
+
+
+def glance(cell: str, root: str) -> Glance | None:
+    """Look at a cell's files below `root` (the folder of results); None while no attempt ever ran."""
+    layout = Layout(root)
+    folder, state = Path(layout.result(cell)).parent, Path(layout.state(cell))
+    told: dict[str, Any] = read_status(state) or {}
+    attempts: list[dict[str, Any]] = told.get("attempts", [])
+    finished = (folder / "result.json").exists()
+    if not attempts and not finished:
+        return None
+    cause: str | None = None
+    if finished:
+        phase = "done"  # or diverged: the record says which
+        last = next((a for a in reversed(attempts) if a.get("outcome") in ("done", "diverged")), None)
+        last = last or (attempts[-1] if attempts else {})
+    else:
+        last = attempts[-1]
+        phase, cause = _unfinished(state, told)
+    where = folder if finished else state
+    names = PUBLISHED if finished else SPOOLS
+    files = {name: where / name for name in names if (where / name).exists()}
+    files |= {f"logs/{path.name}": path for path in sorted(state.glob("attempt-*.log"))}
+    if not finished and (state / "status.json").exists():
+        files["status.json"] = state / "status.json"
+    return Glance(
+        phase=phase,
+        attempt=f"{last['attempt']}@{last['started']}" if last else f"result {_digest(folder / 'result.json')}",
+        cause=cause,
+        attempts=len(attempts),
+        started_ms=_milliseconds(attempts[0].get("started") if attempts else None),
+        ended_ms=None if phase == "running" else _milliseconds(last.get("ended")) or None,
+        folder=where,
+        files=files,
+        fingerprint=_fingerprint(phase, files),
+    )
+
+
+def _unfinished(state: Path, told: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Phase and cause of a cell without a result: alive, stopped with a word, or gone without one."""
+    holder = read_holder(state / "lock")
+    if holder is not None and is_alive(state / "lock", holder):
+        return "running", None
+    if told.get("phase") in ("failed", "interrupted"):
+        return told["phase"], told.get("cause")
+    return "failed", KILLED
+
+
+def read_trace(planned: PlannedCell, study: str, seen: Glance) -> Trace:
+    """Everything that the store should hold about a cell.
+
+    Args:
+        planned: the cell, and what the study calls it.
+        study: name of the study; it becomes the tag `study.<name>`.
+        seen: a fresh glance at the cell.
+
+    Raises:
+        BadInput: the result record or a spool is damaged; the message names file and key.
+    """
+    points: set[Point] = set()
+    for name in SPOOLS:
+        points |= read_points(seen.folder / name)
+    params = _flat(planned.cell.spec())
+    tags = _planned_tags(planned, study) | {"status": seen.phase, "attempts": str(seen.attempts)}
+    phase, cause = seen.phase, seen.cause
+    last = max((point.ts for point in points), default=seen.started_ms)
+    if seen.phase == "done":
+        result = read_result(seen.folder / "result.json")
+        phase, cause = result.status, result.cause
+        points |= _final_points(result, last)
+        params |= _flat({"count": result.counts.model_dump(), "metric": result.metric})
+        tags |= {"status": phase, "host": str(result.provenance.get("host")), "metric": result.metric}
+        tags |= {f"hash.{name}": value for name, value in result.hashes.items()}
+        if result.notes:
+            tags["notes"] = "; ".join(result.notes)
+    if cause:
+        tags["cause"] = cause
+    return Trace(
+        subject=subject(planned.cell.path),
+        name=_run_name(planned),
+        attempt=seen.attempt,
+        phase=phase,
+        started_ms=seen.started_ms or last,
+        ended_ms=None if phase == "running" else max(last, seen.ended_ms or 0),
+        points=points,
+        params=params,
+        tags=tags,
+        files=seen.files,
+    )
+
+
+def subject(cell: str) -> Subject:
+    """Where the runs of a cell stand."""
+    return Subject(CELLS, "cell", cell)
+
+
+def planned_tags(planned: PlannedCell, study: str) -> dict[str, str]:
+    """The tags by which a study claims a cell: `study.<name>` and `experiment.<name>.<experiment>`."""
+    claimed = {f"experiment.{study}.{name}": "1" for name in planned.experiments}
+    return {f"study.{study}": "1", **claimed}
+
+
+def _planned_tags(planned: PlannedCell, study: str) -> dict[str, str]:
+    cell, backbone = planned.cell, planned.backbone
+    known = {
+        "backbone": cell.backbone,
+        "ladder": backbone.ladder,
+        "scale": backbone.scale,
+        "method": cell.method,
+        "structure": planned.structure or "dense",
+        "budget": cell.budget,
+        "match": ",".join(planned.matches) or None,
+        "task": cell.task,
+        "kind": planned.kind,
+        "seed": cell.seed,
+        "mask_seed": cell.mask_seed,
+        "labels": cell.labels,
+        "head": cell.head,
+        "precision": cell.precision,
+        "control": backbone.control_of,
+        "digest": cell.digest,
+    }
+    return {name: str(value) for name, value in known.items() if value is not None} | planned_tags(planned, study)
+
+
+def _run_name(planned: PlannedCell) -> str:
+    cell = planned.cell
+    method = cell.method if cell.budget is None else f"{cell.method}-{cell.budget}"
+    return f"{cell.backbone} {cell.task} {method} seed{cell.seed}"
+
+
+def _final_points(result: CellResult, ts: int) -> set[Point]:
+    """The record's numbers as metrics, so that the UI can sort and plot by them; absent where they are undefined."""
+    test, dev, step = result.test.get(result.metric), result.dev.get(result.metric), result.convergence.steps
+    numbers: dict[str, float | None] = {
+        "result/test": test.value if test else None,
+        "result/test_se": test.se if test else None,
+        "result/dev": dev.value if dev else None,
+        "result/best_step": result.convergence.best_step,
+        "result/trainable": result.counts.trainable,
+        "result/backbone_parameters": result.counts.total,
+        "result/peak_memory_bytes": result.peak_memory,
+        "result/energy_j": result.energy_j,
+        **{f"result/{name}": value for name, value in result.throughput.model_dump().items()},
+    }
+    return {Point.of(key, ts, step, value) for key, value in numbers.items() if value is not None}
+
+
+def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested plain data as MLflow parameters: `data.task`, `count.trainable`; what is absent stays absent."""
+    found: dict[str, str] = {}
+    for name, value in document.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{name}.")
+        elif value is not None:
+            found[f"{prefix}{name}"] = value if isinstance(value, str) else json.dumps(value)
+    return found
+
+
+def _fingerprint(phase: str, files: Mapping[str, Path]) -> str:
+    """Digest of names, sizes and times of the files: a receipt that carries it is up to date."""
+    rows: list[Any] = [phase]
+    for name, path in sorted(files.items()):
+        found = path.stat()
+        rows.append([name, found.st_size, found.st_mtime_ns])
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def _milliseconds(stamp: str | None) -> int:
+    """Epoch milliseconds of a state folder's time stamp; 0 for none."""
+    try:
+        return calendar.timegm(time.strptime(stamp or "", "%Y-%m-%dT%H:%M:%SZ")) * 1000
+    except ValueError:
+        return 0

@@ -1,0 +1,210 @@
+"""What a cell costs while it runs: utilisation, memory, power and energy of its own device; CPU time and memory.
+
+A thread samples every few seconds and writes to a spool of its own, `system.jsonl`: the spool of the cell's metrics
+belongs to the training thread and stays byte for byte comparable. Where there is no GPU its keys are absent, not 0.
+Telemetry is a courtesy: whatever fails here is told once in the log and never stops a cell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import threading
+import time
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+import torch
+
+from petscale.training.spool import Spool
+
+log = logging.getLogger("petscale.cell")
+
+SPOOL = "system.jsonl"
+EVERY_S = 5.0
+# Totals that go on counting when a later attempt resumes the cell.
+CPU_S, ENERGY_J = "system/cpu_seconds", "system/energy_joules"
+
+
+class Telemetry:
+    """Context manager that samples while a cell runs. `energy_j` covers all attempts of the cell since its start."""
+
+    def __init__(self, state: Path, device: torch.device, every_s: float = EVERY_S, nvml: Any = None) -> None:
+        """Prepare; nothing is sampled before `with`.
+
+        Args:
+            state: the cell's state folder; `system.jsonl` is appended to where a checkpoint is there to be resumed,
+                else begun anew.
+            device: what the cell computes on.
+            every_s: seconds between samples; one is taken at the start and one at the end besides.
+            nvml: the NVML module; `pynvml` when absent.
+        """
+        path = state / SPOOL
+        resumed = any(state.glob("ckpt-*.safetensors"))
+        self._sampled, self._carried, whole = _carry(path) if resumed else (0, {}, 0)
+        self._spool = Spool(path, resume_at=whole)
+        self._device, self._every_s, self._nvml = device, every_s, nvml
+        self._process = psutil.Process()
+        self._cpu_start = time.process_time()
+        self._gpu: Gpu | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
+        self._complained = False
+
+    def __enter__(self) -> Telemetry:
+        if self._device.type == "cuda":
+            try:
+                self._gpu = open_gpu(self._device, self._nvml)
+            except Exception as error:  # no driver library, no permission, an unknown device
+                log.warning("no GPU telemetry: %s", error)
+        self._sample()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._sample()
+        with contextlib.suppress(OSError):
+            self._spool.close()
+
+    @property
+    def energy_j(self) -> float | None:
+        """Joules that the device has used for this cell so far; None where no sample told any."""
+        used = None if self._gpu is None else self._gpu.energy_j
+        before = self._carried.get(ENERGY_J)
+        return None if used is None and before is None else (used or 0.0) + (before or 0.0)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._every_s):
+            self._sample()
+
+    def _sample(self) -> None:
+        try:
+            used = time.process_time() - self._cpu_start
+            found = {
+                CPU_S: self._carried.get(CPU_S, 0.0) + used,
+                "system/resident_memory_megabytes": self._process.memory_info().rss / 1e6,
+            }
+            if self._gpu is not None:
+                found |= self._gpu.sample()
+                if self.energy_j is not None:
+                    found[ENERGY_J] = self.energy_j
+            self._spool.write(self._sampled, found)
+            self._spool.sync()
+            self._sampled += 1
+        except Exception as error:  # disk full, device lost
+            if not self._complained:
+                log.warning("telemetry: %s", error)
+            self._complained = True
+
+
+class Gpu:
+    """One device through NVML. A quantity that the device does not tell stays absent."""
+
+    def __init__(self, nvml: Any, handle: Any, index: int) -> None:
+        self._nvml, self._handle, self._name = nvml, handle, f"system/gpu_{index}"
+        self._before: tuple[float, float | None, float | None] | None = None  # seconds, watts, joules on the counter
+        self.energy_j: float | None = None
+
+    def sample(self) -> dict[str, float]:
+        """Utilisation in percent, memory in megabytes, power in watts; counts energy since the last call."""
+        nvml = self._nvml
+        watts = self._ask(nvml.nvmlDeviceGetPowerUsage, 1e-3)
+        found = {
+            "utilization_percentage": self._ask(lambda h: nvml.nvmlDeviceGetUtilizationRates(h).gpu),
+            "memory_usage_megabytes": self._ask(lambda h: nvml.nvmlDeviceGetMemoryInfo(h).used, 1e-6),
+            "power_usage_watts": watts,
+        }
+        self._count(time.monotonic(), watts, self._ask(nvml.nvmlDeviceGetTotalEnergyConsumption, 1e-3))
+        return {f"{self._name}_{name}": value for name, value in found.items() if value is not None}
+
+    def _ask(self, question: Any, unit: float = 1.0) -> float | None:
+        try:
+            return float(question(self._handle)) * unit
+        except self._nvml.NVMLError:  # not supported (MIG slices, older cards) or lost for a moment
+            return None
+
+    def _count(self, seconds: float, watts: float | None, counter: float | None) -> None:
+        """Add the energy since the last sample: by the device's counter, else power integrated by trapezoids."""
+        before, self._before = self._before, (seconds, watts, counter)
+        if before is None:
+            return
+        then, watts_then, counter_then = before
+        if counter is not None and counter_then is not None and counter >= counter_then:
+            self.energy_j = (self.energy_j or 0.0) + counter - counter_then
+        elif watts is not None and watts_then is not None:
+            self.energy_j = (self.energy_j or 0.0) + (watts + watts_then) / 2 * (seconds - then)
+
+
+def open_gpu(device: torch.device, module: Any = None) -> Gpu:
+    """The NVML view of the device that a cell computes on, not of its neighbours.
+
+    CUDA numbers devices after `CUDA_VISIBLE_DEVICES` and in an order of its own, NVML by bus; so a UUID decides where
+    one can be had: from the variable (schedulers put GPU or MIG UUIDs there), else from CUDA itself.
+
+    Raises:
+        Exception: NVML's or the import's, when the device cannot be found.
+    """
+    nvml: Any = module or import_module("pynvml")
+    nvml.nvmlInit()
+    index = device.index or 0
+    visible = [entry.strip() for entry in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if entry.strip()]
+    entry = visible[index] if index < len(visible) else str(index)
+    if not entry.isdigit():
+        return Gpu(nvml, _by_uuid(nvml, entry), index)
+    uuid = _cuda_uuid(device)
+    if uuid is not None:
+        for name in (f"GPU-{uuid}", f"MIG-{uuid}"):
+            try:
+                return Gpu(nvml, nvml.nvmlDeviceGetHandleByUUID(name.encode()), index)
+            except nvml.NVMLError:
+                continue
+    return Gpu(nvml, nvml.nvmlDeviceGetHandleByIndex(int(entry)), index)
+
+
+def _by_uuid(nvml: Any, entry: str) -> Any:
+    """A handle by a UUID, which CUDA lets users shorten (`GPU-8932f937`)."""
+    try:
+        return nvml.nvmlDeviceGetHandleByUUID(entry.encode())
+    except nvml.NVMLError:
+        for number in range(nvml.nvmlDeviceGetCount()):
+            handle = nvml.nvmlDeviceGetHandleByIndex(number)
+            uuid = nvml.nvmlDeviceGetUUID(handle)
+            if (uuid.decode() if isinstance(uuid, bytes) else uuid).startswith(entry):
+                return handle
+        raise
+
+
+def _cuda_uuid(device: torch.device) -> str | None:
+    """The UUID that CUDA tells for its device; None where there is none to ask."""
+    if not torch.cuda.is_available():
+        return None
+    return str(torch.cuda.get_device_properties(device).uuid)
+
+
+def _carry(path: Path) -> tuple[int, dict[str, float], int]:
+    """Samples, last totals and length in bytes of what earlier attempts wrote; a torn last line is cut off."""
+    totals: dict[str, float] = {}
+    steps: set[int] = set()
+    whole = 0
+    try:
+        with open(path, "rb") as handle:
+            for line in handle:
+                if not line.endswith(b"\n"):
+                    break
+                record = json.loads(line)
+                steps.add(record["step"])
+                if record["key"] in (CPU_S, ENERGY_J):
+                    totals[record["key"]] = float(record["value"])
+                whole += len(line)
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0, {}, 0
+    return len(steps), totals, whole

@@ -1,0 +1,203 @@
+"""An interrupted cell, whenever and however often, gives the numbers of an uninterrupted one, byte for byte."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from petscale.errors import Exit
+from petscale.training.state import read_status
+
+from .conftest import METHODS, Bench, no_half_files, numbers
+
+CELLS = [(family, method) for family in ("t5", "bert") for method in METHODS]
+
+
+@pytest.fixture(scope="module")
+def whole(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[dict[str, Any], float]]:
+    """Numbers and seconds of each cell's uninterrupted run, trained when first asked for."""
+    known: dict[str, tuple[dict[str, Any], float]] = {}
+
+    def run(cell: str) -> tuple[dict[str, Any], float]:
+        if cell not in known:
+            results = tmp_path_factory.mktemp("whole")
+            started = time.monotonic()
+            assert bench.train(cell, results) == Exit.DONE, (results / "output.log").read_text()
+            known[cell] = numbers(results, cell), time.monotonic() - started
+        return known[cell]
+
+    return run
+
+
+def kill_often(bench: Bench, cell: str, whole: Any, results: Path, kills: int, tally: Any, seed: int) -> None:
+    """Kill attempts of a cell at random instants until `kills` of them died; compare each cell that finishes."""
+    expected, seconds = whole(cell)
+    draw = random.Random(seed)
+    count = tally("SIGKILL at a random instant")
+    died = 0
+    while died < kills:
+        # Short attempts, so that most of them die; the cell still gets on by its checkpoints.
+        code = bench.finish(
+            bench.start(bench.arguments(cell, results), results), kill_after=draw.uniform(0.02, 0.7 * seconds)
+        )
+        if code == -signal.SIGKILL:
+            died += 1
+            no_half_files(results, cell)
+            continue
+        assert code == Exit.DONE, (results / "output.log").read_text()
+        assert numbers(results, cell) == expected
+        shutil.rmtree(results)
+    assert bench.train(cell, results) == Exit.DONE
+    same = numbers(results, cell) == expected
+    for _ in range(died):
+        count.add(same)
+    assert same
+
+
+def test_three_kills(bench: Bench, whole: Any, tmp_path: Path, tally: Any) -> None:
+    kill_often(bench, bench.cell("bert", "apet-discrete"), whole, tmp_path / "r", 3, tally, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "method"), CELLS)
+def test_twenty_kills(bench: Bench, whole: Any, tmp_path: Path, tally: Any, family: str, method: str) -> None:
+    """The acceptance line: 20 random instants, T5 and BERT, three methods."""
+    kill_often(bench, bench.cell(family, method), whole, tmp_path / "r", 20, tally, seed=2)
+
+
+def dies_at(call: int, half: bool) -> Callable[[], None]:
+    """A harm that kills the process at its n-th durable operation (fsync or rename), or just after it."""
+
+    def harm() -> None:
+        left = call
+        for name in ("fsync", "replace"):
+
+            def deadly(*arguments: Any, real: Any = getattr(os, name)) -> Any:
+                nonlocal left
+                left -= 1
+                if left == 0 and not half:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                answer = real(*arguments)
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return answer
+
+            setattr(os, name, deadly)
+
+    return harm
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("half", [False, True], ids=["before", "after"])
+def test_killed_at_each_durable_operation(bench: Bench, whole: Any, tmp_path: Path, tally: Any, half: bool) -> None:
+    """Checkpoint, status, spool and publishing are written by fsync and rename: die at each of these in turn."""
+    cell = bench.cell("t5", "lora")
+    expected, _ = whole(cell)
+    count = tally("SIGKILL within writing a checkpoint or output")
+    for call in range(1, 200, 3):
+        results = tmp_path / str(call)
+        code = bench.train(cell, results, harm=dies_at(call, half))
+        if code == Exit.DONE:
+            assert call > 30  # all operations of an attempt were reached
+            return
+        assert code == -signal.SIGKILL
+        no_half_files(results, cell)
+        assert bench.train(cell, results) == Exit.DONE
+        same = numbers(results, cell) == expected
+        count.add(same)
+        assert same, f"killed at operation {call}"
+        shutil.rmtree(results)
+    raise AssertionError("an attempt has more durable operations than were tried")
+
+
+def test_sigterm_saves_and_says_so(bench: Bench, whole: Any, tmp_path: Path, tally: Any) -> None:
+    cell = bench.cell("t5", "apet-discrete")
+    expected, seconds = whole(cell)
+    count = tally("SIGTERM with grace")
+    state = tmp_path / "state" / cell
+    child = bench.start(bench.arguments(cell, tmp_path), tmp_path)
+    while not list(state.glob("ckpt-*.safetensors")):
+        time.sleep(0.005)
+    code = bench.finish(child, kill_after=0.0, signum=signal.SIGTERM)
+    assert code == Exit.INTERRUPTED
+    status = read_status(state)
+    assert status is not None
+    assert status["phase"] == "interrupted"
+    assert "the same command goes on" in status["cause"]
+    assert list(state.glob("ckpt-*.safetensors"))
+    assert bench.train(cell, tmp_path) == Exit.DONE
+    same = numbers(tmp_path, cell) == expected
+    count.add(same)
+    assert same
+    assert [path.name for path in sorted(state.glob("attempt-*.log"))] == ["attempt-1.log", "attempt-2.log"]
+
+
+@pytest.mark.parametrize("family", ["t5", "bert"])
+def test_a_time_limit_of_a_third(bench: Bench, whole: Any, tmp_path: Path, tally: Any, family: str) -> None:
+    """A cell that needs three times its partition's limit finishes over as many jobs as it takes."""
+    cell = bench.cell(family, "lora")
+    expected, seconds = whole(cell)
+    count = tally("time limit a third of the need")
+    jobs = 0
+    code = int(Exit.INTERRUPTED)
+    while code == Exit.INTERRUPTED:
+        jobs += 1
+        assert jobs < 50
+        code = bench.train(cell, tmp_path, "--deadline", str(seconds / 3))
+    assert code == Exit.DONE
+    same = numbers(tmp_path, cell) == expected
+    count.add(same)
+    assert same
+    assert jobs >= 3
+
+
+@pytest.mark.parametrize("how", ["newest", "newest truncated", "all", "foreign"])
+def test_damaged_checkpoints(bench: Bench, whole: Any, tmp_path: Path, tally: Any, how: str) -> None:
+    """The one before is used, or none: the numbers are the same, and the log says what was set aside."""
+    cell = bench.cell("bert", "lora")
+    expected, _ = whole(cell)
+    count = tally("damaged checkpoint")
+    state = tmp_path / "state" / cell
+    child = bench.start(bench.arguments(cell, tmp_path), tmp_path)
+    while len(list(state.glob("ckpt-*.safetensors"))) < 2:
+        time.sleep(0.002)
+    bench.finish(child, kill_after=0.0)
+    saved = sorted(state.glob("ckpt-*.safetensors"))
+    for path in saved if how == "all" else saved[-1:]:
+        data = bytearray(path.read_bytes())
+        if how == "newest truncated":
+            data = data[: len(data) // 2]
+        elif how == "foreign":
+            data = data.replace(cell.rsplit("-", 1)[1].encode(), b"0" * 12)
+        else:
+            data[-5] ^= 1
+        path.write_bytes(data)
+    assert bench.train(cell, tmp_path) == Exit.DONE
+    same = numbers(tmp_path, cell) == expected
+    count.add(same)
+    assert same
+    assert "not a whole checkpoint" in (state / "attempt-2.log").read_text()
+
+
+def test_two_trainers_of_one_cell(bench: Bench, whole: Any, tmp_path: Path, tally: Any) -> None:
+    """Exactly one runs; the other names it and leaves."""
+    cell = bench.cell("t5", "lora")
+    expected, _ = whole(cell)
+    count = tally("two trainers at once")
+    for attempt in range(4):
+        results = tmp_path / str(attempt)
+        children = [bench.start(bench.arguments(cell, results), results) for _ in range(2)]
+        codes = sorted(bench.finish(child) for child in children)
+        fine = codes == [Exit.DONE, Exit.DUPLICATE] and numbers(results, cell) == expected
+        count.add(fine)
+        assert fine, (codes, (results / "output.log").read_text())
+        assert "this trainer leaves the cell to it" in (results / "output.log").read_text()
+        shutil.rmtree(results)

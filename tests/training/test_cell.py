@@ -1,0 +1,145 @@
+"""One cell end to end: its files, its counts, its outcomes, and that an interruption changes no number."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from conftest import Bench, make_cell  # type: ignore[attr-defined]
+from safetensors import safe_open
+
+from petscale.errors import Exit
+from petscale.record import read_result
+from petscale.training.run import Job, run_cell
+from petscale.training.spool import read_spool
+from petscale.training.state import read_status
+
+TIMES = ("throughput", "peak_memory", "provenance", "energy_j")
+
+
+def numbers(job: Job) -> dict[str, object]:
+    """All that the promise of design section 9 covers: everything but times and system metrics."""
+    record = json.loads((job.folder / "result.json").read_text())
+    for key in TIMES:
+        record.pop(key)
+    with open(job.folder / "curve.csv", newline="") as handle:
+        record["curve"] = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(handle)]
+    record["metrics"] = [(r["step"], r["key"], r["value"]) for r in read_spool(job.folder / "metrics.jsonl")]
+    record["delta"] = (job.folder / "delta.safetensors").read_bytes()
+    record["predictions"] = (job.folder / "predictions.parquet").read_bytes()
+    return record
+
+
+@pytest.mark.parametrize("family", ["t5", "bert"])
+@pytest.mark.parametrize("method", ["full", "lora", "apet-discrete"])
+def test_cell_leaves_its_files(bench: Bench, family: str, method: str) -> None:
+    cell, job = make_cell(family, method), bench.job(family, f"files-{family}-{method}")
+    assert run_cell(cell, job) == Exit.DONE
+    record = read_result(job.folder / "result.json")
+    assert record.status == "done"
+    assert record.spec == json.loads(json.dumps(cell.spec()))
+    assert record.convergence.steps == 6
+    assert record.test[record.metric].n == 20
+    assert record.energy_j is None  # no GPU: absent, not zero
+    assert 0 < record.counts.changed <= record.counts.trainable
+    with open(job.folder / "curve.csv", newline="") as handle:
+        assert [int(row["step"]) for row in csv.DictReader(handle)] == [0, 3, 6]
+    examples = pq.read_table(job.folder / "predictions.parquet").to_pydict()
+    assert sum(examples["score"]) / 20 == pytest.approx(record.test[record.metric].value)
+    assert (read_status(job.state) or {})["phase"] == "done"
+    assert list(job.state.glob("ckpt-*")) == []
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "apet-discrete"])
+def test_stored_file_holds_what_was_counted(bench: Bench, method: str) -> None:
+    """Plan, optimizer and file agree on the count."""
+    cell, job = make_cell("t5", method), bench.job("t5", f"stored-{method}")
+    run_cell(cell, job)
+    counts = read_result(job.folder / "result.json").counts
+    with safe_open(job.folder / "delta.safetensors", framework="pt") as handle:
+        stored = sum(handle.get_tensor(name).numel() for name in handle.keys())  # noqa: SIM118
+    assert stored == counts.trainable == counts.stored
+    if cell.budget is not None:
+        assert counts.trainable == cell.budget
+
+
+class StopAt:
+    """Stands in for SIGTERM at a given step: true once, at that call."""
+
+    def __init__(self, call: int) -> None:
+        self.calls, self.at = 0, call
+
+    def __call__(self) -> bool:
+        self.calls += 1
+        return self.calls == self.at
+
+
+@pytest.mark.parametrize("family", ["t5", "bert"])
+def test_interruption_changes_no_number(bench: Bench, family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped after every single step and resumed each time, against one run in one go."""
+    import contextlib
+
+    from petscale.training import run
+
+    cell = make_cell(family, "lora")
+    whole = bench.job(family, f"whole-{family}")
+    assert run_cell(cell, whole) == Exit.DONE
+
+    @contextlib.contextmanager
+    def stop_after_one_step(job: Job):  # type: ignore[no-untyped-def]
+        yield StopAt(1)
+
+    monkeypatch.setattr(run, "_stop_flag", stop_after_one_step)
+    broken = bench.job(family, f"broken-{family}")
+    codes = []
+    while not codes or codes[-1] == Exit.INTERRUPTED:
+        codes.append(run_cell(cell, broken))
+        assert len(codes) < 20
+    assert codes == [Exit.INTERRUPTED] * 5 + [Exit.DONE]
+    assert numbers(broken) == numbers(whole)
+    assert len(list(broken.state.glob("attempt-*.log"))) == 6
+
+
+def test_frozen_backbone_is_scored_without_training(bench: Bench) -> None:
+    """Budget 0: the measured baseline."""
+    cell, job = make_cell("t5", "frozen"), bench.job("t5", "frozen")
+    assert run_cell(cell, job) == Exit.DONE
+    record = read_result(job.folder / "result.json")
+    assert record.counts.trainable == record.counts.changed == 0
+    assert record.convergence.steps == 0
+    assert record.test[record.metric].value is not None
+
+
+def test_divergence_is_an_outcome(bench: Bench) -> None:
+    cell, job = make_cell("t5", "full", learning_rate=1e30), bench.job("t5", "diverged")
+    assert run_cell(cell, job) == Exit.DONE
+    record = read_result(job.folder / "result.json")
+    assert record.status == "diverged"
+    assert record.cause is not None
+    assert "loss" in record.cause
+    assert record.test[record.metric].value is None
+
+
+def test_out_of_memory_has_its_own_code(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    from petscale.training.loop import Loop
+
+    def fail(self: Loop) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    monkeypatch.setattr(Loop, "_train_step", fail)
+    job = bench.job("t5", "memory")
+    assert run_cell(make_cell("t5", "lora"), job) == Exit.OUT_OF_MEMORY
+    assert "out of memory" in (read_status(job.state) or {})["cause"]
+
+
+def test_missing_input_is_bad_input(bench: Bench, tmp_path: Path) -> None:
+    from petscale.training.setup import Inputs
+
+    job = Job(Inputs(tmp_path / "nowhere", bench.inputs["t5"].backbone), tmp_path / "cell", tmp_path / "state")
+    assert run_cell(make_cell("t5", "lora"), job) == Exit.BAD_INPUT
+    assert "nowhere" in (read_status(tmp_path / "state") or {})["cause"]
+    assert not (tmp_path / "cell").exists()
