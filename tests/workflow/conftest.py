@@ -16,7 +16,7 @@ import yaml
 
 TINY: dict[str, Any] = {
     "name": "tiny",
-    "ladders": [{"name": "mini-t5", "backbones": ["mini-t5-small"]}],
+    "ladders": [{"name": "mini-t5", "backbones": ["mini-t5-small-random"]}],
     "tasks": ["mini-sentiment"],
     "data": {"source": "mini", "dev_size": 20, "max_train": 64, "max_test": 20},
     "seeds": [1],

@@ -3,8 +3,7 @@
 
 rule train:
     input:
-        tokens=cell_tokens,
-        backbone=cell_backbone,
+        unpack(cell_inputs),
     output:
         "results/cells/{cell}/result.json",
     log:
@@ -23,9 +22,7 @@ rule train:
 
 rule transfer:
     input:
-        source=transfer_source,
-        tokens=transfer_tokens,
-        backbone=transfer_backbone,
+        unpack(transfer_inputs),
     output:
         "results/transfer/{cell}/{target}.json",
     log:

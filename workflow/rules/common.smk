@@ -42,12 +42,8 @@ def backbone_spec(wildcards):
     return STUDY.backbone_spec(wildcards.backbone)
 
 
-def cell_tokens(wildcards):
-    return STUDY.cell_inputs(wildcards.cell)["tokens"]
-
-
-def cell_backbone(wildcards):
-    return STUDY.cell_inputs(wildcards.cell)["backbone"]
+def cell_inputs(wildcards):
+    return STUDY.cell_inputs(wildcards.cell)
 
 
 def cell_spec(wildcards):
@@ -66,16 +62,8 @@ def cell_runtime(wildcards, attempt):
     return STUDY.minutes(wildcards.cell) * attempt
 
 
-def transfer_source(wildcards):
-    return STUDY.transfer_inputs(wildcards.cell, wildcards.target)["source"]
-
-
-def transfer_tokens(wildcards):
-    return STUDY.transfer_inputs(wildcards.cell, wildcards.target)["tokens"]
-
-
-def transfer_backbone(wildcards):
-    return STUDY.transfer_inputs(wildcards.cell, wildcards.target)["backbone"]
+def transfer_inputs(wildcards):
+    return STUDY.transfer_inputs(wildcards.cell, wildcards.target)
 
 
 def transfer_versions(wildcards):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from petscale.analysis import means
+from petscale.analysis.examples import Examples
 from petscale.analysis.settings import AnalysisSettings
 from petscale.analysis.tidy import asked_by
 
 _KEYS = ["ladder", "scale", "method", "kind"]
 
 
-def control_table(cells: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
+def control_table(cells: pd.DataFrame, settings: AnalysisSettings, examples: Examples) -> pd.DataFrame:
     """Pre-trained minus random by ladder, size and kind of task, paired by task and seed, in points."""
     both = asked_by(cells, "control", control=True)
     rows = []
@@ -19,17 +20,15 @@ def control_table(cells: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFra
         random, trained = part[part["control"]], part[~part["control"]]
         if random.empty or trained.empty:
             continue
-        tasks = [
-            task for task in means.ordered(part["task"]) if task in set(random["task"]) & set(trained["task"])
-        ]
-        difference = means.paired(trained, random, tasks, settings.confidence)
+        tasks = [task for task in means.ordered(part["task"]) if task in set(random["task"]) & set(trained["task"])]
+        difference = means.paired(trained, random, tasks, settings.confidence, examples)
         rows.append(
             {
                 **dict(zip(_KEYS, key, strict=True)),
                 "backbone": trained["backbone"].iloc[0],
                 "display": trained["display"].iloc[0],
-                "pretrained": means.mean_of(trained, tasks, settings.confidence).value,
-                "random": means.mean_of(random, tasks, settings.confidence).value,
+                "pretrained": means.mean_of(trained, tasks, settings.confidence, examples).value,
+                "random": means.mean_of(random, tasks, settings.confidence, examples).value,
                 **means.interval_columns(difference, "difference"),
                 "tasks": ";".join(tasks),
                 **means.account(part),

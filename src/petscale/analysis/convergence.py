@@ -1,13 +1,4 @@
-"""Experiment `convergence`: when a run has converged, adjacent against discrete (Su et al. figure 6).
-
-The papers give no definition. Ours, on the dev scores of one run, in points:
-
-    smoothed  s_i = mean of dev_j, |i - j| <= (w - 1)/2                      w = `smoothing` evaluations
-    baseline  b   = dev score of the budget-0 cell (frozen backbone, same task, head and seed)
-    rose          : max_i s_i >= b + `rise`; a run that never rose has no step (censored), not step 0
-    step          = first step_i with s_j >= max s - `tolerance` for every j >= i; none if the end falls below
-    target step   = first step_i with s_i >= b + `target` (min(best of the pair) - b), the time to a common target
-"""
+"""Experiment `convergence`: adjacent against discrete by the rule of `convergence_rule` (Su et al. figure 6)."""
 
 from __future__ import annotations
 
@@ -16,59 +7,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from petscale.analysis import means
-from petscale.analysis.interval import mean_over_tasks, task_seed_matrix
+from petscale.analysis.convergence_rule import Array, convergence_step, smooth, target_step
+from petscale.analysis.interval import Estimate, mean_over_tasks, task_seed_matrix
 from petscale.analysis.settings import AnalysisSettings, ConvergenceSettings
 from petscale.analysis.tidy import asked_by
 
 EXPERIMENT = "convergence"
-CONVERGED, NEVER_ROSE, UNSETTLED, NO_CURVE = "converged", "never rose", "unsettled", "no curve"
 ADJACENT, DISCRETE = "adjacent", "discrete"
-
-Array = NDArray[np.float64]
-
-
-def smooth(dev: Array, window: int) -> Array:
-    """Centred running mean; at the ends over the evaluations there are."""
-    kernel = np.ones(window)
-    total = np.convolve(dev, kernel, mode="same") if len(dev) >= window else None
-    if total is None:
-        half = window // 2
-        return np.array([dev[max(0, i - half) : i + half + 1].mean() for i in range(len(dev))])
-    smoothed: Array = total / np.convolve(np.ones(len(dev)), kernel, mode="same")
-    return smoothed
-
-
-def convergence_step(
-    step: Array, dev: Array, baseline: float, rule: ConvergenceSettings
-) -> tuple[float, str]:
-    """The step of convergence by the rule above, and how the run ended; NaN where it is censored.
-
-    Args:
-        step: optimizer steps of the evaluations, ascending, shape (n,).
-        dev: dev scores in points, shape (n,).
-        baseline: dev score at budget 0, in points.
-        rule: tolerance, smoothing and rise.
-    """
-    if len(dev) == 0:
-        return np.nan, NO_CURVE
-    smoothed = smooth(dev, rule.smoothing)
-    best = smoothed.max()
-    if best < baseline + rule.rise:
-        return np.nan, NEVER_ROSE
-    below = np.flatnonzero(smoothed < best - rule.tolerance)
-    first = below[-1] + 1 if len(below) else 0
-    if first == len(dev):
-        return np.nan, UNSETTLED
-    return float(step[first]), CONVERGED
-
-
-def target_step(step: Array, dev: Array, target: float, rule: ConvergenceSettings) -> float:
-    """First step at which the smoothed dev score reaches a target; NaN if none."""
-    reached = np.flatnonzero(smooth(dev, rule.smoothing) >= target) if len(dev) else []
-    return float(step[reached[0]]) if len(reached) else np.nan
 
 
 def runs_table(cells: pd.DataFrame, curves: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
@@ -85,9 +32,7 @@ def runs_table(cells: pd.DataFrame, curves: pd.DataFrame, settings: AnalysisSett
         if cell["status"] != "done":
             at, outcome = np.nan, cell["status"]
         smoothed = smooth(dev, settings.convergence.smoothing) if len(dev) else dev
-        kept = cell[
-            ["cell", "ladder", "backbone", "scale", "display", "task", "kind", "method", "structure", "seed"]
-        ]
+        kept = cell[["cell", "ladder", "backbone", "scale", "display", "task", "kind", "method", "structure", "seed"]]
         rows.append(
             {
                 **kept.to_dict(),
@@ -133,8 +78,10 @@ def pairs_table(runs: pd.DataFrame, curves: pd.DataFrame, settings: AnalysisSett
                 "adjacent_outcome": one["outcome"],
                 "discrete_outcome": two["outcome"],
                 "ratio": _log_ratio(two["step"], one["step"]),
+                "ratio_variance": _grid_variance(two["step"], one["step"], one["resolution"]),
                 "target": target,
                 "target_ratio": _log_ratio(at[1], at[0]),
+                "target_ratio_variance": _grid_variance(at[1], at[0], one["resolution"]),
                 "first": _first(one["step"], two["step"]),
                 "cells": f"{one['cell']};{two['cell']}",
             }
@@ -148,11 +95,11 @@ def convergence_table(pairs: pd.DataFrame, settings: AnalysisSettings) -> pd.Dat
     if pairs.empty:
         return pd.DataFrame()
     for key, part in means.groups(pairs, ["ladder", "backbone", "scale", "display", "group"]):
-        seeds, tasks = sorted(set(part["seed"])), means.ordered(part["task"])
+        tasks = means.ordered(part["task"])
         for measure, column in (("rule", "ratio"), ("common target", "target_ratio")):
             known = part.dropna(subset=[column])
             used = [task for task in tasks if task in set(known["task"])]
-            estimate = mean_over_tasks(task_seed_matrix(known, column, used, seeds), settings.confidence)
+            estimate = mean_ratio(known, column, settings.confidence)
             rows.append(
                 {
                     **dict(zip(["ladder", "backbone", "scale", "display", "group"], key, strict=True)),
@@ -170,6 +117,28 @@ def convergence_table(pairs: pd.DataFrame, settings: AnalysisSettings) -> pd.Dat
     return pd.DataFrame(rows)
 
 
+def mean_ratio(known: pd.DataFrame, column: str, confidence: float) -> Estimate:
+    """Mean log ratio over tasks and budget groups, with an interval over seeds and over the grid of evaluations.
+
+    A step is known only to the evaluation at which it was seen. All seeds share that grid, so their spread does not
+    show it; a step s seen on a grid of width E is uniform on (s - E, s], which gives log2(d / a) the variance
+    E^2 / 12 (1/a^2 + 1/d^2) / ln(2)^2.
+    """
+    strata = known["task"] + "|" + known["group"]
+    names = means.ordered(strata)
+    by_stratum = known.assign(stratum=strata)
+    values = task_seed_matrix(by_stratum, column, names, sorted(set(known["seed"])), stratum="stratum")
+    grid = by_stratum.groupby("stratum")[f"{column}_variance"].mean()
+    further = float(grid.sum()) / len(names) ** 2 if names else np.nan
+    return mean_over_tasks(values, confidence, further)
+
+
+def _grid_variance(numerator: float, denominator: float, width: float) -> float:
+    if np.isnan(_log_ratio(numerator, denominator)):
+        return np.nan
+    return float(width**2 / 12 * (numerator**-2 + denominator**-2) / np.log(2) ** 2)
+
+
 def _baseline(asked: pd.DataFrame, cell: pd.Series, step: Array, dev: Array) -> tuple[float, str]:
     frozen = asked[
         (asked["method"] == "frozen")
@@ -177,9 +146,7 @@ def _baseline(asked: pd.DataFrame, cell: pd.Series, step: Array, dev: Array) -> 
         & (asked["task"] == cell["task"])
         & asked["dev"].notna()
     ]
-    frozen = (
-        frozen[frozen["head"].isna()] if pd.isna(cell["head"]) else frozen[frozen["head"] == cell["head"]]
-    )
+    frozen = frozen[frozen["head"].isna()] if pd.isna(cell["head"]) else frozen[frozen["head"] == cell["head"]]
     own = frozen[frozen["seed"] == cell["seed"]]
     if len(own):
         return float(own["dev"].iloc[0]), str(own["cell"].iloc[0])
@@ -198,9 +165,7 @@ def _target(one: pd.Series, two: pd.Series, rule: ConvergenceSettings) -> float:
     return float(baseline + rule.target * (best - baseline))
 
 
-def _reach(
-    by_cell: dict[Hashable, pd.DataFrame], run: pd.Series, target: float, rule: ConvergenceSettings
-) -> float:
+def _reach(by_cell: dict[Hashable, pd.DataFrame], run: pd.Series, target: float, rule: ConvergenceSettings) -> float:
     curve = by_cell.get(run["cell"])
     if curve is None or np.isnan(target) or run["outcome"] in ("missing", "diverged"):
         return np.nan

@@ -22,9 +22,7 @@ def on_scale(
 ) -> Cube:
     """Scores of the methods in points or in log-odds."""
     points = cube(frame, methods, tasks, seeds)
-    return (
-        points if unit == POINTS else spread.log_odds(points, cube(frame, methods, tasks, seeds, "score_n"))
-    )
+    return points if unit == POINTS else spread.log_odds(points, cube(frame, methods, tasks, seeds, "score_n"))
 
 
 def gap_row(
@@ -77,9 +75,7 @@ def shrinkage(small: Sequence[Cube], large: Sequence[Cube], confidence: float) -
     """
     if not small or not large:
         return Estimate(np.nan)
-    return jackknife(
-        lambda chosen: _variance(small, chosen) - _variance(large, chosen), small[0].shape[2], confidence
-    )
+    return jackknife(lambda chosen: _variance(small, chosen) - _variance(large, chosen), small[0].shape[2], confidence)
 
 
 def _variance(cubes: Sequence[Cube], chosen: NDArray[np.intp]) -> float:

@@ -1,7 +1,8 @@
 """Intervals over seeds: tasks are fixed, seeds are random, pairs stay pairs (design section 7).
 
 A percentile bootstrap of three seeds is just their range, so every interval here is a t interval whose unit is the
-seed. Cells of one seed share data order and masks over tasks and are never treated as independent.
+seed. Cells of one seed share data order and masks over tasks and are never treated as independent. What seeds cannot
+show (which test examples there are, how finely a curve was evaluated) enters as a variance of its own.
 """
 
 from __future__ import annotations
@@ -27,17 +28,12 @@ class Estimate:
     high: float = math.nan
     se: float = math.nan
     seeds: int = 0
+    wider: bool = False  # whether a variance that seeds cannot show is in the interval
 
     @property
     def bounded(self) -> bool:
         """Whether there is an interval at all; its ends may still be infinite."""
         return not (math.isnan(self.low) or math.isnan(self.high))
-
-    def scaled(self, factor: float) -> Estimate:
-        """The estimate in other units (factor > 0)."""
-        return Estimate(
-            self.value * factor, self.low * factor, self.high * factor, self.se * factor, self.seeds
-        )
 
 
 NOTHING = Estimate(math.nan)
@@ -65,14 +61,15 @@ def task_seed_matrix(
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
-def mean_over_tasks(values: Matrix, confidence: float = 0.95) -> Estimate:
+def mean_over_tasks(values: Matrix, confidence: float = 0.95, further: float = math.nan) -> Estimate:
     """The mean over fixed tasks of the mean over seeds, with its t interval.
 
     With Y[t, s] the value of task t and seed s, n_t the seeds of task t and T the tasks,
 
         estimate = (1/T) sum_t mean_s Y[t, s]
         c_s      = sum_t (Y[t, s] - mean_s Y[t, s]) / (T n_t)          (contribution of seed s)
-        se^2     = S/(S-1) sum_s c_s^2,     interval = estimate +- t(S-1) se
+        v        = S/(S-1) sum_s c_s^2,     se^2 = v + further
+        interval = estimate +- t((S-1) (v + further)^2 / v^2) se                  (Satterthwaite)
 
     With no cell missing this is the t interval of the per-seed means. It allows any correlation between the tasks
     of one seed. A task without any seed is left out: callers name it.
@@ -80,6 +77,7 @@ def mean_over_tasks(values: Matrix, confidence: float = 0.95) -> Estimate:
     Args:
         values: array of shape (tasks, seeds), NaN where missing.
         confidence: two-sided level.
+        further: variance of the estimate that the spread of seeds does not show; NaN where it is unknown.
 
     Returns:
         The estimate; without interval when fewer than two seeds have a value.
@@ -98,14 +96,14 @@ def mean_over_tasks(values: Matrix, confidence: float = 0.95) -> Estimate:
     if seeds < 2 or counts.max() < 2:
         return Estimate(estimate, seeds=int(counts.max()))
     contributions = np.nansum((values - means) / (len(values) * counts), axis=0)
-    se = math.sqrt(seeds / (seeds - 1) * float((contributions**2).sum()))
-    half = t_quantile(confidence, seeds - 1) * se
-    return Estimate(estimate, estimate - half, estimate + half, se, seeds)
+    shown = seeds / (seeds - 1) * float((contributions**2).sum())
+    variance = shown + (0.0 if math.isnan(further) else further)
+    degrees = (seeds - 1) * (variance / shown) ** 2 if shown > 0 else math.inf
+    half = t_quantile(confidence, degrees) * math.sqrt(variance)
+    return Estimate(estimate, estimate - half, estimate + half, math.sqrt(variance), seeds, not math.isnan(further))
 
 
-def jackknife(
-    statistic: Callable[[NDArray[np.intp]], float], seeds: int, confidence: float = 0.95
-) -> Estimate:
+def jackknife(statistic: Callable[[NDArray[np.intp]], float], seeds: int, confidence: float = 0.95) -> Estimate:
     """t interval of any smooth statistic of the seeds, by leaving one seed out.
 
         se^2 = (S-1)/S sum_s (theta_(-s) - mean theta_(-.))^2,     interval = theta +- t(S-1) se

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from petscale.analysis.examples import Examples, example_variance
 from petscale.analysis.interval import Estimate, Matrix, mean_over_tasks, task_seed_matrix
 from petscale.analysis.spread import Cube
 
@@ -60,15 +61,19 @@ def cube(
     return np.stack([matrix(frame[frame["method"] == method], tasks, seeds, value) for method in methods])
 
 
-def mean_of(planned: pd.DataFrame, tasks: Sequence[str], confidence: float) -> Estimate:
+def mean_of(planned: pd.DataFrame, tasks: Sequence[str], confidence: float, examples: Examples) -> Estimate:
     """Mean score over the given tasks."""
-    return mean_over_tasks(matrix(planned, tasks, sorted(set(planned["seed"]))), confidence)
+    values = matrix(planned, tasks, sorted(set(planned["seed"])))
+    further = example_variance([(planned, 1)], _scored_tasks(values, tasks), examples)
+    return mean_over_tasks(values, confidence, further)
 
 
-def paired(a: pd.DataFrame, b: pd.DataFrame, tasks: Sequence[str], confidence: float) -> Estimate:
-    """Mean over tasks of a - b, paired by task and seed; a pair that lacks one side is no pair."""
+def paired(a: pd.DataFrame, b: pd.DataFrame, tasks: Sequence[str], confidence: float, examples: Examples) -> Estimate:
+    """Mean over tasks of a - b, paired by task, seed and test example; a pair that lacks one side is no pair."""
     seeds = sorted(set(a["seed"]) | set(b["seed"]))
-    return mean_over_tasks(matrix(a, tasks, seeds) - matrix(b, tasks, seeds), confidence)
+    values = matrix(a, tasks, seeds) - matrix(b, tasks, seeds)
+    further = example_variance([(a, 1), (b, -1)], _scored_tasks(values, tasks), examples)
+    return mean_over_tasks(values, confidence, further)
 
 
 def interval_columns(estimate: Estimate, name: str = "value") -> dict[str, Any]:
@@ -79,6 +84,7 @@ def interval_columns(estimate: Estimate, name: str = "value") -> dict[str, Any]:
         "high": estimate.high,
         "se": estimate.se,
         "seeds": estimate.seeds,
+        "examples": "random" if estimate.wider else "fixed",
     }
 
 
@@ -98,4 +104,8 @@ def account(planned: pd.DataFrame) -> dict[str, Any]:
 def mean_with_diverged(planned: pd.DataFrame, tasks: Sequence[str]) -> float:
     """The mean with each diverged cell counted at chance: what leaving them out hides."""
     filled = planned.assign(score=planned["score"].where(planned["status"] != "diverged", planned["chance"]))
-    return mean_of(filled, tasks, 0.95).value
+    return mean_over_tasks(matrix(filled, tasks, sorted(set(filled["seed"])))).value
+
+
+def _scored_tasks(values: Matrix, tasks: Sequence[str]) -> list[str]:
+    return [task for task, row in zip(tasks, values, strict=True) if not np.isnan(row).all()]

@@ -9,6 +9,7 @@ import pandas as pd
 
 from petscale.analysis import means
 from petscale.analysis.gaps import LOG_ODDS, POINTS, gap_row
+from petscale.analysis.examples import Examples
 from petscale.analysis.settings import AnalysisSettings
 from petscale.analysis.tidy import asked_by
 
@@ -16,12 +17,13 @@ EXPERIMENT = "methods"
 _KEYS = ["ladder", "backbone", "scale", "display"]
 
 
-def methods_table(cells: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
+def methods_table(cells: pd.DataFrame, settings: AnalysisSettings, examples: Examples) -> pd.DataFrame:
     """Mean score by backbone and method, over the tasks that all methods of the ladder have, and by task.
 
     Args:
         cells: tidy table.
         settings: level of the intervals.
+        examples: points of single test examples.
 
     Returns:
         One row a backbone, method and task, `task` being `(mean)` for the mean over tasks. `difference*` is the
@@ -42,7 +44,7 @@ def methods_table(cells: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFra
                             **dict(zip(_KEYS, key, strict=True)),
                             "method": method,
                             "task": task,
-                            **_values(part, full, chosen, settings.confidence),
+                            **_values(part, full, chosen, settings.confidence, examples),
                             "tasks": ";".join(chosen),
                             "left_out": ";".join(left_out) if mean else "",
                             **means.account(part if mean else part[part["task"] == task]),
@@ -76,11 +78,13 @@ def pet_methods(frame: pd.DataFrame) -> list[str]:
     return [method for method in means.ordered(frame["method"]) if method not in means.REFERENCES]
 
 
-def _values(part: pd.DataFrame, full: pd.DataFrame, tasks: list[str], confidence: float) -> dict[str, Any]:
-    against = means.paired(part, full, tasks, confidence)
+def _values(
+    part: pd.DataFrame, full: pd.DataFrame, tasks: list[str], confidence: float, examples: Examples
+) -> dict[str, Any]:
+    against = means.paired(part, full, tasks, confidence, examples)
     known = bool(len(full)) and part["method"].iloc[0] != "full"
     return {
-        **means.interval_columns(means.mean_of(part, tasks, confidence)),
+        **means.interval_columns(means.mean_of(part, tasks, confidence, examples)),
         "diverged_at_chance": means.mean_with_diverged(part, tasks),
         "difference": against.value if known else np.nan,
         "difference_low": against.low if known else np.nan,

@@ -17,12 +17,15 @@ from petscale.analysis import (
     transfer,
 )
 from petscale.analysis.claims import Evidence, claims_table
+from petscale.analysis.examples import example_scores
 from petscale.analysis.plan import Plan, read_plan, settings_of
 from petscale.analysis.tidy import curves, tidy
 from petscale.analysis.transfer_scores import transfer_scores
 from petscale.record import write_atomically
 
 Tables = dict[str, pd.DataFrame]
+
+_WITH_EXAMPLES = {"methods", "structure", "control"}
 
 
 def analyse(plan_path: Path, results_root: Path, out_dir: Path) -> Tables:
@@ -50,6 +53,7 @@ def make_tables(plan: Plan, results_root: Path) -> Tables:
     """
     settings = settings_of(plan)
     cells = tidy(plan, results_root)
+    examples = example_scores(cells[_needs_examples(cells)], results_root)
     lines = curves(cells[[("convergence" in names) for names in cells["experiments"]]], results_root)
     runs = convergence.runs_table(cells, lines, settings)
     pairs = convergence.pairs_table(runs, lines, settings)
@@ -59,13 +63,12 @@ def make_tables(plan: Plan, results_root: Path) -> Tables:
     evidence = [
         Evidence(
             ladder=ladder["name"],
-            backbones=[
-                rung["name"] for rung in sorted(ladder["backbones"], key=lambda rung: int(rung["scale"]))
-            ],
+            backbones=[rung["name"] for rung in sorted(ladder["backbones"], key=lambda rung: int(rung["scale"]))],
             cells=cells[cells["ladder"] == ladder["name"]],
             pairs=pairs[pairs["ladder"] == ladder["name"]] if len(pairs) else pairs,
             thresholds=[one for one in found if one.ladder == ladder["name"]],
             ratios=ratios[ratios["ladder"] == ladder["name"]],
+            examples=examples,
             settings=settings,
         )
         for ladder in plan["ladders"]
@@ -73,11 +76,11 @@ def make_tables(plan: Plan, results_root: Path) -> Tables:
     gaps, thresholds = methods.gaps_table(cells, settings), threshold.threshold_table(found, settings)
     return {
         "claims": claims_table(evidence),
-        "methods": methods.methods_table(cells, settings),
+        "methods": methods.methods_table(cells, settings, examples),
         "gaps": gaps,
-        "structure": structure.structure_table(cells, settings),
+        "structure": structure.structure_table(cells, settings, examples),
         "structure_gaps": structure.structure_gaps_table(cells, settings),
-        "table2": structure.table2(cells, settings),
+        "table2": structure.table2(cells, settings, examples),
         "convergence": convergence.convergence_table(pairs, settings),
         "convergence_pairs": pairs,
         "convergence_runs": runs,
@@ -86,12 +89,18 @@ def make_tables(plan: Plan, results_root: Path) -> Tables:
         "threshold_points": threshold.points_table(cells, settings),
         "transfer": transfer.transfer_table(ratios, settings),
         "transfer_relations": transfer.relation_table(ratios, settings),
-        "control": control.control_table(cells, settings),
+        "control": control.control_table(cells, settings, examples),
         "efficiency": efficiency.efficiency_table(cells),
         "side_by_side": side_by_side.side_by_side(cells, thresholds, gaps, settings),
         "missing": efficiency.missing_table(cells, scores),
         "cells": cells,
     }
+
+
+def _needs_examples(cells: pd.DataFrame) -> pd.Series:
+    """The cells whose means and paired differences are reported; sweeps and transfers take examples as fixed."""
+    asked = [bool(_WITH_EXAMPLES.intersection(names)) for names in cells["experiments"]]
+    return pd.Series(asked, index=cells.index, dtype=bool)
 
 
 def csv_text(table: pd.DataFrame) -> str:

@@ -27,18 +27,10 @@ class StructureSettings(_Settings):
 class ConvergenceSettings(_Settings):
     """When a run has converged (figure 6)."""
 
-    tolerance: float = Field(
-        3.0, gt=0, description="points below its best within which the smoothed dev score stays"
-    )
-    smoothing: int = Field(
-        3, ge=1, description="evaluations in the centred running mean of the dev score; odd"
-    )
-    rise: float = Field(
-        5.0, gt=0, description="points above its baseline that a run must reach to have a step at all"
-    )
-    target: float = Field(
-        0.9, gt=0, lt=1, description="common target: this share of the way from baseline to best"
-    )
+    tolerance: float = Field(3.0, gt=0, description="points below its best within which the smoothed dev score stays")
+    smoothing: int = Field(3, ge=1, description="evaluations in the centred running mean of the dev score; odd")
+    rise: float = Field(5.0, gt=0, description="points above its baseline that a run must reach to have a step at all")
+    target: float = Field(0.9, gt=0, lt=1, description="common target: this share of the way from baseline to best")
 
     @model_validator(mode="after")
     def _rule_is_sound(self) -> ConvergenceSettings:
@@ -52,9 +44,7 @@ class ConvergenceSettings(_Settings):
 class ThresholdSettings(_Settings):
     """Low and high parameter thresholds (figure 7)."""
 
-    rise_points: float = Field(
-        5.0, gt=0, description="low threshold: points above the measured budget-0 baseline"
-    )
+    rise_points: float = Field(5.0, gt=0, description="low threshold: points above the measured budget-0 baseline")
     margin_points: float = Field(
         3.0, gt=0, description="high threshold: points below full fine-tuning that still count"
     )
@@ -74,17 +64,11 @@ class TransferSettings(_Settings):
 class Margins(_Settings):
     """What counts as equal, fixed before the run."""
 
-    full_points: float = Field(
-        2.0, gt=0, description="a method this close below full fine-tuning has reached it"
-    )
-    gap_points: float = Field(
-        1.0, gt=0, description="smallest between-method standard deviation that matters"
-    )
+    full_points: float = Field(2.0, gt=0, description="a method this close below full fine-tuning has reached it")
+    gap_points: float = Field(1.0, gt=0, description="smallest between-method standard deviation that matters")
     speed_factor: float = Field(1.25, gt=1, description="smallest ratio of steps to convergence that matters")
     threshold_factor: float = Field(3.0, gt=1, description="thresholds within this factor are about equal")
-    transfer_percent: float = Field(
-        10.0, gt=0, description="smallest change of a relative performance that matters"
-    )
+    transfer_percent: float = Field(10.0, gt=0, description="smallest change of a relative performance that matters")
 
 
 class AnalysisSettings(_Settings):
@@ -92,9 +76,7 @@ class AnalysisSettings(_Settings):
 
     methods: MethodsSettings = Field(default=MethodsSettings(), description="means and gaps of methods")
     structure: StructureSettings = Field(default=StructureSettings(), description="groups of equal budget")
-    convergence: ConvergenceSettings = Field(
-        default=ConvergenceSettings(), description="steps to convergence"
-    )
+    convergence: ConvergenceSettings = Field(default=ConvergenceSettings(), description="steps to convergence")
     threshold: ThresholdSettings = Field(default=ThresholdSettings(), description="score against budget")
     transfer: TransferSettings = Field(default=TransferSettings(), description="zero-shot transfer")
     margins: Margins = Field(default=Margins(), description="equivalence and non-inferiority margins")

@@ -53,8 +53,7 @@ def side_by_side(
 def _scores(known: pd.DataFrame, settings: AnalysisSettings) -> list[dict[str, Any]]:
     paper = paper_table("su2023_table2").fillna({"budget_matched_to": ""})
     score = {
-        (row.backbone, row.task, row.method, row.budget_matched_to): row.score
-        for row in paper.itertuples(index=False)
+        (row.backbone, row.task, row.method, row.budget_matched_to): row.score for row in paper.itertuples(index=False)
     }
     rows = []
     for key, part in means.groups(asked_by(known, "structure"), ["backbone", "task", "method"]):

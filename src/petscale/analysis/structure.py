@@ -9,6 +9,7 @@ import pandas as pd
 
 from petscale.analysis import means
 from petscale.analysis.gaps import LOG_ODDS, POINTS, gap_row
+from petscale.analysis.examples import Examples
 from petscale.analysis.settings import AnalysisSettings
 from petscale.analysis.tidy import asked_by, in_group
 
@@ -21,7 +22,7 @@ def budget_groups(cells: pd.DataFrame) -> list[str]:
     return means.ordered(group for names in cells["matches"] for group in names)
 
 
-def structure_table(cells: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
+def structure_table(cells: pd.DataFrame, settings: AnalysisSettings, examples: Examples) -> pd.DataFrame:
     """Mean score of each method in each budget group, with its paired difference to the group's PET method."""
     rows: list[dict[str, Any]] = []
     for group, tasks, left_out, ladder in group_frames(cells):
@@ -32,7 +33,7 @@ def structure_table(cells: pd.DataFrame, settings: AnalysisSettings) -> pd.DataF
                 for task in (means.MEAN, *means.ordered(part["task"])):
                     mean = task == means.MEAN
                     chosen = tasks if mean else [task]
-                    against = means.paired(part, pet, chosen, settings.confidence)
+                    against = means.paired(part, pet, chosen, settings.confidence, examples)
                     own = method == group
                     rows.append(
                         {
@@ -41,7 +42,7 @@ def structure_table(cells: pd.DataFrame, settings: AnalysisSettings) -> pd.DataF
                             "method": method,
                             "task": task,
                             "trainable": int(part["trainable"].median()),
-                            **means.interval_columns(means.mean_of(part, chosen, settings.confidence)),
+                            **means.interval_columns(means.mean_of(part, chosen, settings.confidence, examples)),
                             "difference": np.nan if own else against.value,
                             "difference_low": np.nan if own else against.low,
                             "difference_high": np.nan if own else against.high,
@@ -91,7 +92,7 @@ def group_frames(cells: pd.DataFrame) -> list[tuple[str, list[str], list[str], p
     return frames
 
 
-def table2(cells: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
+def table2(cells: pd.DataFrame, settings: AnalysisSettings, examples: Examples) -> pd.DataFrame:
     """Su et al. table 2 in full: every method and budget on every task, with the share of parameters it trains.
 
     Returns:
@@ -108,7 +109,7 @@ def table2(cells: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
                 "matches": ";".join(part["matches"].iloc[0]),
                 "trainable": trainable,
                 "percent": 100.0 * trainable / float(total.iloc[0]) if len(total) else np.nan,
-                **means.interval_columns(means.mean_of(part, [str(key[-1])], settings.confidence)),
+                **means.interval_columns(means.mean_of(part, [str(key[-1])], settings.confidence, examples)),
                 **means.account(part),
             }
         )

@@ -55,7 +55,9 @@ def best_rates(sweep: pd.DataFrame) -> pd.DataFrame:
     """
     parts = []
     for _, part in means.groups(sweep, [*KEYS, "budget"]):
-        dev = part.groupby("learning_rate", dropna=False)["dev"].mean()
+        # A rate at which runs diverged must not win by its survivors: those count as 0.
+        shown = part["dev"].where(part["status"] != "diverged", 0.0)
+        dev = shown.groupby(part["learning_rate"], dropna=False).mean()
         chosen = part if dev.isna().all() else part[part["learning_rate"] == dev.idxmax()]
         parts.append(chosen)
     return pd.concat(parts) if parts else sweep
@@ -70,7 +72,7 @@ def points_table(cells: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFram
             named: dict[str, Any] = dict(zip([*KEYS, "budget"], key, strict=True))
             named["budget"] = 0.0 if named["method"] == "frozen" else named["budget"]
             rates = means.ordered(point["learning_rate"])
-            estimate = means.mean_of(point, [str(named["task"])], settings.confidence)
+            estimate = means.mean_of(point, [str(named["task"])], settings.confidence, {})
             rows.append(
                 {
                     **named,

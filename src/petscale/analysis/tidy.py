@@ -19,7 +19,7 @@ _PLANNED = (
     "mask_seed", "learning_rate", "labels", "head", "control",
 )  # fmt: skip
 _MEASURED = (
-    "cause", "metric", "score", "score_se", "score_n", RANK, "dev", "dev_se", "effective", "head_parameters", "stored",
+    "cause", "notes", "metric", "score", "score_se", "score_n", RANK, "dev", "dev_se", "effective", "head_parameters", "stored",
     "changed", "total", "best_step", "best_dev", "steps", "train_tokens_per_s", "inference_tokens_per_s", "startup_s",
     "train_s", "evaluate_s", "wall_s", "peak_memory", "energy_j", "hash_data", "hash_code", "hash_backbone",
 )  # fmt: skip
@@ -55,10 +55,11 @@ def tidy(plan: Plan, results_root: Path) -> pd.DataFrame:
     columns = [*_PLANNED, "display", "experiments", "matches", "chance", "trainable", "status", *_MEASURED]
     table = pd.DataFrame(rows, columns=columns, dtype=object)
     numbers = [
-        column for column in _MEASURED if column not in ("cause", "metric") and not column.startswith("hash_")
+        column for column in _MEASURED if column not in ("cause", "notes", "metric") and not column.startswith("hash_")
     ]
     types = dict.fromkeys([*numbers, "budget", "learning_rate", "mask_seed", "chance"], float)
-    return table.astype({**types, "scale": int, "seed": int, "trainable": int, "control": bool})
+    table = table.astype({**types, "scale": int, "seed": int, "trainable": int, "control": bool})
+    return table.copy()  # columns of one type become one block, which makes every selection below several times faster
 
 
 def asked_by(cells: pd.DataFrame, experiment: str, *, control: bool = False) -> pd.DataFrame:
@@ -70,8 +71,7 @@ def asked_by(cells: pd.DataFrame, experiment: str, *, control: bool = False) -> 
 def in_group(cells: pd.DataFrame, group: str) -> pd.DataFrame:
     """The cells of a budget group: the PET method itself and the APET cells that match its count."""
     wanted = [
-        group == method or group in names
-        for method, names in zip(cells["method"], cells["matches"], strict=True)
+        group == method or group in names for method, names in zip(cells["method"], cells["matches"], strict=True)
     ]
     return cells[pd.Series(wanted, index=cells.index, dtype=bool)]
 
@@ -128,6 +128,7 @@ def _flat(record: CellResult) -> dict[str, Any]:
     return {
         "status": record.status,
         "cause": cause,
+        "notes": "; ".join(record.notes),
         "metric": record.metric,
         "score": _points(test) if scored else None,
         "score_se": POINTS * test.se if scored and test and test.se is not None else None,

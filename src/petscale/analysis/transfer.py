@@ -71,9 +71,7 @@ def relation_table(ratios: pd.DataFrame, settings: AnalysisSettings) -> pd.DataF
         place = dict(zip(_PLACE, key, strict=True))
         for ratio in (RELATIVE, ABOVE_CHANCE):
             for relation in (WITHIN, ACROSS):
-                rows.append(
-                    {**place, "ratio": ratio, "relation": relation, **_row(part, ratio, relation, settings)}
-                )
+                rows.append({**place, "ratio": ratio, "relation": relation, **_row(part, ratio, relation, settings)})
             advantage = within_minus_across(part, ratio, settings.confidence)
             rows.append(
                 {
@@ -111,9 +109,7 @@ def _row(part: pd.DataFrame, ratio: str, relation: str, settings: AnalysisSettin
     chosen = part[part["relation"] == relation]
     known = chosen.dropna(subset=[ratio])
     pairs = means.ordered(zip(known["source"], known["target"], strict=True))
-    estimate = mean_over_tasks(
-        across_by_seed(known, ratio, pairs, sorted(set(part["seed"]))), settings.confidence
-    )
+    estimate = mean_over_tasks(across_by_seed(known, ratio, pairs, sorted(set(part["seed"]))), settings.confidence)
     return {
         **means.interval_columns(estimate),
         "pairs": len(pairs),

@@ -15,7 +15,6 @@ from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from petscale.backbones import catalogue
-from petscale.backbones.convert import convert
 from petscale.backbones.folder import MANIFEST, copy_folder, file_digest, read_manifest
 from petscale.data.cache import cache_folder
 from petscale.errors import BadInput
@@ -37,7 +36,8 @@ PINS: Mapping[str, str] = MappingProxyType(
         "bert-large-uncased": "6da4b6a26a1877e173fca3225479512db81a5e5b",
     }
 )
-"""Commits seen in public code or on stored pages of the hub; docs/tasks.md says where. The others are taken at `main`; the commit found is recorded
+"""Commits seen in public code or on stored pages of the hub; docs/tasks.md says where. The others are taken
+at `main`; the commit found is recorded
 in the backbone's manifest, and a later fetch keeps to it."""
 
 _PLAIN = (
@@ -63,11 +63,11 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Download:
-    """Files of one repository at one commit, for one task or backbone."""
+    """Files of one repository at one commit, for the task or backbone `name`."""
 
-    purpose: str
-    repo: str
+    name: str
     kind: RepoKind
+    repo: str
     commit: str
     pinned: bool
     files: tuple[RemoteFile, ...]
@@ -79,7 +79,7 @@ class Download:
     def __str__(self) -> str:
         size = f"{self.bytes / 1e6:,.1f} MB"
         pin = "" if self.pinned else " (main, not pinned)"
-        return f"{self.purpose}: {self.repo}@{self.commit[:8]}{pin}, {len(self.files)} files, {size}"
+        return f"{self.kind} {self.name}: {self.repo}@{self.commit[:8]}{pin}, {len(self.files)} files, {size}"
 
 
 class Remote(Protocol):
@@ -93,12 +93,15 @@ class Remote(Protocol):
 
 
 class HuggingFace:
-    """The hub itself."""
+    """The hub itself, or another server of its interface (`HF_ENDPOINT` by default)."""
+
+    def __init__(self, endpoint: str | None = None) -> None:
+        self._endpoint = endpoint
 
     def list(self, repo: str, kind: RepoKind, revision: str) -> tuple[str, list[RemoteFile]]:
         from huggingface_hub import HfApi
 
-        info: Any = HfApi().repo_info(repo, repo_type=kind, revision=revision, files_metadata=True)
+        info: Any = HfApi(self._endpoint).repo_info(repo, repo_type=kind, revision=revision, files_metadata=True)
         files = [
             RemoteFile(item.rfilename, item.size or 0, item.lfs.sha256 if item.lfs else None)
             for item in info.siblings or []
@@ -108,9 +111,15 @@ class HuggingFace:
     def download(self, repo: str, kind: RepoKind, commit: str, paths: Sequence[str], cache: Path) -> Path:
         from huggingface_hub import snapshot_download
 
-        return Path(
-            snapshot_download(repo, repo_type=kind, revision=commit, cache_dir=cache, allow_patterns=list(paths))
+        folder = snapshot_download(
+            repo,
+            repo_type=kind,
+            revision=commit,
+            cache_dir=cache,
+            allow_patterns=list(paths),
+            endpoint=self._endpoint,
         )
+        return Path(folder)
 
 
 def fetched(name: str, cache: Path | None = None) -> Path:
@@ -129,6 +138,12 @@ def _backbone_folder(name: str, cache: Path) -> Path:
     return cache / "backbones" / name.replace("/", "--")
 
 
+def _commit_there(name: str, cache: Path) -> str | None:
+    """The commit that an earlier fetch made a backbone of."""
+    folder = _backbone_folder(name, cache)
+    return read_manifest(folder)["origin"]["commit"] if (folder / MANIFEST).is_file() else None
+
+
 def _matching(files: Iterable[RemoteFile], patterns: Iterable[str]) -> tuple[RemoteFile, ...]:
     patterns = tuple(patterns)
     return tuple(file for file in files if any(fnmatch(file.path, pattern) for pattern in patterns))
@@ -143,26 +158,25 @@ def _plan_task(task: Task, remote: Remote) -> Download | None:
     for pattern in patterns:
         if not _matching(files, [pattern]):
             raise BadInput(f"task {task.name}: {task.hub.id}@{commit[:8]} has no file {pattern}")
-    return Download(f"task {task.name}", task.hub.id, "dataset", commit, True, _matching(files, patterns))
+    return Download(task.name, "dataset", task.hub.id, commit, True, _matching(files, patterns))
 
 
 def _plan_backbone(name: str, cache: Path, remote: Remote) -> Download | None:
     entry = catalogue.lookup(name)
     if entry.hub_id is None:
         return None
-    folder = _backbone_folder(entry.name, cache)
-    known = read_manifest(folder)["origin"]["commit"] if (folder / MANIFEST).is_file() else "main"
-    commit, files = remote.list(entry.hub_id, "model", PINS.get(entry.name, known))
+    pin = PINS.get(entry.name) if entry.revision == "main" else entry.revision
+    commit, files = remote.list(entry.hub_id, "model", pin or _commit_there(entry.name, cache) or "main")
     safe = _matching(files, _SAFE)
     weights = safe or _matching(files, _PICKLED)
     if not weights:
         raise BadInput(f"backbone {name}: {entry.hub_id}@{commit[:8]} has no weights that can be read")
     return Download(
-        f"backbone {entry.name}",
-        entry.hub_id,
+        entry.name,
         "model",
+        entry.hub_id,
         commit,
-        entry.name in PINS,
+        pin is not None,
         (*_matching(files, _PLAIN), *weights),
     )
 
@@ -185,8 +199,9 @@ def _get(item: Download, cache: Path, remote: Remote) -> Path:
 
 def _make_backbone(item: Download, snapshot: Path, cache: Path) -> None:
     """The checked, converted folder that `materialise` copies."""
-    name = item.purpose.removeprefix("backbone ")
-    folder = _backbone_folder(name, cache)
+    from petscale.backbones.convert import convert
+
+    folder = _backbone_folder(item.name, cache)
     names = {file.path for file in item.files}
     pickled = not any(name.endswith(".safetensors") for name in names)
     staging = folder.with_name(f".{folder.name}.staging")
@@ -204,7 +219,7 @@ def _make_backbone(item: Download, snapshot: Path, cache: Path) -> None:
         "converted": pickled,
         "sha256": {file.path: file.sha256 for file in item.files if file.sha256},
     }
-    copy_folder(staging, folder, name, origin)
+    copy_folder(staging, folder, item.name, origin)
     shutil.rmtree(staging)
 
 
@@ -238,10 +253,11 @@ def fetch(
             say(str(item))
         say(f"{sum(item.bytes for item in items) / 1e9:,.2f} GB in all, to {cache} (less what is there already)")
         for item in [] if dry_run else items:
-            snapshot = _get(item, cache, remote)
-            if item.kind == "model":
-                _make_backbone(item, snapshot, cache)
-            say(f"{item.purpose}: done")
+            if item.kind == "dataset":
+                _get(item, cache, remote)
+            elif _commit_there(item.name, cache) != item.commit:
+                _make_backbone(item, _get(item, cache, remote), cache)
+            say(f"{item.kind} {item.name}: done")
     except (HfHubHTTPError, OfflineModeIsEnabled, ConnectionError, OSError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise BadInput(f"fetch: the hub cannot be used ({first})") from None

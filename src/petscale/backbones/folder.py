@@ -233,7 +233,11 @@ def materialise(
     if entry.source == "hub":
         from petscale.backbones.fetch import fetched
 
-        copy_folder(fetched(entry.name), out_dir, entry.name, {"kind": "hub", "revision": revision})
+        source = fetched(entry.name)
+        origin = read_manifest(source)["origin"]
+        if revision not in ("main", origin["commit"]):
+            raise BadInput(f"backbone {name}: {source} is of commit {origin['commit']}, not {revision}; fetch again")
+        copy_folder(source, out_dir, entry.name, origin)
         return
     shipped = _LADDERS / entry.name
     if shipped.is_dir() and not rebuild:

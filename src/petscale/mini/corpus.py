@@ -99,10 +99,10 @@ def spelling(rng: random.Random) -> Document:
 
 
 MIXTURE: tuple[tuple[float, Callable[[random.Random], Document]], ...] = (
-    (0.30, life),
-    (0.17, review),
-    (0.22, reasoning),
-    (0.21, restating),
+    (0.22, life),
+    (0.22, review),
+    (0.20, reasoning),
+    (0.26, restating),
     (0.08, talk),
     (0.02, spelling),
 )

@@ -76,12 +76,17 @@ def train(model: Model, batches: Batches, spec: Spec, steps: int) -> None:
 
     Muon (Jordan et al. 2024) learns rare associations, such as facts, in about half of AdamW's steps.
     """
-    vocabulary = model.get_input_embeddings().num_embeddings
     parameters = list(model.parameters())
-    matrices = [p for p in parameters if spec.muon_rate and p.ndim == 2 and vocabulary not in p.shape and min(p.shape) >= spec.d_model]
-    chosen = {id(p) for p in matrices}
-    rest = [p for p in parameters if id(p) not in chosen]
-    optimizers = [*([Muon(matrices, spec.muon_rate)] if matrices else []),
+    output = model.get_output_embeddings()
+    matrices = [
+        module.weight
+        for module in model.modules()
+        if isinstance(module, torch.nn.Linear) and module is not output and min(module.weight.shape) >= spec.d_model
+    ]
+    chosen = {id(matrix) for matrix in matrices}
+    rest = [parameter for parameter in parameters if id(parameter) not in chosen]
+    optimizers = [
+        Muon(matrices, spec.muon_rate),
         torch.optim.AdamW(rest, spec.peak_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
     ]
 

@@ -77,9 +77,7 @@ def with_interval(row: Mapping[str, Any], field: str, low: str, high: str, form:
     return f'{form(row[field])} <span class="interval">[{form(row[low])}, {form(row[high])}]</span>'
 
 
-def html_table(
-    table: pd.DataFrame, columns: Sequence[Column], numbers_of: Mapping[str, int], *, kind: str = ""
-) -> str:
+def html_table(table: pd.DataFrame, columns: Sequence[Column], numbers_of: Mapping[str, int], *, kind: str = "") -> str:
     """A table with a last column that opens the cells behind each row.
 
     Args:

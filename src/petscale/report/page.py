@@ -103,4 +103,10 @@ def _provenance(plan: Plan, cells: pd.DataFrame, results_root: Path) -> dict[str
         f"{what} hashes": ", ".join(sorted(map(str, cells[column].dropna().unique()))) or "none recorded"
         for what, column in (("code", "hash_code"), ("data", "hash_data"), ("backbone", "hash_backbone"))
     }
-    return {"study": str(plan["study"]), "study digest": str(plan.get("digest", "")), "results": str(results_root), **told, **hashes}
+    return {
+        "study": str(plan["study"]),
+        "study digest": str(plan.get("digest", "")),
+        "results": str(results_root),
+        **told,
+        **hashes,
+    }

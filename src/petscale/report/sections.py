@@ -208,7 +208,9 @@ def table2_html(table: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
             Column("%", "percent", significant(2), True),
             *(Column(task, f"{task}|{task} low|{task} high", POINTS, True) for task in tasks),
         ]  # fmt: skip
-        parts.append(f"<h4>{escape(str(ladder))}</h4>" + html_table(pd.DataFrame(rows), columns, numbers_of, kind="dense"))
+        parts.append(
+            f"<h4>{escape(str(ladder))}</h4>" + html_table(pd.DataFrame(rows), columns, numbers_of, kind="dense")
+        )
     return "".join(parts)
 
 

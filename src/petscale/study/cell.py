@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -28,6 +28,11 @@ def digest(document: Any, length: int = DIGEST_LENGTH) -> str:
     return hashlib.sha256(canonical(document).encode()).hexdigest()[:length]
 
 
+def _plain(entry: Any) -> dict[str, Any]:
+    """Fields of a flat dataclass; `dataclasses.asdict` copies deeply, which thousands of cells would notice."""
+    return {field: getattr(entry, field) for field in entry.__dataclass_fields__}
+
+
 @dataclass(frozen=True)
 class DataSpec:
     """The rows of a task: source, identity of the rows, and how they are split."""
@@ -45,7 +50,7 @@ class DataSpec:
     @cached_property
     def path(self) -> str:
         """Below results/data: readable, and unique by content."""
-        return f"{self.task}-{digest(asdict(self), 8)}"
+        return f"{self.task}-{digest(_plain(self), 8)}"
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ class Cell:
 
     def spec(self) -> dict[str, Any]:
         """The specification as plain data, for rules, records and digests."""
-        return asdict(self)
+        return {**_plain(self), "data": _plain(self.data)}
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> Cell:

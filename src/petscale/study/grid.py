@@ -102,6 +102,7 @@ class _Builder:
         self.tasks = {name: task_registry.lookup(name) for name in study.tasks}
         self._recipes = {ladder.name: study.recipe_for(ladder.name) for ladder in study.ladders}
         self._checked: set[tuple[str, str, int | None]] = set()
+        self._rows = {name: self._data(task) for name, task in self.tasks.items()}
 
     def build(self) -> Grid:
         for name in self.study.experiments.asked():
@@ -171,7 +172,7 @@ class _Builder:
                 self.grid.add(cell, "transfer", match=asked.match)
                 source = self.grid.cells[cell.path]
                 self.grid.transfers += [
-                    PlannedTransfer(source, self._data(target))
+                    PlannedTransfer(source, self._rows[target.name])
                     for target in targets
                     if target.name != task.name and _fits(backbone, target)
                 ]
@@ -233,7 +234,7 @@ class _Builder:
         cell = Cell(
             backbone=backbone.name,
             weights=backbone.weights,
-            data=self._data(task),
+            data=self._rows[task.name],
             labels=labels,
             method=method,
             options=self.study.method_options.get(method, {}),

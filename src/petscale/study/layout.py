@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 
 @dataclass(frozen=True)
@@ -13,7 +12,7 @@ class Layout:
     root: str = "results"
 
     def _join(self, *parts: str) -> str:
-        return str(PurePosixPath(self.root, *parts))
+        return "/".join((self.root, *parts))
 
     def data(self, data: str) -> str:
         """Manifest of prepared rows, written last."""

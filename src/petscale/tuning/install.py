@@ -108,6 +108,7 @@ def _block(model: nn.Module, site: Site, tensor: Trained, seed: int) -> Block:
 
 
 def check(model: nn.Module, plan: Plan) -> None:
+    _check_tying(model, plan)
     modules = dict(model.named_modules())
     seen: dict[int, str] = {}
     for site in plan.sites:
@@ -123,3 +124,14 @@ def check(model: nn.Module, plan: Plan) -> None:
         if id(tensor) in seen:
             raise BadInput(f"plan: {seen[id(tensor)]} and {site.name} are one tied tensor in the model")
         seen[id(tensor)] = site.name
+
+
+def _check_tying(model: nn.Module, plan: Plan) -> None:
+    """transformers 5 unties T5's output head only where a checkpoint has one; a plan must count what is there."""
+    if plan.shape.family != "t5":
+        return
+    embedding = model.get_parameter("shared.weight")
+    tied = getattr(model, "lm_head").weight is embedding  # noqa: B009
+    if tied != plan.shape.tied or model.get_submodule("encoder.embed_tokens").weight is not embedding:
+        said, found = ("tied" if flag else "untied" for flag in (plan.shape.tied, tied))
+        raise BadInput(f"plan: its backbone's vocabulary matrices are {said}, the model's are {found}")

@@ -20,9 +20,7 @@ _FACTOR = "log10 of a factor"
 
 def high_falls(evidence: Evidence) -> ClaimRow:
     """The high threshold of the smallest backbone minus that of the largest, paired by method and task."""
-    return _moves(
-        evidence, "high-falls", "The high threshold falls with scale", lambda one: one.high, falls=True
-    )
+    return _moves(evidence, "high-falls", "The high threshold falls with scale", lambda one: one.high, falls=True)
 
 
 def low_rises(evidence: Evidence) -> ClaimRow:
@@ -70,9 +68,7 @@ def jump(evidence: Evidence, *, above_baseline: bool) -> ClaimRow:
     plain, corrected, named = [], [], []
     for backbone in evidence.backbones:
         shares = [
-            one.jump_above if above_baseline else one.jump
-            for one in evidence.thresholds
-            if one.backbone == backbone
+            one.jump_above if above_baseline else one.jump for one in evidence.thresholds if one.backbone == backbone
         ]
         known = [share for share in shares if not np.isnan(share[0])]
         if not known:
@@ -100,34 +96,22 @@ def jump(evidence: Evidence, *, above_baseline: bool) -> ClaimRow:
     )
 
 
-def _moves(
-    evidence: Evidence, name: str, claim: str, which: Callable[[Threshold], Bounds], *, falls: bool
-) -> ClaimRow:
+def _moves(evidence: Evidence, name: str, claim: str, which: Callable[[Threshold], Bounds], *, falls: bool) -> ClaimRow:
     margin = math.log10(evidence.settings.margins.threshold_factor)
-    small = {
-        (one.method, one.task): which(one) for one in evidence.thresholds if one.backbone == evidence.smallest
-    }
-    large = {
-        (one.method, one.task): which(one) for one in evidence.thresholds if one.backbone == evidence.largest
-    }
+    small = {(one.method, one.task): which(one) for one in evidence.thresholds if one.backbone == evidence.smallest}
+    large = {(one.method, one.task): which(one) for one in evidence.thresholds if one.backbone == evidence.largest}
     places = [place for place in small if place in large]
     if not evidence.scaled or not places:
         return undecided(name, claim, evidence, _TABLE, "needs sweeps on two scales")
     known = [place for place in places if _comparable(small[place], large[place])]
     silent = [f"{method} on {task}" for method, task in places if (method, task) not in known]
-    said = (
-        f"no threshold inside the sweep on either backbone: {', '.join(silent)}"
-        if silent
-        else "all sweeps compared"
-    )
+    said = f"no threshold inside the sweep on either backbone: {', '.join(silent)}" if silent else "all sweeps compared"
     if not known:
         return undecided(name, claim, evidence, _TABLE, said)
     differences = [small[p] - large[p] if falls else large[p] - small[p] for p in known]
     estimate = mean_of(differences).estimate(evidence.settings.confidence)
     direction = (
-        f"{evidence.smallest} over {evidence.largest}"
-        if falls
-        else f"{evidence.largest} over {evidence.smallest}"
+        f"{evidence.smallest} over {evidence.largest}" if falls else f"{evidence.largest} over {evidence.smallest}"
     )
     return ClaimRow(
         name,

@@ -34,9 +34,7 @@ def within_beats_across(evidence: Evidence, ratio: str) -> ClaimRow:
     both = int((~(within - across != within - across)).any(axis=1).sum())
     if not both:
         return undecided(name, claim, evidence, _TABLE, "no source has targets both within and across types")
-    parts = [
-        f"{end} {float(known.loc[known['relation'] == end, ratio].mean()):.0f} %" for end in (WITHIN, ACROSS)
-    ]
+    parts = [f"{end} {float(known.loc[known['relation'] == end, ratio].mean()):.0f} %" for end in (WITHIN, ACROSS)]
     return ClaimRow(
         name,
         claim,
@@ -63,20 +61,12 @@ def scale_does_not_help(evidence: Evidence, ratio: str) -> ClaimRow:
         return undecided(name, claim, evidence, _TABLE, "needs transfers on two scales")
     known = known.assign(pair=known["method"] + "|" + known["source"] + "|" + known["target"])
     seeds = sorted(set(known["seed"]))
-    ends = {
-        backbone: known[known["backbone"] == backbone] for backbone in (evidence.smallest, evidence.largest)
-    }
-    pairs = [
-        pair
-        for pair in means.ordered(known["pair"])
-        if all(pair in set(end["pair"]) for end in ends.values())
-    ]
+    ends = {backbone: known[known["backbone"] == backbone] for backbone in (evidence.smallest, evidence.largest)}
+    pairs = [pair for pair in means.ordered(known["pair"]) if all(pair in set(end["pair"]) for end in ends.values())]
     small, large = (task_seed_matrix(end, ratio, pairs, seeds, stratum="pair") for end in ends.values())
     estimate = mean_over_tasks(large - small, evidence.settings.confidence)
     if not estimate.bounded:
-        return undecided(
-            name, claim, evidence, _TABLE, "fewer than two seeds with the same pairs on both scales"
-        )
+        return undecided(name, claim, evidence, _TABLE, "fewer than two seeds with the same pairs on both scales")
     return ClaimRow(
         name,
         claim,

@@ -75,14 +75,15 @@ def all_reach_full(evidence: Evidence) -> ClaimRow:
         return undecided(name, claim, evidence, "methods.csv")
 
     def differences(confidence: float) -> list:  # type: ignore[type-arg]
-        return [means.paired(rung[rung["method"] == method], full, tasks, confidence) for method in methods]
+        return [
+            means.paired(rung[rung["method"] == method], full, tasks, confidence, evidence.examples)
+            for method in methods
+        ]
 
     confidence = evidence.settings.confidence
     plain = differences(confidence)
     verdict = all_at_least(plain, differences(corrected_level(confidence, len(methods))), -margin)
-    named = ", ".join(
-        f"{m} {e.value:+.1f} [{e.low:+.1f}, {e.high:+.1f}]" for m, e in zip(methods, plain, strict=True)
-    )
+    named = ", ".join(f"{m} {e.value:+.1f} [{e.low:+.1f}, {e.high:+.1f}]" for m, e in zip(methods, plain, strict=True))
     return ClaimRow(
         name,
         claim,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from petscale.analysis.examples import Examples
 from petscale.analysis.interval import NOTHING, Estimate
 from petscale.analysis.settings import AnalysisSettings
 from petscale.analysis.threshold import Threshold
@@ -25,6 +26,7 @@ class Evidence:
     pairs: pd.DataFrame  # of convergence.pairs_table
     thresholds: Sequence[Threshold]
     ratios: pd.DataFrame  # of transfer.with_ratios
+    examples: Examples
     settings: AnalysisSettings
 
     @property

@@ -6,7 +6,8 @@ import math
 
 from petscale.analysis import means
 from petscale.analysis.claims.row import ClaimRow, Evidence, undecided
-from petscale.analysis.interval import Estimate, mean_over_tasks, task_seed_matrix
+from petscale.analysis.convergence import mean_ratio
+from petscale.analysis.interval import Estimate
 from petscale.analysis.verdict import increase, nonzero
 
 _TABLE = "convergence.csv"
@@ -23,9 +24,7 @@ def structure_sets_speed(evidence: Evidence) -> ClaimRow:
     rule = f"interval without 0; not supported if inside ±{margin:.2f} (factor {2**margin:g})"
     statistic = _STATISTIC.format(evidence.largest)
     verdict = nonzero(estimate, margin)
-    return ClaimRow(
-        name, claim, evidence.ladder, statistic, "log2", estimate, verdict, rule, n, detail, _TABLE
-    )
+    return ClaimRow(name, claim, evidence.ladder, statistic, "log2", estimate, verdict, rule, n, detail, _TABLE)
 
 
 def adjacent_is_faster(evidence: Evidence) -> ClaimRow:
@@ -38,9 +37,7 @@ def adjacent_is_faster(evidence: Evidence) -> ClaimRow:
     rule = f"interval above 0; not supported if below {margin:.2f} (factor {2**margin:g})"
     statistic = _STATISTIC.format(evidence.largest)
     verdict = increase(estimate, margin)
-    return ClaimRow(
-        name, claim, evidence.ladder, statistic, "log2", estimate, verdict, rule, n, detail, _TABLE
-    )
+    return ClaimRow(name, claim, evidence.ladder, statistic, "log2", estimate, verdict, rule, n, detail, _TABLE)
 
 
 def _ratio(evidence: Evidence) -> tuple[Estimate, str, str]:
@@ -57,10 +54,6 @@ def _ratio(evidence: Evidence) -> tuple[Estimate, str, str]:
     )
     if known.empty:
         return Estimate(math.nan), "", detail
-    strata = known["task"] + "|" + known["group"]
-    seeds = sorted(set(part["seed"]))
-    matrix = task_seed_matrix(
-        known.assign(stratum=strata), "ratio", means.ordered(strata), seeds, stratum="stratum"
-    )
-    estimate = mean_over_tasks(matrix, evidence.settings.confidence)
-    return estimate, f"{len(known)} pairs, {len(matrix)} tasks x budgets, {estimate.seeds} seeds", detail
+    estimate = mean_ratio(known, "ratio", evidence.settings.confidence)
+    strata = len(means.ordered(known["task"] + "|" + known["group"]))
+    return estimate, f"{len(known)} pairs, {strata} tasks x budgets, {estimate.seeds} seeds", detail

@@ -54,7 +54,9 @@ def _curves(table: pd.DataFrame) -> alt.LayerChart:
     return alt.layer(
         base.mark_line(strokeWidth=2).encode(strokeDash=alt.StrokeDash("structure:N", sort=_STRUCTURES, legend=None)),
         base.mark_point(size=40, filled=True, opacity=0.9).encode(
-            shape=alt.Shape("structure:N", scale=alt.Scale(domain=_STRUCTURES, range=["triangle-right", "triangle-left"])),
+            shape=alt.Shape(
+                "structure:N", scale=alt.Scale(domain=_STRUCTURES, range=["triangle-right", "triangle-left"])
+            ),
             tooltip=tip,
         ),
     )
@@ -66,7 +68,9 @@ def _ratios(table: pd.DataFrame) -> alt.LayerChart:
     base = alt.Chart(data(rows(table, columns))).encode(
         x=alt.X("display:O", sort=backbones_of(table), title=None, axis=alt.Axis(labelAngle=0)),
         xOffset=alt.XOffset("measure:N", sort=order, scale=alt.Scale(paddingOuter=1)),
-        color=alt.Color("measure:N", sort=order, scale=alt.Scale(domain=order, range=[theme.BLUE, theme.ORANGE]), title=None),
+        color=alt.Color(
+            "measure:N", sort=order, scale=alt.Scale(domain=order, range=[theme.BLUE, theme.ORANGE]), title=None
+        ),
     )
     tip = hover(
         ("display:N", "backbone", ""), ("group:N", "budget of", ""), ("measure:N", "measure", ""),
@@ -78,7 +82,9 @@ def _ratios(table: pd.DataFrame) -> alt.LayerChart:
         zero,
         base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", title=""), y2="high:Q"),
         base.mark_point(filled=True, size=80, opacity=1).encode(
-            y=y, tooltip=tip, shape=alt.Shape("measure:N", sort=order, scale=alt.Scale(domain=order, range=["circle", "square"]))
+            y=y,
+            tooltip=tip,
+            shape=alt.Shape("measure:N", sort=order, scale=alt.Scale(domain=order, range=["circle", "square"])),
         ),
     )
 

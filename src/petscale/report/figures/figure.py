@@ -83,7 +83,9 @@ def runs_text(cells: str) -> str:
     if any(len(part) != 4 for part in parts):
         return f"{len(paths)} cells"
     seeds = sorted({int(part[3].split("-")[0].removeprefix("seed")) for part in parts})
-    named = [_some(sorted({part[i] for part in parts}), what) for i, what in ((0, "backbones"), (1, "tasks"), (2, "methods"))]
+    named = [
+        _some(sorted({part[i] for part in parts}), what) for i, what in ((0, "backbones"), (1, "tasks"), (2, "methods"))
+    ]
     return f"{'/'.join(named)}/seed {', '.join(map(str, seeds))} ({len(paths)} cells)"
 
 
@@ -97,7 +99,10 @@ def holes_text(record: dict[str, Any]) -> str:
 
 def hover(*fields: tuple[str, str, str]) -> list[alt.Tooltip]:
     """Tooltip entries (field, title, format), then interval, runs and holes, which every figure shows."""
-    shown = [alt.Tooltip(field, title=title, format=form) if form else alt.Tooltip(field, title=title) for field, title, form in fields]
+    shown = [
+        alt.Tooltip(field, title=title, format=form) if form else alt.Tooltip(field, title=title)
+        for field, title, form in fields
+    ]
     return [
         *shown,
         alt.Tooltip("interval:N", title="interval"),

@@ -17,7 +17,9 @@ def figures(tables: Tables) -> list[Figure]:
     for ladder in dict.fromkeys(table["ladder"]) if len(table) else ():
         means = table[(table["ladder"] == ladder) & (table["task"] == MEAN)]
         made.append(
-            Figure(f"methods-{ladder}", "methods", f"{ladder}: mean score by method and scale", _means(means), "methods")
+            Figure(
+                f"methods-{ladder}", "methods", f"{ladder}: mean score by method and scale", _means(means), "methods"
+            )
         )
         part = gaps[(gaps["ladder"] == ladder) & (gaps["unit"] == "points")]
         if part["largest_gap"].notna().any():
@@ -28,7 +30,18 @@ def figures(tables: Tables) -> list[Figure]:
 def _means(table) -> alt.LayerChart:  # type: ignore[no-untyped-def]
     methods = list(dict.fromkeys(table["method"]))
     colours, shapes = theme.method_scales(methods)
-    columns = ["display", "method", "value", "low", "high", "seeds", "planned", "done", "difference", "diverged_at_chance"]
+    columns = [
+        "display",
+        "method",
+        "value",
+        "low",
+        "high",
+        "seeds",
+        "planned",
+        "done",
+        "difference",
+        "diverged_at_chance",
+    ]
     base = alt.Chart(data(rows(table, columns))).encode(
         x=alt.X("display:O", sort=backbones_of(table), title=None, axis=alt.Axis(labelAngle=0)),
         xOffset=alt.XOffset("method:N", sort=methods, scale=alt.Scale(paddingOuter=1)),
@@ -58,17 +71,27 @@ def _gaps(table) -> alt.LayerChart:  # type: ignore[no-untyped-def]
     for row in rows(table, ["display", "p", "seeds", *names, "sd_low", "sd_high"]):
         for key, name in names.items():
             limits = {"low": row["sd_low"], "high": row["sd_high"]} if key == "sd" else {"low": None, "high": None}
-            text = f"{limits['low']:.2f} to {limits['high']:.2f}" if limits["low"] is not None and limits["high"] is not None else "-"
+            text = (
+                f"{limits['low']:.2f} to {limits['high']:.2f}"
+                if limits["low"] is not None and limits["high"] is not None
+                else "-"
+            )
             records.append({**row, **limits, "interval": text, "measure": name, "points": row[key]})
     order = list(names.values())
     colours = [theme.BLACK, theme.GREY, theme.BLUE]
     base = alt.Chart(data(records)).encode(
         x=alt.X("display:O", sort=backbones_of(table), title=None, axis=alt.Axis(labelAngle=0)),
         color=alt.Color(
-            "measure:N", sort=order, scale=alt.Scale(domain=order, range=colours), title=None, legend=alt.Legend(columns=1)
+            "measure:N",
+            sort=order,
+            scale=alt.Scale(domain=order, range=colours),
+            title=None,
+            legend=alt.Legend(columns=1),
         ),
     )
-    tip = hover(("display:N", "backbone", ""), ("measure:N", "measure", ""), ("points:Q", "points", ".2f"), ("p:Q", "p", ".4f"))
+    tip = hover(
+        ("display:N", "backbone", ""), ("measure:N", "measure", ""), ("points:Q", "points", ".2f"), ("p:Q", "p", ".4f")
+    )
     y = alt.Y("points:Q", title="points")
     return alt.layer(
         base.mark_line(strokeWidth=1.2, opacity=0.6).encode(y=y, detail="measure:N"),

@@ -38,7 +38,12 @@ def _groups(table, domain: list[float]) -> alt.LayerChart:  # type: ignore[no-un
     shown = shown.assign(bar=[labels[group] for group in shown["group"]])
     columns = ["bar", "group", "role", "method", "value", "low", "high", "seeds", "difference", "trainable"]
     base = alt.Chart(data(rows(shown, columns))).encode(
-        x=alt.X("bar:O", sort=[labels[g] for g in groups], title="group (trainable parameters)", axis=alt.Axis(labelAngle=-20)),
+        x=alt.X(
+            "bar:O",
+            sort=[labels[g] for g in groups],
+            title="group (trainable parameters)",
+            axis=alt.Axis(labelAngle=-20),
+        ),
         xOffset=alt.XOffset("role:N", sort=roles, scale=alt.Scale(paddingOuter=1)),
         color=alt.Color("role:N", sort=roles, scale=alt.Scale(domain=roles, range=colours), title=None),
     )

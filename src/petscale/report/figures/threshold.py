@@ -28,10 +28,16 @@ def figures(tables: Tables) -> list[Figure]:
     if points.empty:
         return made
     for (ladder, task), part in points.groupby(["ladder", "task"], sort=False):
-        found = thresholds[(thresholds["ladder"] == ladder) & (thresholds["task"] == task)] if len(thresholds) else thresholds
+        found = (
+            thresholds[(thresholds["ladder"] == ladder) & (thresholds["task"] == task)]
+            if len(thresholds)
+            else thresholds
+        )
         if part[~part["method"].isin(REFERENCES)]["value"].notna().any():
             name = f"threshold-{ladder}-{task}"
-            made.append(Figure(name, "threshold", f"{ladder}, {task}: score by budget", _sweep(part, found), "threshold"))
+            made.append(
+                Figure(name, "threshold", f"{ladder}, {task}: score by budget", _sweep(part, found), "threshold")
+            )
     return made
 
 
@@ -46,7 +52,12 @@ def _sweep(table: pd.DataFrame, found: pd.DataFrame) -> alt.LayerChart:
     )
     columns = ["display", "method", "budget", "value", "low", "high", "seeds", "learning_rate"]
     swept = alt.Chart(data(rows(table[table["method"].isin(methods)], columns))).encode(
-        x=alt.X("budget:Q", scale=alt.Scale(type="log"), title="trainable parameters", axis=alt.Axis(format="~s", tickCount=6)),
+        x=alt.X(
+            "budget:Q",
+            scale=alt.Scale(type="log"),
+            title="trainable parameters",
+            axis=alt.Axis(format="~s", tickCount=6),
+        ),
         color=colour,
     )
     tip = hover(

@@ -31,7 +31,9 @@ def _matrix(table: pd.DataFrame) -> alt.LayerChart:
     kinds = dict(zip(table["source"], table["source_kind"], strict=True)) | dict(
         zip(table["target"], table["target_kind"], strict=True)
     )
-    order = sorted(kinds, key=lambda task: (list(dict.fromkeys(kinds.values())).index(kinds[task]), list(kinds).index(task)))
+    order = sorted(
+        kinds, key=lambda task: (list(dict.fromkeys(kinds.values())).index(kinds[task]), list(kinds).index(task))
+    )
     records = [{**row, **_texts(row)} for row in rows(table, [
         "source", "target", "source_kind", "target_kind", "relative", "relative_low", "relative_high", "above_chance",
         "above_chance_low", "above_chance_high", "score", "original", "chance", "status", "seeds",
@@ -40,14 +42,18 @@ def _matrix(table: pd.DataFrame) -> alt.LayerChart:
     pick = alt.param(
         name="ratio",
         value="relative",
-        bind=alt.binding_radio(options=["relative", "above chance"], labels=["relative", "above chance"], name="ratio: "),
+        bind=alt.binding_radio(
+            options=["relative", "above chance"], labels=["relative", "above chance"], name="ratio: "
+        ),
     )
     shown = alt.Chart(data(records)).transform_calculate(
         shown="ratio == 'relative' ? datum.relative : datum.above_chance",
         text="datum.status != 'done' ? datum.mark : format(ratio == 'relative' ? datum.relative : datum.above_chance, '.0f')",
     )
     axes = {
-        "x": alt.X("target:O", sort=order, title="target", axis=alt.Axis(orient="top", labelAngle=-40, labelColor=colours)),
+        "x": alt.X(
+            "target:O", sort=order, title="target", axis=alt.Axis(orient="top", labelAngle=-40, labelColor=colours)
+        ),
         "y": alt.Y("source:O", sort=order, title="source", axis=alt.Axis(labelColor=colours)),
     }
     tip = [
@@ -60,14 +66,18 @@ def _matrix(table: pd.DataFrame) -> alt.LayerChart:
         **axes,
         color=alt.condition(
             "datum.status == 'done'",
-            alt.Color("shown:Q", title="%", scale=alt.Scale(scheme="cividis", domain=[0, 100], clamp=True, reverse=True)),
+            alt.Color(
+                "shown:Q", title="%", scale=alt.Scale(scheme="cividis", domain=[0, 100], clamp=True, reverse=True)
+            ),
             alt.value("#eeeeee"),
         ),
         tooltip=tip,
     )
     # Cividis reversed: high values are dark, so their numbers are white.
     text = shown.mark_text(fontSize=11).encode(
-        **axes, text="text:N", color=alt.condition("datum.status == 'done' && datum.shown > 55", alt.value("white"), alt.value("black"))
+        **axes,
+        text="text:N",
+        color=alt.condition("datum.status == 'done' && datum.shown > 55", alt.value("white"), alt.value("black")),
     )
     return alt.layer(tiles, text).add_params(pick).properties(height=max(180, _CELL * len(order)))
 

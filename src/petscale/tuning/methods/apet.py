@@ -35,6 +35,7 @@ def _method(structure: Literal["adjacent", "discrete"]) -> Build:
         budget = request.budget
         assert budget is not None, "the registry checks this"
         roles = _roles_by_operation(offered, request)
+        _check_shares(roles, request)
         shares = _operation_shares(request)
         operations = list(roles)
         pools = [[c for role in roles[operation].values() for c in role] for operation in operations]
@@ -110,6 +111,13 @@ def _role_share(role: str, request: Request) -> Fraction:
     if asked is None:
         return Fraction(DEFAULT_SHARES.get(role.partition(".")[0], 1))
     return _share(request, f"shares.{role}", asked)
+
+
+def _check_shares(roles: Mapping[str, Mapping[str, object]], request: Request) -> None:
+    chosen = dict.fromkeys(role for by_role in roles.values() for role in by_role)
+    for role in request.options["shares"]:
+        if role not in chosen:
+            raise BadInput(f"{request.method}: option shares.{role}: not among the roles {', '.join(chosen)}")
 
 
 def _share(request: Request, key: str, value: object) -> Fraction:

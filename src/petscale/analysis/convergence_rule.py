@@ -1,0 +1,60 @@
+"""When a run has converged.
+
+The papers give no definition. Ours, on the dev scores of one run, in points:
+
+    smoothed  s_i = mean of dev_j, |i - j| <= (w - 1)/2                      w = `smoothing` evaluations
+    baseline  b   = dev score of the budget-0 cell (frozen backbone, same task, head and seed)
+    rose          : max_i s_i >= b + `rise`; a run that never rose has no step (censored), not step 0
+    step          = first step_i with s_j >= max s - `tolerance` for every j >= i; none if the end falls below
+    target step   = first step_i with s_i >= b + `target` (min(best of the pair) - b), the time to a common target
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from petscale.analysis.settings import ConvergenceSettings
+
+CONVERGED, NEVER_ROSE, UNSETTLED, NO_CURVE = "converged", "never rose", "unsettled", "no curve"
+
+Array = NDArray[np.float64]
+
+
+def smooth(dev: Array, window: int) -> Array:
+    """Centred running mean; at the ends over the evaluations there are."""
+    kernel = np.ones(window)
+    total = np.convolve(dev, kernel, mode="same") if len(dev) >= window else None
+    if total is None:
+        half = window // 2
+        return np.array([dev[max(0, i - half) : i + half + 1].mean() for i in range(len(dev))])
+    smoothed: Array = total / np.convolve(np.ones(len(dev)), kernel, mode="same")
+    return smoothed
+
+
+def convergence_step(step: Array, dev: Array, baseline: float, rule: ConvergenceSettings) -> tuple[float, str]:
+    """The step of convergence by the rule above, and how the run ended; NaN where it is censored.
+
+    Args:
+        step: optimizer steps of the evaluations, ascending, shape (n,).
+        dev: dev scores in points, shape (n,).
+        baseline: dev score at budget 0, in points.
+        rule: tolerance, smoothing and rise.
+    """
+    if len(dev) == 0:
+        return np.nan, NO_CURVE
+    smoothed = smooth(dev, rule.smoothing)
+    best = smoothed.max()
+    if best < baseline + rule.rise:
+        return np.nan, NEVER_ROSE
+    below = np.flatnonzero(smoothed < best - rule.tolerance)
+    first = below[-1] + 1 if len(below) else 0
+    if first == len(dev):
+        return np.nan, UNSETTLED
+    return float(step[first]), CONVERGED
+
+
+def target_step(step: Array, dev: Array, target: float, rule: ConvergenceSettings) -> float:
+    """First step at which the smoothed dev score reaches a target; NaN if none."""
+    reached = np.flatnonzero(smooth(dev, rule.smoothing) >= target) if len(dev) else []
+    return float(step[reached[0]]) if len(reached) else np.nan

@@ -1,0 +1,67 @@
+"""Scores of single test examples: how much of a mean depends on which examples the test set holds.
+
+All seeds of a task are scored on the same examples, so their spread does not show this. For a contrast d_i of one
+example i (a mean over cells, or a difference of two such means) over n examples, the variance of its mean is
+var(d_i) / n; examples of different tasks are independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from petscale.analysis.tidy import POINTS
+
+Examples = Mapping[str, NDArray[np.float64]]  # cell -> points of each test example, in the order of the test set
+
+
+def example_scores(cells: pd.DataFrame, results_root: Path) -> Examples:
+    """Points of each test example of every finished cell; a cell without readable predictions is left out."""
+    found = {}
+    for cell in cells.loc[cells["score"].notna(), "cell"]:
+        path = results_root / "cells" / cell / "predictions.parquet"
+        try:
+            column = pyarrow.parquet.read_table(path, columns=["score"])["score"]
+        except (OSError, pyarrow.ArrowInvalid):
+            continue
+        found[cell] = POINTS * column.to_numpy().astype(float)
+    return found
+
+
+def example_variance(sides: Sequence[tuple[pd.DataFrame, int]], tasks: Sequence[str], examples: Examples) -> float:
+    """Variance over test examples of a mean over tasks, or of a difference of two, in points squared.
+
+    Args:
+        sides: tables of cells with the sign of each in the contrast, such as [(a, 1), (b, -1)].
+        tasks: the tasks that the mean is taken over, each with a scored cell on every side.
+        examples: points of single examples.
+
+    Returns:
+        The variance; NaN when a cell's examples are unknown or cells of one task were scored on different ones.
+    """
+    total = 0.0
+    for task in tasks:
+        contrast: NDArray[np.float64] | None = None
+        for frame, sign in sides:
+            own = [
+                examples.get(cell)
+                for cell, where, score in zip(frame["cell"], frame["task"], frame["score"], strict=True)
+                if where == task and score == score
+            ]
+            known = [one for one in own if one is not None]
+            sizes = {len(one) for one in known}
+            if not own or len(known) < len(own) or len(sizes) > 1 or min(sizes) < 2:
+                return float("nan")
+            part = sign * np.mean(known, axis=0)
+            if contrast is not None and len(contrast) != len(part):
+                return float("nan")
+            contrast = part if contrast is None else contrast + part
+        if contrast is not None:
+            total += float(contrast.var(ddof=1)) / len(contrast)
+    return total / max(len(tasks), 1) ** 2

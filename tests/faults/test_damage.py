@@ -1,0 +1,210 @@
+"""Flipped bytes, a full disk, divergence, lack of memory: noticed, named, told apart, and recovered from."""
+
+from __future__ import annotations
+
+import builtins
+import errno
+import os
+import random
+import resource
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from petscale.errors import Exit
+from petscale.record import read_result
+from petscale.study.layout import Layout
+from petscale.training import loop, setup
+from petscale.training.state import read_status
+
+from .conftest import Bench, no_half_files, numbers
+
+INPUTS = ("tokens", "backbone")
+
+
+def last_line(results: Path) -> str:
+    return (results / "output.log").read_text().strip().splitlines()[-1]
+
+
+def test_a_flipped_byte_in_each_input(bench: Bench, tmp_path: Path, tally: Any) -> None:
+    """Either one line names the file, or what was read is what was written: never other numbers."""
+    cell = bench.cell("t5", "lora")
+    assert bench.train(cell, tmp_path / "whole") == Exit.DONE
+    expected = numbers(tmp_path / "whole", cell)
+    found = bench.dag.cell_inputs(cell)
+    draw = random.Random(0)
+    count = tally("flipped byte in an input")
+    for kind in INPUTS:
+        for file in sorted((bench.inputs / found[kind]).parent.iterdir()):
+            inputs, results = tmp_path / "inputs", tmp_path / "results"
+            for each in INPUTS:
+                source = (bench.inputs / found[each]).parent
+                shutil.copytree(source, inputs / Path(found[each]).parent)
+            harmed = inputs / Path(found[kind]).parent / file.name
+            data = bytearray(harmed.read_bytes())
+            position = draw.randrange(len(data))
+            data[position] ^= 1 << draw.randrange(8)
+            harmed.write_bytes(data)
+            arguments = bench.arguments(cell, results, inputs=inputs)
+            code = bench.finish(bench.start(arguments, results))
+            where = f"{file.name} byte {position}"
+            if code == Exit.DONE:
+                fine = numbers(results, cell) == expected
+            else:
+                fine = code == Exit.BAD_INPUT and file.name in last_line(results)
+            count.add(fine)
+            assert fine, (where, code, last_line(results))
+            shutil.rmtree(inputs)
+            shutil.rmtree(results)
+
+
+def full_disk(call: int) -> Callable[[], None]:
+    """A harm: from the n-th fsync or write of the process on, the disk is full."""
+
+    def harm() -> None:
+        left = call
+        opened = builtins.open
+
+        def spend() -> None:
+            nonlocal left
+            left -= 1
+            if left <= 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def fsync(descriptor: Any, real: Any = os.fsync) -> None:
+            spend()
+            real(descriptor)
+
+        def guarded(file: Any, mode: str = "r", *rest: Any, **options: Any) -> Any:
+            if ("w" in mode or "a" in mode) and str(file) != os.devnull:
+                spend()
+            return opened(file, mode, *rest, **options)
+
+        os.fsync = fsync
+        builtins.open = guarded  # type: ignore[assignment]
+
+    return harm
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up(bench: Bench, tmp_path: Path, tally: Any) -> None:
+    """No half file is taken for whole; after space returns the same command gives the same numbers."""
+    cell = bench.cell("bert", "lora")
+    assert bench.train(cell, tmp_path / "whole") == Exit.DONE
+    expected = numbers(tmp_path / "whole", cell)
+    count = tally("disk full")
+    for call in (1, 2, 3, 4, 6, 9, 13, 19, 27, 33, 39, 44, 48, 52, 56, 60):
+        results = tmp_path / str(call)
+        code = bench.train(cell, results, harm=full_disk(call))
+        no_half_files(results, cell)
+        if code != Exit.DONE:
+            assert code == Exit.BUG, (call, last_line(results))
+            assert "No space left on device" in (results / "output.log").read_text()
+        assert bench.train(cell, results) == Exit.DONE
+        same = numbers(results, cell) == expected
+        count.add(same)
+        assert same
+        shutil.rmtree(results)
+
+
+@pytest.mark.slow
+def test_a_real_full_disk(bench: Bench, tmp_path: Path, tally: Any) -> None:
+    """The same on a file system of 300 kB, where writes stop half-way through."""
+    cell = bench.cell("t5", "full")
+    assert bench.train(cell, tmp_path / "whole") == Exit.DONE
+    expected = numbers(tmp_path / "whole", cell)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=300k", "none", str(disk)], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.strip()}")
+    try:
+        count = tally("disk full")
+        results = disk / "results"
+        code = bench.train(cell, results)
+        no_half_files(results, cell)
+        assert code == Exit.BUG, last_line(results)
+        subprocess.run(["mount", "-o", "remount,size=30m", str(disk)], check=True)
+        assert bench.train(cell, results) == Exit.DONE
+        same = numbers(results, cell) == expected
+        count.add(same)
+        assert same
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def outcome(bench: Bench, cell: str, results: Path, harm: Callable[[], None]) -> tuple[int, dict[str, Any]]:
+    code = bench.train(cell, results, harm=harm)
+    status = read_status(Path(Layout(str(results)).state(cell)))
+    assert status is not None
+    return code, status
+
+
+def test_a_loss_that_is_not_a_number(bench: Bench, tmp_path: Path, tally: Any) -> None:
+    """Divergence is an outcome: code 0, a record with its cause, undefined scores, the spool kept."""
+
+    def harm() -> None:
+        real = setup.Ready.after_step if hasattr(setup.Ready, "after_step") else None
+        assert real is None
+        rate = loop.learning_rate
+        loop.learning_rate = lambda cell, step: float("nan") if step == 9 else rate(cell, step)
+
+    cell = bench.cell("t5", "lora")
+    code, status = outcome(bench, cell, tmp_path, harm)
+    result = read_result(Path(Layout(str(tmp_path)).result(cell)))
+    fine = (code, status["phase"], result.status) == (Exit.DONE, "diverged", "diverged")
+    tally("NaN loss").add(fine)
+    assert fine
+    assert result.cause is not None
+    assert "nan at step 11" in result.cause
+    assert result.test[result.metric].value is None
+
+
+def test_constant_predictions_are_noted(bench: Bench, tmp_path: Path, tally: Any) -> None:
+    """A model that says one thing is a result, with a word to its reader."""
+
+    def harm() -> None:
+        rate = loop.learning_rate
+        loop.learning_rate = lambda cell, step: 0.0 * rate(cell, step)
+
+    cell = bench.cell("bert", "lora")
+    code, status = outcome(bench, cell, tmp_path, harm)
+    result = read_result(Path(Layout(str(tmp_path)).result(cell)))
+    fine = (code, status["phase"]) == (Exit.DONE, "done") and "constant predictions on test" in result.notes[0]
+    tally("constant predictions").add(fine)
+    assert fine, result.notes
+
+
+@pytest.mark.parametrize("kind", ["cuda", "host", "limit"])
+def test_out_of_memory(bench: Bench, tmp_path: Path, tally: Any, kind: str) -> None:
+    """Told by its own exit code and cause, on the device and on the host."""
+
+    def harm() -> None:
+        if kind == "limit":
+            # A true lack: an array that the address space cannot hold.
+            resource.setrlimit(resource.RLIMIT_AS, (12 << 30, 12 << 30))
+        real = loop.collate
+
+        def hungry(*arguments: Any) -> Any:
+            if kind == "cuda":
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+            if kind == "host":
+                raise MemoryError
+            torch.empty(64 << 30, dtype=torch.uint8)
+            return real(*arguments)
+
+        loop.collate = hungry
+
+    cell = bench.cell("bert", "full")
+    code, status = outcome(bench, cell, tmp_path, harm)
+    fine = code == Exit.OUT_OF_MEMORY and status["phase"] == "failed" and status["cause"].startswith("out of memory")
+    tally("out of memory").add(fine)
+    assert fine, (code, status)
+    assert bench.train(cell, tmp_path) == Exit.DONE  # with memory, the same command goes on

@@ -1,0 +1,71 @@
+"""Seats in fixed proportions: exact, house-monotone, and what pairs cost."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from petscale.errors import BadInput
+from petscale.tuning.apportion import apportion
+
+PARTY = st.tuples(st.integers(1, 40), st.integers(2, 60))
+
+
+def divisor_method(seats: int, weights: list[Fraction], capacities: list[int]) -> list[int]:
+    """Sainte-Lague by its definition, a seat at a time."""
+    held = [0] * len(weights)
+    for _ in range(seats):
+        open_parties = [p for p in range(len(held)) if held[p] < capacities[p]]
+        held[max(open_parties, key=lambda p: (weights[p] / (2 * held[p] + 1), -p))] += 1
+    return held
+
+
+@given(st.lists(PARTY, min_size=1, max_size=8), st.data())
+@settings(max_examples=150, deadline=None)
+def test_equals_the_divisor_method_a_seat_at_a_time(parties: list[tuple[int, int]], data: st.DataObject) -> None:
+    weights = [Fraction(weight) for weight, _ in parties]
+    capacities = [capacity for _, capacity in parties]
+    seats = data.draw(st.integers(0, sum(capacities)))
+    assert apportion(seats, weights, capacities) == divisor_method(seats, weights, capacities)
+
+
+@given(st.lists(PARTY, min_size=1, max_size=8), st.data())
+@settings(max_examples=100, deadline=None)
+def test_a_larger_house_takes_no_seat_away(parties: list[tuple[int, int]], data: st.DataObject) -> None:
+    """Guards nesting: largest remainder would fail here (the Alabama paradox)."""
+    weights, capacities = [Fraction(w) for w, _ in parties], [c for _, c in parties]
+    seats = data.draw(st.integers(0, sum(capacities) - 1))
+    smaller, larger = (apportion(house, weights, capacities) for house in (seats, seats + 1))
+    assert all(a <= b for a, b in zip(smaller, larger, strict=True))
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(4, 20), st.booleans()), min_size=1, max_size=6), st.data())
+@settings(max_examples=150, deadline=None)
+def test_pairs_never_hold_one_seat_and_all_but_one_seat_nests(
+    parties: list[tuple[int, int, bool]], data: st.DataObject
+) -> None:
+    weights, capacities = [Fraction(w) for w, _, _ in parties], [c for _, c, _ in parties]
+    pairs = [pair for _, _, pair in parties]
+    seats = data.draw(st.integers(2, sum(capacities) - 2))
+    houses = [apportion(house, weights, capacities, pairs=pairs) for house in (seats, seats + 1, seats + 2)]
+    for house, held in zip((seats, seats + 1, seats + 2), houses, strict=True):
+        assert sum(held) == house
+        assert not any(pair and number == 1 for pair, number in zip(pairs, held, strict=True))
+        assert all(number <= capacity for number, capacity in zip(held, capacities, strict=True))
+    lost = sum(max(0, a - b) for a, b in zip(houses[0], houses[1], strict=True))
+    assert lost <= 1
+
+
+def test_a_house_beyond_the_capacities_and_a_single_seat_for_a_pair_are_refused() -> None:
+    with pytest.raises(BadInput, match="at most 5"):
+        apportion(6, [Fraction(1)], [5])
+    with pytest.raises(BadInput, match="two entries"):
+        apportion(1, [Fraction(1)], [5], pairs=[True])
+
+
+def test_the_last_seat_before_a_full_house_is_found() -> None:
+    """Regression guard: only a full party can lend the second seat that opens the pair."""
+    assert apportion(6, [Fraction(99), Fraction(1)], [5, 2], pairs=[False, True]) == [4, 2]

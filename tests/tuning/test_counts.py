@@ -1,0 +1,143 @@
+"""Published counts: the plan's, the optimizer's and the file's (facts 1.2)."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch import nn
+from transformers import BertConfig, BertForSequenceClassification, T5Config, T5ForConditionalGeneration
+
+from petscale.backbones.catalogue import lookup
+from petscale.backbones.shape import BackboneShape
+from petscale.tuning.files import save_delta
+from petscale.tuning.install import install
+from petscale.tuning.registry import make_plan
+
+# reference/su2023_trainable_parameters.csv, T5 and BERT. T5-XXL BitFit and BERT-small's prompt came from other code.
+PUBLISHED = [
+    ("google/t5-v1_1-small", "lora", 229_376),
+    ("google/t5-v1_1-base", "lora", 589_824),
+    ("google/t5-v1_1-xxl", "lora", 6_291_456),
+    ("google/t5-v1_1-small", "adapter", 803_584),
+    ("google/t5-v1_1-base", "adapter", 1_807_488),
+    ("google/t5-v1_1-xxl", "adapter", 19_269_888),
+    ("google/t5-v1_1-small", "prompt", 51_200),
+    ("google/t5-v1_1-base", "prompt", 76_800),
+    ("google/t5-v1_1-xxl", "prompt", 409_600),
+    ("google/t5-v1_1-small", "bitfit", 121_216),
+    ("google/t5-v1_1-base", "bitfit", 270_208),
+    ("google/t5-v1_1-xxl", "bitfit-t5-xxl", 2_444_644),
+    ("google/bert_uncased_L-4_H-512_A-8", "lora", 65_536),
+    ("google/bert_uncased_L-12_H-768_A-12", "lora", 294_912),
+    ("bert-large-uncased", "lora", 786_432),
+    ("google/bert_uncased_L-4_H-512_A-8", "adapter", 200_896),
+    ("google/bert_uncased_L-12_H-768_A-12", "adapter", 903_744),
+    ("bert-large-uncased", "adapter", 2_409_600),
+    ("google/bert_uncased_L-4_H-512_A-8", "bitfit", 14_336),
+    ("google/bert_uncased_L-12_H-768_A-12", "bitfit", 64_512),
+    ("bert-large-uncased", "bitfit", 172_032),
+    ("google/bert_uncased_L-4_H-512_A-8", "prompt-50", 25_600),
+    ("google/bert_uncased_L-12_H-768_A-12", "prompt", 76_800),
+    ("bert-large-uncased", "prompt", 102_400),
+]
+
+
+def hollow(shape: BackboneShape) -> Any:
+    """A model of the real shapes in which every tensor is one zero, expanded: XXL takes no memory."""
+    with torch.device("meta"):
+        model = _t5(shape) if shape.family == "t5" else _bert(shape)
+    shared: dict[int, nn.Parameter] = {}
+    for module in model.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                small = parameter.numel() < 100_000
+                value = torch.zeros(parameter.shape) if small else torch.zeros(()).expand(parameter.shape)
+                module._parameters[name] = shared.setdefault(id(parameter), nn.Parameter(value))
+    if shape.family == "t5":
+        model.lm_head.weight = nn.Parameter(torch.zeros(()).expand(shape.vocab, shape.d_model))
+    return model
+
+
+def _t5(shape: BackboneShape) -> nn.Module:
+    return T5ForConditionalGeneration(
+        T5Config(
+            d_model=shape.d_model,
+            d_ff=shape.d_ff,
+            d_kv=shape.d_kv,
+            num_heads=shape.heads,
+            num_layers=shape.layers,
+            feed_forward_proj="gated-gelu",
+        )
+    )
+
+
+def _bert(shape: BackboneShape) -> nn.Module:
+    return BertForSequenceClassification(
+        BertConfig(
+            hidden_size=shape.d_model,
+            intermediate_size=shape.d_ff,
+            num_attention_heads=shape.heads,
+            num_hidden_layers=shape.layers,
+        )
+    )
+
+
+@pytest.mark.parametrize(("backbone", "method", "published"), PUBLISHED)
+def test_published_counts(backbone: str, method: str, published: int) -> None:
+    assert make_plan(lookup(backbone).shape, method).trainable == published
+
+
+def test_the_table_is_the_papers() -> None:
+    """Guards the list above against the seed's own table, where that table is at hand."""
+    table = Path("/work/shared/reference/su2023_trainable_parameters.csv")
+    if not table.exists():
+        pytest.skip("the table of the papers' counts is not on this machine")
+    rows = [row for row in csv.DictReader(table.open()) if not row["backbone"].startswith("bloom")]
+    assert [(row["hub_name"], int(row["trainable_parameters"])) for row in rows] == [
+        (backbone, count) for backbone, _, count in PUBLISHED
+    ]
+
+
+@pytest.mark.parametrize("backbone", sorted({backbone for backbone, _, _ in PUBLISHED}))
+def test_optimizer_and_file_hold_the_published_count(backbone: str, tmp_path: Path) -> None:
+    shape = lookup(backbone).shape
+    for name, method, published in PUBLISHED:
+        if name != backbone:
+            continue
+        model = hollow(shape)
+        delta = install(model, make_plan(shape, method), seed=0)
+        optimizer = torch.optim.AdamW(delta.parameters())
+        held = sum(parameter.numel() for group in optimizer.param_groups for parameter in group["params"])
+        save_delta(tmp_path / "delta.safetensors", delta)
+        with safe_open(tmp_path / "delta.safetensors", framework="pt") as handle:
+            stored = sum(handle.get_tensor(key).numel() for key in handle.keys())  # noqa: SIM118
+        assert held == stored == published
+
+
+@pytest.mark.parametrize(
+    ("backbone", "method", "effective"),
+    [
+        ("t5-v1_1-small", "bitfit", 121_216 - 6_144),  # key biases (design section 3)
+        ("t5-v1_1-xxl", "bitfit-t5-xxl", 2_444_644 - 72 * 4096 - 23 * 2048 - 64),  # and tables that nothing reads
+        ("bert-small", "bitfit", 14_336 - 4 * 512),
+        ("t5-v1_1-small", "lora", 229_376),
+    ],
+)
+def test_effective_counts(backbone: str, method: str, effective: int) -> None:
+    assert make_plan(lookup(backbone).shape, method).effective == effective
+
+
+def test_one_target_token_leaves_the_decoders_self_attention_nothing_to_choose() -> None:
+    plan = make_plan(lookup("t5-v1_1-small").shape, "lora", target_length=1)
+    assert plan.trainable - plan.effective == 8 * 8 * (512 + 384)
+
+
+def test_frozen_and_full_are_the_two_ends() -> None:
+    shape = lookup("bert-small").shape
+    assert make_plan(shape, "frozen").trainable == 0
+    assert make_plan(shape, "full").trainable == shape.parameters == 28_763_648
