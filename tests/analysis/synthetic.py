@@ -20,7 +20,7 @@ from petscale.record import CellResult
 PETS = ("prompt", "bitfit", "lora", "adapter")
 APETS = ("apet-adjacent", "apet-discrete")
 MATCHED = {"prompt": 800, "bitfit": 1_500, "lora": 3_000, "adapter": 9_000}
-BUDGETS = (4, 16, 64, 256, 1_024, 4_096)
+BUDGETS = (4, 16, 64, 256, 1_024, 4_096, 16_384)
 TASKS = (
     ("reviews", "sentiment", 2),
     ("films", "sentiment", 2),
@@ -42,11 +42,13 @@ class Truth:
     baseline: float = 2.0
     low: Callable[[int], float] = lambda scale: 32.0  # budget where the rise begins, by scale
     high: Callable[[int], float] = lambda scale: 512.0  # budget where full is reached
+    factors: dict[str, float] = field(default_factory=dict)  # method or task -> factor on both thresholds
     jump: float = 0.85  # share of full at one grid step past the low threshold
     speed: dict[str, float] = field(default_factory=lambda: {"adjacent": 100.0, "discrete": 200.0})  # steps
     within: float = 0.9  # transfer above chance, of the target's own
     across: tuple[float, ...] = (0.1, 0.1, 0.1)
     sd: float = 0.5
+    speed_sd: float = 0.0  # of the log of the speed of a run
 
     def score(self, cell: dict[str, Any]) -> float:
         scale = cell["scale"]
@@ -57,7 +59,8 @@ class Truth:
         if cell["method"] == "full":
             return self.full
         if "threshold" in cell["experiments"]:
-            return self.swept(cell["budget"], scale)
+            factor = self.factors.get(cell["method"], 1.0) * self.factors.get(cell["task"], 1.0)
+            return self.swept(cell["budget"] / factor, scale)
         if cell["structure"]:
             return self.full + self.apet_offset[scale]
         return self.full + self.offsets.get(cell["method"], (0.0,) * 5)[scale]
@@ -178,7 +181,13 @@ def _cells_of(where: dict[str, Any], family: str, *, swept: bool) -> list[dict[s
     head = "trained" if family == "bert" else None
     made = [_cell(where, "full", ["methods", "structure"], head=head)]
     made += [
-        _cell(where, method, ["methods", "structure", *(["control"] if method == "lora" else [])], matches=[method], head=head)
+        _cell(
+            where,
+            method,
+            ["methods", "structure", *(["control"] if method == "lora" else [])],
+            matches=[method],
+            head=head,
+        )
         for method in PETS
     ]
     for group in PETS:
@@ -303,7 +312,7 @@ def _write_cell(root: Path, cell: dict[str, Any], truth: Truth, state: str, nois
 def _curve(cell: dict[str, Any], truth: Truth, dev: float, scatter: random.Random) -> str:
     rows = ["step,tokens,train_loss,dev,learning_rate,seconds"]
     base = truth.baseline / 100
-    reach = truth.speed.get(cell["structure"] or "", 150.0)
+    reach = truth.speed.get(cell["structure"] or "", 150.0) * math.exp(scatter.gauss(0, truth.speed_sd))
     for step in range(0, STEPS + 1, EVALUATE_EVERY):
         value = dev if step >= reach else base + (dev - base) * 0.8 * step / reach
         value = min(max(value + scatter.gauss(0, truth.sd / 400), 0.0), 1.0)

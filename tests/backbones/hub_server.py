@@ -18,7 +18,7 @@ def _lfs(data: bytes, key: str) -> dict[str, object]:
     return {"size": len(data), key: hashlib.sha256(data).hexdigest(), "pointerSize": 1}
 
 
-def _handler(root: Path, commits: dict[str, str], log: list[str]) -> type[BaseHTTPRequestHandler]:
+def _handler(root: Path, commits: dict[str, str], log: list[str], damaged: set[str]) -> type[BaseHTTPRequestHandler]:
     """`root/<kind>/<owner>/<name>/<file>`; `commits` maps `<kind>/<owner>/<name>` to its one commit."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -70,6 +70,8 @@ def _handler(root: Path, commits: dict[str, str], log: list[str]) -> type[BaseHT
                 return
             data = path.read_bytes()
             etag = hashlib.sha256(data).hexdigest() if len(data) > LARGE else hashlib.sha1(data).hexdigest()
+            if name in damaged:
+                data = data[:-1] + bytes([data[-1] ^ 1])
             headers = {"ETag": f'"{etag}"', "X-Repo-Commit": commits[f"{kind}/{repo}"], "Accept-Ranges": "bytes"}
             asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
             if self.command == "GET":
@@ -98,9 +100,9 @@ def _handler(root: Path, commits: dict[str, str], log: list[str]) -> type[BaseHT
 
 
 @contextmanager
-def serve(root: Path, commits: dict[str, str], log: list[str]) -> Iterator[str]:
-    """The address of a running stand-in; `log` gets a line for each file that is sent."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(root, commits, log))
+def serve(root: Path, commits: dict[str, str], log: list[str], damaged: set[str]) -> Iterator[str]:
+    """The address of a running stand-in; `log` gets a line for each file that is sent, `damaged` ones arrive wrong."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(root, commits, log, damaged))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

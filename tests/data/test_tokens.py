@@ -36,6 +36,7 @@ def test_a_changed_file_is_refused(folder: Path) -> None:
     path.write_bytes(data)
     tokens = load_tokens(folder)
     assert len(tokens.split("train")) == 30
+    assert tokens.split("train") is tokens.split("train")
     with pytest.raises(BadInput, match=r"dev\.safetensors: not the file that tokens\.json describes"):
         tokens.split("dev")
 

@@ -100,6 +100,8 @@ class Bench:
             with open(results / "output.log", "ab") as out:
                 os.dup2(out.fileno(), 1)
                 os.dup2(out.fileno(), 2)
+            # pytest put objects of its own in the place of the streams.
+            sys.stdout, sys.stderr = (os.fdopen(number, "w", 1, closefd=False) for number in (1, 2))
             if harm is not None:
                 harm()
             code = run_forked(arguments, time.time())

@@ -78,9 +78,9 @@ def dies_at(call: int, half: bool) -> Callable[[], None]:
 
     def harm() -> None:
         left = call
-        for name in ("fsync", "replace"):
+        for name, operation in (("fsync", os.fsync), ("replace", os.replace)):
 
-            def deadly(*arguments: Any, real: Any = getattr(os, name)) -> Any:
+            def deadly(*arguments: Any, real: Any = operation) -> Any:
                 nonlocal left
                 left -= 1
                 if left == 0 and not half:
@@ -120,7 +120,7 @@ def test_killed_at_each_durable_operation(bench: Bench, whole: Any, tmp_path: Pa
 
 def test_sigterm_saves_and_says_so(bench: Bench, whole: Any, tmp_path: Path, tally: Any) -> None:
     cell = bench.cell("t5", "apet-discrete")
-    expected, seconds = whole(cell)
+    expected, _ = whole(cell)
     count = tally("SIGTERM with grace")
     state = tmp_path / "state" / cell
     child = bench.start(bench.arguments(cell, tmp_path), tmp_path)
@@ -163,7 +163,7 @@ def test_a_time_limit_of_a_third(bench: Bench, whole: Any, tmp_path: Path, tally
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["newest", "truncated", "all"])
+@pytest.mark.parametrize("how", ["newest", "truncated", "all", "spool"])
 def test_damaged_checkpoints(bench: Bench, whole: Any, tmp_path: Path, tally: Any, how: str) -> None:
     """The one before is used, or none: the numbers are the same, and the log says what was set aside."""
     cell = bench.cell("bert", "lora")
@@ -175,18 +175,20 @@ def test_damaged_checkpoints(bench: Bench, whole: Any, tmp_path: Path, tally: An
         time.sleep(0.002)
     bench.finish(child, kill_after=0.0)
     saved = sorted(state.glob("ckpt-*.safetensors"))
-    for path in saved if how == "all" else saved[-1:]:
+    harmed = {"all": saved, "spool": [state / "metrics.jsonl"]}.get(how, saved[-1:])
+    for path in harmed:
         data = bytearray(path.read_bytes())
         if how == "truncated":
             data = data[: len(data) // 2]
         else:
-            data[-5] ^= 1
+            data[-5 if path in saved else 25] ^= 1
         path.write_bytes(data)
     assert bench.train(cell, tmp_path) == Exit.DONE
     same = numbers(tmp_path, cell) == expected
     count.add(same)
     assert same
-    assert "not a whole checkpoint" in (state / "attempt-2.log").read_text()
+    told = "not what the checkpoint was saved with" if how == "spool" else "not a whole checkpoint"
+    assert told in (state / "attempt-2.log").read_text()
 
 
 def test_two_trainers_of_one_cell(bench: Bench, whole: Any, tmp_path: Path, tally: Any) -> None:

@@ -28,15 +28,19 @@ class Bounds:
 
     @property
     def censored(self) -> str:
-        """How the estimate itself is censored: '<=' below the first budget, '>' above the last, '' not at all."""
+        """How the estimate is censored: '<=' below the first budget, '>' above the last, 'hole' within one, or ''."""
         if np.isneginf(self.low[0]):
             return "<="
-        return ">" if np.isposinf(self.high[0]) else ""
+        if np.isposinf(self.high[0]):
+            return ">"
+        return "hole" if self.low[0] < self.high[0] else ""
 
     @property
     def point(self) -> float:
-        """The estimate: the crossing, or the bound that the sweep gives where it is censored."""
-        return float(self.high[0] if np.isneginf(self.low[0]) else self.low[0])
+        """The estimate: the crossing; the finite bound where it is censored; the middle of a hole."""
+        if np.isneginf(self.low[0]):
+            return float(self.high[0])
+        return float(self.low[0] if np.isposinf(self.high[0]) else (self.low[0] + self.high[0]) / 2)
 
     def __sub__(self, other: Bounds) -> Bounds:
         return Bounds(self.low - other.high, self.high - other.low, min(self.seeds, other.seeds))

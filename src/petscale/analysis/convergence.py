@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from petscale.analysis import means
-from petscale.analysis.convergence_rule import Array, convergence_step, smooth, target_step
+from petscale.analysis.convergence_rule import NO_CURVE, Array, convergence_step, smooth, target_step
 from petscale.analysis.interval import Estimate, mean_over_tasks, task_seed_matrix
 from petscale.analysis.settings import AnalysisSettings, ConvergenceSettings
 from petscale.analysis.tidy import asked_by
 
 EXPERIMENT = "convergence"
 ADJACENT, DISCRETE = "adjacent", "discrete"
+_NO_RUN = ("missing", "diverged", NO_CURVE)
 
 
 def runs_table(cells: pd.DataFrame, curves: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
@@ -53,7 +54,7 @@ def pairs_table(runs: pd.DataFrame, curves: pd.DataFrame, settings: AnalysisSett
     """Adjacent against discrete, paired by task, budget and seed.
 
     Returns:
-        One row a pair. `ratio` = log2(discrete step / adjacent step): 1 means adjacent converges in half the steps;
+        One row a pair. `ratio` = log2(discrete step / adjacent step), steps at the middles of their grid intervals: 1 means adjacent converges in half the steps;
         NaN when either is censored. `target_ratio` is the same for the time to a common target. `first` names the
         structure that came first, a converged run counting before a censored one.
     """
@@ -77,12 +78,12 @@ def pairs_table(runs: pd.DataFrame, curves: pd.DataFrame, settings: AnalysisSett
                 "discrete_step": two["step"],
                 "adjacent_outcome": one["outcome"],
                 "discrete_outcome": two["outcome"],
-                "ratio": _log_ratio(two["step"], one["step"]),
-                "ratio_variance": _grid_variance(two["step"], one["step"], one["resolution"]),
+                "ratio": log_ratio(two["step"], one["step"], one["resolution"]),
+                "ratio_variance": grid_variance(two["step"], one["step"], one["resolution"]),
                 "target": target,
-                "target_ratio": _log_ratio(at[1], at[0]),
-                "target_ratio_variance": _grid_variance(at[1], at[0], one["resolution"]),
-                "first": _first(one["step"], two["step"]),
+                "target_ratio": log_ratio(at[1], at[0], one["resolution"]),
+                "target_ratio_variance": grid_variance(at[1], at[0], one["resolution"]),
+                "first": _first(one, two),
                 "cells": f"{one['cell']};{two['cell']}",
             }
         )
@@ -121,8 +122,8 @@ def mean_ratio(known: pd.DataFrame, column: str, confidence: float) -> Estimate:
     """Mean log ratio over tasks and budget groups, with an interval over seeds and over the grid of evaluations.
 
     A step is known only to the evaluation at which it was seen. All seeds share that grid, so their spread does not
-    show it; a step s seen on a grid of width E is uniform on (s - E, s], which gives log2(d / a) the variance
-    E^2 / 12 (1/a^2 + 1/d^2) / ln(2)^2.
+    show it; a step seen on a grid of width E is uniform on an interval of that width with middle m, which gives
+    log2(d / a) the variance E^2 / 12 (1/m_a^2 + 1/m_d^2) / ln(2)^2.
     """
     strata = known["task"] + "|" + known["group"]
     names = means.ordered(strata)
@@ -133,10 +134,10 @@ def mean_ratio(known: pd.DataFrame, column: str, confidence: float) -> Estimate:
     return mean_over_tasks(values, confidence, further)
 
 
-def _grid_variance(numerator: float, denominator: float, width: float) -> float:
-    if np.isnan(_log_ratio(numerator, denominator)):
-        return np.nan
-    return float(width**2 / 12 * (numerator**-2 + denominator**-2) / np.log(2) ** 2)
+def grid_variance(numerator: float, denominator: float, width: float) -> float:
+    """Variance of `log_ratio` from the width of the grid of evaluations."""
+    middles = np.array([numerator, denominator]) - width / 2
+    return float(width**2 / 12 * (middles**-2.0).sum() / np.log(2) ** 2)
 
 
 def _baseline(asked: pd.DataFrame, cell: pd.Series, step: Array, dev: Array) -> tuple[float, str]:
@@ -167,18 +168,24 @@ def _target(one: pd.Series, two: pd.Series, rule: ConvergenceSettings) -> float:
 
 def _reach(by_cell: dict[Hashable, pd.DataFrame], run: pd.Series, target: float, rule: ConvergenceSettings) -> float:
     curve = by_cell.get(run["cell"])
-    if curve is None or np.isnan(target) or run["outcome"] in ("missing", "diverged"):
+    if curve is None or np.isnan(target) or run["outcome"] in _NO_RUN:
         return np.nan
     return target_step(curve["step"].to_numpy(float), curve["dev"].to_numpy(float), target, rule)
 
 
-def _log_ratio(numerator: float, denominator: float) -> float:
-    if np.isnan(numerator) or np.isnan(denominator) or min(numerator, denominator) <= 0:
+def log_ratio(numerator: float, denominator: float, width: float) -> float:
+    """log2 of two steps, each at the middle of the grid interval (step - width, step] in which it was reached."""
+    middles = np.array([numerator, denominator]) - width / 2
+    if not (middles > 0).all():
         return np.nan
-    return float(np.log2(numerator / denominator))
+    return float(np.log2(middles[0] / middles[1]))
 
 
-def _first(adjacent: float, discrete: float) -> str:
+def _first(one: pd.Series, two: pd.Series) -> str:
+    """Which came first; a run that is missing or diverged says nothing of its partner."""
+    if any(side["outcome"] in _NO_RUN for side in (one, two)):
+        return "unknown"
+    adjacent, discrete = one["step"], two["step"]
     if np.isnan(adjacent) and np.isnan(discrete):
         return "neither"
     if np.isnan(discrete) or adjacent < discrete:

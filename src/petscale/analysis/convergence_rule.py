@@ -56,5 +56,7 @@ def convergence_step(step: Array, dev: Array, baseline: float, rule: Convergence
 
 def target_step(step: Array, dev: Array, target: float, rule: ConvergenceSettings) -> float:
     """First step at which the smoothed dev score reaches a target; NaN if none."""
-    reached = np.flatnonzero(smooth(dev, rule.smoothing) >= target) if len(dev) else []
+    if len(dev) == 0:
+        return np.nan
+    reached = np.flatnonzero(smooth(dev, rule.smoothing) >= target)
     return float(step[reached[0]]) if len(reached) else np.nan

@@ -31,17 +31,18 @@ def isotonic_fit(y: Array, weights: Array) -> Array:
     return fit
 
 
-def crossing(x: Array, fit: Array, level: Array) -> tuple[Array, Array]:
+def crossing(x: Array, fit: Array, level: Array, holes: NDArray[np.bool_]) -> tuple[Array, Array]:
     """Where the linear interpolation of a non-decreasing fit first reaches a level, as bounds.
 
     A crossing inside the grid is one number, so both bounds are equal. A fit that has reached the level at the first
     position crossed somewhere at or below it: (-inf, x_0]. One that never reaches it: (x_last, inf). Nothing is
-    extrapolated.
+    extrapolated, and nothing is interpolated over a hole: there the bounds are the two positions beside it.
 
     Args:
         x: ascending positions (log10 of the budget), shape (k,).
         fit: non-decreasing fits, shape (draws, k).
         level: level of each draw, shape (draws,).
+        holes: whether a planned position is missing between each two neighbours, shape (k - 1,).
 
     Returns:
         Lower and upper bound of the crossing, each of shape (draws,).
@@ -55,6 +56,9 @@ def crossing(x: Array, fit: Array, level: Array) -> tuple[Array, Array]:
     rise = y1 - y0
     share = np.where(rise > 0, (level - y0) / np.where(rise > 0, rise, 1.0), 1.0)
     inside = x[after - 1] + np.clip(share, 0.0, 1.0) * (x[after] - x[after - 1])
-    low = np.where(any_reached, np.where(first == 0, -np.inf, inside), x[-1])
-    high = np.where(any_reached, np.where(first == 0, x[0], inside), np.inf)
+    torn = holes[after - 1]
+    low = np.where(torn, x[after - 1], inside)
+    high = np.where(torn, x[after], inside)
+    low = np.where(any_reached, np.where(first == 0, -np.inf, low), x[-1])
+    high = np.where(any_reached, np.where(first == 0, x[0], high), np.inf)
     return low, high

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from petscale.analysis import means
-from petscale.analysis.gaps import LOG_ODDS, POINTS, gap_row
 from petscale.analysis.examples import Examples
+from petscale.analysis.gaps import LOG_ODDS, POINTS, gap_row
 from petscale.analysis.settings import AnalysisSettings
 from petscale.analysis.tidy import asked_by
 

@@ -59,7 +59,8 @@ def between_variance(a: Cube) -> float:
     if used.sum() < 2 or (counts[used] < 2).any():
         return math.nan
     a, counts = a[used], counts[used]
-    products = (np.nansum(a, axis=1) ** 2 - np.nansum(a**2, axis=1)) / (counts * (counts - 1))
+    filled = np.where(present[used], a, 0.0)
+    products = (filled.sum(axis=1) ** 2 - (filled**2).sum(axis=1)) / (counts * (counts - 1))
     return float(len(a) / (len(a) - 1) * products.mean())
 
 
@@ -115,7 +116,11 @@ def _method_means(a: Cube) -> Cube:
 
 
 def _mean(values: Cube, axes: tuple[int, ...]) -> Cube:
-    counts = (~np.isnan(values)).sum(axis=axes, keepdims=True)
-    sums = np.nansum(values, axis=axes, keepdims=True)
+    present = ~np.isnan(values)
+    if present.all():
+        whole: Cube = values.mean(axis=axes, keepdims=True)
+        return whole
+    counts = present.sum(axis=axes, keepdims=True)
+    sums = np.where(present, values, 0.0).sum(axis=axes, keepdims=True)
     mean: Cube = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
     return mean

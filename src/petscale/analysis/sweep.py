@@ -30,6 +30,7 @@ class Sweep:
     scores: Array  # (k, seeds)
     baseline: Array  # (seeds,) the measured budget-0 score
     full: Array  # (seeds,) full fine-tuning
+    holes: NDArray[np.bool_]  # (k - 1,) whether planned budgets are missing between two neighbours
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Fit:
     curve: Array  # (1 + draws, k)
     baseline: Array  # (1 + draws,)
     full: Array  # (1 + draws,)
+    holes: NDArray[np.bool_]  # (k - 1,)
     seeds: int
 
     def low_threshold(self, rise: float) -> Bounds:
@@ -61,7 +63,7 @@ class Fit:
         if np.isnan(level).any():
             nothing = np.full(len(level), np.nan)
             return Bounds(nothing, nothing, 0)
-        return Bounds(*crossing(self.log_budgets, self.curve, level), self.seeds)
+        return Bounds(*crossing(self.log_budgets, self.curve, level, self.holes), self.seeds)
 
 
 def fit_sweep(sweep: Sweep, draws: int, generator: np.random.Generator) -> Fit:
@@ -84,7 +86,7 @@ def fit_sweep(sweep: Sweep, draws: int, generator: np.random.Generator) -> Fit:
         drawn = np.vstack([means, means + noise])
     k = len(sweep.budgets)
     curve = isotonic_fit(drawn[:, :k], counts[:k].astype(float))
-    return Fit(np.log10(sweep.budgets), curve, drawn[:, k], drawn[:, k + 1], seeds)
+    return Fit(np.log10(sweep.budgets), curve, drawn[:, k], drawn[:, k + 1], sweep.holes, seeds)
 
 
 def _noise(residuals: Array, counts: NDArray[np.intp], draws: int, generator: np.random.Generator) -> Array:

@@ -4,7 +4,7 @@
     high threshold = first budget at which it lies no more than `margin_points` below full fine-tuning
 
 on the interpolation over log budget. Where several learning rates were swept, each budget takes the rate with the
-best mean dev score: selected on dev, reported on test.
+best median dev score: selected on dev, reported on test.
 """
 
 from __future__ import annotations
@@ -45,22 +45,25 @@ class Threshold:
     fit: Fit
     jump: Array  # (1 + draws,) % of full at the first budget past the low threshold
     jump_above: Array  # the same with the baseline taken off both
+    missing: tuple[float, ...]  # planned budgets that the fit lacks
     cells: str
 
 
 def best_rates(sweep: pd.DataFrame) -> pd.DataFrame:
-    """The cells of a sweep at the learning rate with the best mean dev score, chosen for each budget.
+    """The cells of a sweep at the learning rate with the best median dev score, chosen for each budget.
 
-    A rate must have a dev score; where none has, all cells of the budget are kept, so that what is missing shows.
+    Returns:
+        Rows of the table with a column `complete`: whether every planned rate of the budget has a finished or
+        diverged cell, without which the best is not known. A rate must not win by the survivors of many diverged
+        runs, nor lose by one: a diverged cell counts as 0 in the median.
     """
     parts = []
     for _, part in means.groups(sweep, [*KEYS, "budget"]):
-        # A rate at which runs diverged must not win by its survivors: those count as 0.
         shown = part["dev"].where(part["status"] != "diverged", 0.0)
-        dev = shown.groupby(part["learning_rate"], dropna=False).mean()
+        dev = shown.groupby(part["learning_rate"], dropna=False).median()
         chosen = part if dev.isna().all() else part[part["learning_rate"] == dev.idxmax()]
-        parts.append(chosen)
-    return pd.concat(parts) if parts else sweep
+        parts.append(chosen.assign(complete=bool(dev.notna().all())))
+    return pd.concat(parts) if parts else sweep.assign(complete=False)
 
 
 def points_table(cells: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
@@ -87,13 +90,14 @@ def points_table(cells: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFram
 def find_thresholds(cells: pd.DataFrame, settings: AnalysisSettings) -> list[Threshold]:
     """The thresholds of every method, backbone and task that the experiment sweeps."""
     asked = asked_by(cells, EXPERIMENT)
-    swept = means.scored(best_rates(_swept(asked)))
+    swept = best_rates(_swept(asked))
     found = []
-    for key, part in means.groups(swept, KEYS):
+    for key, planned in means.groups(swept, KEYS):
+        part = means.scored(planned[planned["complete"]])
         if part["budget"].nunique() < 2:
             continue
         references = asked[(asked[_RUNG] == part[_RUNG].iloc[0]).all(axis=1)]
-        found.append(_threshold(key, part, references, settings))
+        found.append(_threshold(key, part, sorted(set(planned["budget"])), references, settings))
     return found
 
 
@@ -111,13 +115,19 @@ def threshold_table(found: list[Threshold], settings: AnalysisSettings) -> pd.Da
         for name, draws in (("jump", one.jump), ("jump_above_baseline", one.jump_above)):
             estimate = percentiles(draws, settings.confidence, one.fit.seeds)
             row.update({name: estimate.value, f"{name}_from": estimate.low, f"{name}_to": estimate.high})
-        row.update(seeds=one.fit.seeds, budgets=len(one.fit.log_budgets), cells=one.cells)
+        row["seeds"] = one.fit.seeds
+        row["left_out"] = ";".join(f"{budget:g}" for budget in one.missing)
+        row["cells"] = one.cells
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def _threshold(
-    key: tuple[Hashable, ...], part: pd.DataFrame, references: pd.DataFrame, settings: AnalysisSettings
+    key: tuple[Hashable, ...],
+    part: pd.DataFrame,
+    planned: list[float],
+    references: pd.DataFrame,
+    settings: AnalysisSettings,
 ) -> Threshold:
     seeds = sorted(set(references["seed"]) | set(part["seed"]))
     budgets = sorted(set(part["budget"]))
@@ -129,18 +139,20 @@ def _threshold(
     # Seeded by the row's own name, so that adding a task or a method moves no other interval.
     name = "/".join(map(str, key)).encode()
     generator = np.random.default_rng([settings.seed, zlib.crc32(name)])
-    sweep = Sweep(np.array(budgets, dtype=float), scores, ends["frozen"], ends["full"])
+    places = [planned.index(budget) for budget in budgets]
+    sweep = Sweep(np.array(budgets, dtype=float), scores, ends["frozen"], ends["full"], np.diff(places) > 1)
     fit = fit_sweep(sweep, settings.bootstrap_draws, generator)
     low = fit.low_threshold(settings.threshold.rise_points)
     high = fit.high_threshold(settings.threshold.margin_points)
     used = references["method"].isin(means.REFERENCES)
     return Threshold(
-        *key,  # type: ignore[arg-type]
+        **dict(zip(KEYS, key, strict=True)),  # type: ignore[arg-type]
         low=low,
         high=high,
         fit=fit,
         jump=_share(fit, low, 0.0),
         jump_above=_share(fit, low, fit.baseline),
+        missing=tuple(budget for budget in planned if budget not in budgets),
         cells=";".join([*part["cell"], *references.loc[used, "cell"]]),
     )
 

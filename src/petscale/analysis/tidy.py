@@ -19,9 +19,10 @@ _PLANNED = (
     "mask_seed", "learning_rate", "labels", "head", "control",
 )  # fmt: skip
 _MEASURED = (
-    "cause", "notes", "metric", "score", "score_se", "score_n", RANK, "dev", "dev_se", "effective", "head_parameters", "stored",
-    "changed", "total", "best_step", "best_dev", "steps", "train_tokens_per_s", "inference_tokens_per_s", "startup_s",
-    "train_s", "evaluate_s", "wall_s", "peak_memory", "energy_j", "hash_data", "hash_code", "hash_backbone",
+    "cause", "notes", "metric", "score", "score_se", "score_n", RANK, "dev", "dev_se", "effective", "head_parameters",
+    "stored", "changed", "total", "best_step", "best_dev", "steps", "train_tokens_per_s", "inference_tokens_per_s",
+    "startup_s", "train_s", "evaluate_s", "wall_s", "peak_memory", "energy_j", "hash_data", "hash_code",
+    "hash_backbone",
 )  # fmt: skip
 
 

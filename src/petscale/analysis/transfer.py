@@ -97,7 +97,7 @@ def within_minus_across(part: pd.DataFrame, ratio: str, confidence: float) -> Es
 def across_by_seed(part: pd.DataFrame, ratio: str, pairs: list[tuple[str, str]], seeds: list[int]) -> Matrix:
     """Ratios of given (source, target) pairs as (pairs, seeds)."""
     named = part.assign(pair=list(zip(part["source"], part["target"], strict=True)))
-    return task_seed_matrix(named[named["pair"].isin(pairs)], ratio, pairs, seeds, stratum="pair")  # type: ignore[arg-type]
+    return task_seed_matrix(named[named["pair"].isin(pairs)], ratio, pairs, seeds, stratum="pair")
 
 
 def _by_source(part: pd.DataFrame, ratio: str, relation: str) -> Matrix:

@@ -101,8 +101,7 @@ def _outcome(path: Path, source: Plan, target: Plan) -> dict[str, Any]:
     try:
         document = json.loads(path.read_bytes())
         metric = document["metric"]
-        scores = document["scores"].get(metric) or {}
-        status, value = document["status"], scores.get("value")
+        status, value = document["status"], (document["scores"].get(metric) or {}).get("value")
     except FileNotFoundError:
         return {"metric": None, "status": "missing", "cause": "not run", "score": np.nan, "chance": chance}
     except (OSError, ValueError, KeyError, AttributeError) as error:
@@ -110,7 +109,7 @@ def _outcome(path: Path, source: Plan, target: Plan) -> dict[str, Any]:
         return {"metric": None, "status": "missing", "cause": cause, "score": np.nan, "chance": chance}
     if status == "done" and value is None:
         status = "undefined"
-    score = POINTS * value if status == "done" else np.nan
+    score = POINTS * float(value) if status == "done" and value is not None else np.nan
     return {
         "metric": metric,
         "status": status,

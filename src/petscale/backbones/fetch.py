@@ -7,7 +7,7 @@ that the commit records. Backbones that exist as pickles alone are converted onc
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -88,8 +88,8 @@ class Remote(Protocol):
     def list(self, repo: str, kind: RepoKind, revision: str) -> tuple[str, list[RemoteFile]]:
         """The commit that a revision stands for, and its files."""
 
-    def download(self, repo: str, kind: RepoKind, commit: str, paths: Sequence[str], cache: Path) -> Path:
-        """The folder of a commit with at least these files; goes on where an earlier call stopped."""
+    def download(self, item: Download, cache: Path) -> Path:
+        """The folder of the commit with these files at least; goes on where an earlier call stopped."""
 
 
 class HuggingFace:
@@ -108,18 +108,37 @@ class HuggingFace:
         ]
         return str(info.sha), files
 
-    def download(self, repo: str, kind: RepoKind, commit: str, paths: Sequence[str], cache: Path) -> Path:
+    def download(self, item: Download, cache: Path) -> Path:
         from huggingface_hub import snapshot_download
 
+        for file in item.files:
+            if file.sha256 is not None:
+                self._resume(item, file, cache)
         folder = snapshot_download(
-            repo,
-            repo_type=kind,
-            revision=commit,
+            item.repo,
+            repo_type=item.kind,
+            revision=item.commit,
             cache_dir=cache,
-            allow_patterns=list(paths),
+            allow_patterns=[file.path for file in item.files],
             endpoint=self._endpoint,
         )
         return Path(folder)
+
+    def _resume(self, item: Download, file: RemoteFile, cache: Path) -> None:
+        """Put a large file where `snapshot_download` finds it, which by itself begins again in a new process."""
+        from huggingface_hub import hf_hub_url
+        from huggingface_hub.file_download import http_get, repo_folder_name
+        from huggingface_hub.utils._headers import build_hf_headers
+
+        blob = cache / repo_folder_name(repo_id=item.repo, repo_type=item.kind) / "blobs" / str(file.sha256)
+        if blob.exists():
+            return
+        blob.parent.mkdir(parents=True, exist_ok=True)
+        url = hf_hub_url(item.repo, file.path, repo_type=item.kind, revision=item.commit, endpoint=self._endpoint)
+        partial = blob.with_name(f"{blob.name}.partial")
+        with open(partial, "ab") as handle:
+            http_get(url, handle, resume_size=handle.tell(), headers=build_hf_headers(), expected_size=file.bytes)
+        partial.rename(blob)
 
 
 def fetched(name: str, cache: Path | None = None) -> Path:
@@ -187,7 +206,7 @@ def _get(item: Download, cache: Path, remote: Remote) -> Path:
     Raises:
         BadInput: a file is not what the commit says; it is deleted, so that the next fetch gets it anew.
     """
-    folder = remote.download(item.repo, item.kind, item.commit, [file.path for file in item.files], cache / "hub")
+    folder = remote.download(item, cache / "hub")
     for file in item.files:
         path = folder / file.path
         if file.sha256 is not None and file_digest(path) != file.sha256:
@@ -239,7 +258,7 @@ def fetch(
     Raises:
         BadInput: the hub cannot be reached, lacks a file, or gave a file with a wrong checksum.
     """
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub import errors
 
     cache = cache or cache_folder()
     remote = remote or HuggingFace()
@@ -258,7 +277,7 @@ def fetch(
             elif _commit_there(item.name, cache) != item.commit:
                 _make_backbone(item, _get(item, cache, remote), cache)
             say(f"{item.kind} {item.name}: done")
-    except (HfHubHTTPError, OfflineModeIsEnabled, ConnectionError, OSError) as error:
+    except (OSError, errors.HTTPError) as error:  # type: ignore[attr-defined]
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise BadInput(f"fetch: the hub cannot be used ({first})") from None
     return items

@@ -16,6 +16,7 @@ from petscale.backbones import catalogue
 from petscale.backbones.header import tensor_names
 from petscale.backbones.shape import BackboneShape, shape_from_config
 from petscale.errors import BadInput
+from petscale.manifest import sealed, unsealed
 from petscale.record import write_atomically
 
 MANIFEST = "backbone.json"
@@ -134,7 +135,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         BadInput: none, one of another format, or a file that is missing or has another size than it says.
     """
     path = folder / MANIFEST
-    manifest = _json(path)
+    manifest = unsealed(_json(path), path)
     if manifest.get("format") != FORMAT:
         raise BadInput(f"{path}: key format: {manifest.get('format')!r}, not {FORMAT}")
     for name, entry in manifest["files"].items():
@@ -193,7 +194,7 @@ def write_manifest(folder: Path, name: str, origin: dict[str, Any]) -> None:
         "shape": read_shape(folder).to_json(),
         "files": files,
     }
-    write_atomically(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    write_atomically(folder / MANIFEST, json.dumps(sealed(manifest), indent=1, sort_keys=True) + "\n")
 
 
 def copy_folder(source: Path, out_dir: Path, name: str, origin: dict[str, Any]) -> None:

@@ -158,7 +158,7 @@ def _bert_shape(config: Mapping[str, Any]) -> BackboneShape:
         decoder_layers=0,
         vocab=_size(config, "vocab_size"),
         max_positions=_size(config, "max_position_embeddings"),
-        type_vocab=_size(config, "type_vocab_size"),
+        type_vocab=_size(config, "type_vocab_size", 2),
         pad_token=int(config.get("pad_token_id") or 0),
     )
 

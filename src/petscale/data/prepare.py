@@ -21,6 +21,7 @@ from petscale.data.checks import input_columns, input_key
 from petscale.data.rows import Row, Rows
 from petscale.data.sources import Source, describe, file_digest, read_rows
 from petscale.errors import BadInput
+from petscale.manifest import sealed
 from petscale.record import write_atomically
 from petscale.tasks import Task
 
@@ -200,4 +201,4 @@ def prepare(
         "dropped": {name: rows.dropped for name, rows in splits.items()},
         "sha256": digests,
     }
-    write_atomically(out_dir / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    write_atomically(out_dir / MANIFEST, json.dumps(sealed(manifest), indent=1, sort_keys=True) + "\n")

@@ -24,6 +24,7 @@ from petscale.data.ragged import Ragged
 from petscale.data.sources import file_digest
 from petscale.data.tokens import FORMAT, MANIFEST, Family
 from petscale.errors import BadInput
+from petscale.manifest import sealed, unsealed
 from petscale.record import write_atomically
 from petscale.tasks import LabelScheme, Task
 
@@ -90,6 +91,7 @@ def _read_manifest(prepared_dir: Path, task: Task) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise BadInput(f"{path}: not a readable manifest ({error})") from None
+    manifest = unsealed(manifest, path)
     if (manifest["task"], manifest["version"]) != (task.name, task.version):
         raise BadInput(
             f"{path}: holds {manifest['task']} version {manifest['version']}, "
@@ -170,4 +172,4 @@ def tokenize(
         "tokenizer": file_digest(place),
         "sha256": digests,
     }
-    write_atomically(out_dir / MANIFEST, json.dumps(document, indent=1, sort_keys=True) + "\n")
+    write_atomically(out_dir / MANIFEST, json.dumps(sealed(document), indent=1, sort_keys=True) + "\n")

@@ -18,6 +18,7 @@ from safetensors.numpy import load_file
 
 from petscale.data.ragged import Ragged
 from petscale.errors import BadInput
+from petscale.manifest import unsealed
 
 Family = Literal["t5", "bert"]
 
@@ -79,13 +80,17 @@ class Examples:
 
 
 class TokenSet:
-    """The splits of one task for one tokenizer and label scheme; files are read when a split is asked for."""
+    """The splits of one task for one tokenizer and label scheme.
+
+    A split's file is checked and mapped when the split is asked for first, and kept.
+    """
 
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
         self.folder = folder
         self.manifest = manifest
         self.family: Family = manifest["family"]
         self.pad: int = manifest["pad"]
+        self._read: dict[str, Examples] = {}
 
     @property
     def splits(self) -> Sequence[str]:
@@ -103,6 +108,11 @@ class TokenSet:
         Raises:
             BadInput: no such split, or its file is not the one that the manifest describes.
         """
+        if name not in self._read:
+            self._read[name] = self._load(name)
+        return self._read[name]
+
+    def _load(self, name: str) -> Examples:
         path = self.folder / f"{name}.safetensors"
         expected = self.manifest["sha256"].get(name)
         if expected is None:
@@ -121,13 +131,16 @@ def load_tokens(folder: Path) -> TokenSet:
     """The token set in a folder.
 
     Raises:
-        BadInput: no manifest, or one of another format.
+        BadInput: no manifest, one of another format, or one that was changed since it was written.
     """
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise BadInput(f"{path}: not a readable manifest ({error})") from None
+    if not isinstance(manifest, dict):
+        raise BadInput(f"{path}: not a JSON object")
+    manifest = unsealed(manifest, path)
     if manifest.get("format") != FORMAT:
         raise BadInput(f"{path}: key format: {manifest.get('format')!r}, not {FORMAT}")
     return TokenSet(folder, manifest)

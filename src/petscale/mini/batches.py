@@ -18,7 +18,7 @@ Batch = dict[str, torch.Tensor]
 POOL = 4
 """Batches drawn together and sorted by length, which saves a third of the padding."""
 
-ALONE, STRANGER = 0.2, 0.4
+ALONE, STRANGER = 0.15, 0.2
 """Shares of BERT rows with one segment, and with a second segment from another document."""
 
 

@@ -16,7 +16,7 @@ from petscale.report.page import render
 
 _MAKERS = (methods, structure, convergence, threshold, transfer, control)
 _TEXT = {
-    "cause", "cells", "detail", "experiments", "head", "high_censored", "left_out", "low_censored", "match", "matches",
+    "cause", "cells", "detail", "experiments", "head", "high_censored", "left_out", "notes", "low_censored", "match", "matches",
     "n", "original_cell", "path", "rule", "statistic", "structure", "tasks", "unit",
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Where the protocol differs from the papers, and why. The one source of docs/deviations.md and of the report's page."""
+"""Where the protocol differs from the papers, and why: the source of docs/deviations.md and of the report's page."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ DEVIATIONS = (
     Deviation(
         "thresholds",
         "read off figure 7 by eye; one learning rate",
-        "monotone fit on log budget with bootstrap intervals; the best of several learning rates chosen on dev, or one, "
-        "as the study file says; censored at the ends of the sweep, never extrapolated",
+        "monotone fit on log budget with bootstrap intervals; the best of several learning rates chosen on dev, or "
+        "one, as the study file says; censored at the ends of the sweep, never extrapolated",
         "a fixed rate can make a threshold an artefact of the rate",
     ),
     Deviation(

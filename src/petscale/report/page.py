@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from petscale.analysis.plan import Plan
 from petscale.analysis.run import Tables
 from petscale.report import sections as parts
+from petscale.report import verdicts
 from petscale.report.deviations import DEVIATIONS
 from petscale.report.figures import Figure
 
@@ -44,8 +45,9 @@ def render(plan: Plan, tables: Tables, figures: list[Figure], tables_dir: Path, 
         plan=plan,
         counts=_counts(cells),
         holes=_holes(tables["missing"]),
-        claims=parts.claims_html(tables["claims"]),
-        verdicts=parts.verdicts_html(tables["claims"]),
+        notes=cells.loc[cells["notes"] != "", ["cell", "notes"]].to_dict("records"),
+        claims=verdicts.claims_html(tables["claims"]),
+        verdicts=verdicts.verdicts_html(tables["claims"]),
         tally=tables["claims"]["verdict"].value_counts().to_dict(),
         sections=parts.sections(tables, numbers_of),
         figures=figures,

@@ -39,54 +39,90 @@ class Section:
 def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
     """The experiments in the order of the paper."""
     mean = [
-        Column("backbone", "display", text), Column("method", "method", text),
-        Column("mean, points", "value|low|high", POINTS, True), Column("minus full", "difference|difference_low|difference_high", SIGNED, True),
-        Column("seeds", "seeds", number(0), True), Column("diverged at chance", "diverged_at_chance", POINTS, True),
-        Column("tasks left out", "left_out", listed),
-    ]  # fmt: skip
-    by_task = [
-        Column("backbone", "display", text), Column("method", "method", text), Column("task", "task", text),
-        Column("score, points", "value|low|high", POINTS, True), Column("minus full", "difference|difference_low|difference_high", SIGNED, True),
+        Column("backbone", "display", text),
+        Column("method", "method", text),
+        Column("mean, points", "value|low|high", POINTS, True),
+        Column("minus full", "difference|difference_low|difference_high", SIGNED, True),
         Column("seeds", "seeds", number(0), True),
-    ]  # fmt: skip
-    gap = [
-        Column("backbone", "display", text), Column("unit", "unit", text),
-        Column("largest gap", "largest_gap", number(2), True), Column("under the null", "null_gap", number(2), True),
-        Column("p", "p", number(4), True), Column("smallest gap", "smallest_gap", number(2), True),
-        Column("between-method sd", "sd|sd_low|sd_high", number(2), True), Column("seeds", "seeds", number(0), True),
+        Column("diverged at chance", "diverged_at_chance", POINTS, True),
         Column("tasks left out", "left_out", listed),
-    ]  # fmt: skip
+    ]
+    by_task = [
+        Column("backbone", "display", text),
+        Column("method", "method", text),
+        Column("task", "task", text),
+        Column("score, points", "value|low|high", POINTS, True),
+        Column("minus full", "difference|difference_low|difference_high", SIGNED, True),
+        Column("seeds", "seeds", number(0), True),
+    ]
+    gap = [
+        Column("backbone", "display", text),
+        Column("unit", "unit", text),
+        Column("largest gap", "largest_gap", number(2), True),
+        Column("under the null", "null_gap", number(2), True),
+        Column("p", "p", number(4), True),
+        Column("smallest gap", "smallest_gap", number(2), True),
+        Column("between-method sd", "sd|sd_low|sd_high", number(2), True),
+        Column("seeds", "seeds", number(0), True),
+        Column("tasks left out", "left_out", listed),
+    ]
     group = [Column("group", "group", text)]
     bars = [
-        Column("backbone", "display", text), *group, Column("method", "method", text), Column("trainable", "trainable", number(0), True),
-        Column("mean, points", "value|low|high", POINTS, True), Column("minus PET", "difference|difference_low|difference_high", SIGNED, True),
-        Column("seeds", "seeds", number(0), True), Column("tasks left out", "left_out", listed),
-    ]  # fmt: skip
-    speed = [
-        Column("backbone", "display", text), Column("budget of", "group", text), Column("measure", "measure", text),
-        Column("log2 ratio", "value|low|high", number(2), True), Column("pairs", "pairs", number(0), True),
-        Column("censored", "censored", number(0), True), Column("adjacent first", "adjacent_first", number(0), True),
-        Column("discrete first", "discrete_first", number(0), True), Column("seeds", "seeds", number(0), True),
-        Column("tasks left out", "left_out", listed),
-    ]  # fmt: skip
-    budget = [
-        Column("backbone", "display", text), Column("task", "task", text), Column("method", "method", text),
-        Column("low", "low_censored", text), Column("parameters", "low_threshold|low_from|low_to", BIG, True),
-        Column("high", "high_censored", text), Column("parameters", "high_threshold|high_from|high_to", BIG, True),
-        Column("% of full past low", "jump|jump_from|jump_to", number(0), True),
-        Column("above baseline", "jump_above_baseline|jump_above_baseline_from|jump_above_baseline_to", number(0), True),
+        Column("backbone", "display", text),
+        *group,
+        Column("method", "method", text),
+        Column("trainable", "trainable", number(0), True),
+        Column("mean, points", "value|low|high", POINTS, True),
+        Column("minus PET", "difference|difference_low|difference_high", SIGNED, True),
         Column("seeds", "seeds", number(0), True),
-    ]  # fmt: skip
+        Column("tasks left out", "left_out", listed),
+    ]
+    speed = [
+        Column("backbone", "display", text),
+        Column("budget of", "group", text),
+        Column("measure", "measure", text),
+        Column("log2 ratio", "value|low|high", number(2), True),
+        Column("pairs", "pairs", number(0), True),
+        Column("censored", "censored", number(0), True),
+        Column("adjacent first", "adjacent_first", number(0), True),
+        Column("discrete first", "discrete_first", number(0), True),
+        Column("seeds", "seeds", number(0), True),
+        Column("tasks left out", "left_out", listed),
+    ]
+    budget = [
+        Column("backbone", "display", text),
+        Column("task", "task", text),
+        Column("method", "method", text),
+        Column("low", "low_censored", text),
+        Column("parameters", "low_threshold|low_from|low_to", BIG, True),
+        Column("high", "high_censored", text),
+        Column("parameters", "high_threshold|high_from|high_to", BIG, True),
+        Column("% of full past low", "jump|jump_from|jump_to", number(0), True),
+        Column(
+            "above baseline", "jump_above_baseline|jump_above_baseline_from|jump_above_baseline_to", number(0), True
+        ),
+        Column("seeds", "seeds", number(0), True),
+        Column("budgets left out", "left_out", listed),
+    ]
     relation = [
-        Column("backbone", "display", text), Column("method", "method", text), Column("ratio", "ratio", text),
-        Column("targets", "relation", text), Column("%", "value|low|high", POINTS, True), Column("pairs", "pairs", number(0), True),
-        Column("without a number", "without_number", number(0), True), Column("seeds", "seeds", number(0), True),
-    ]  # fmt: skip
+        Column("backbone", "display", text),
+        Column("method", "method", text),
+        Column("ratio", "ratio", text),
+        Column("targets", "relation", text),
+        Column("%", "value|low|high", POINTS, True),
+        Column("pairs", "pairs", number(0), True),
+        Column("without a number", "without_number", number(0), True),
+        Column("seeds", "seeds", number(0), True),
+    ]
     control = [
-        Column("backbone", "display", text), Column("method", "method", text), Column("kind", "kind", text),
-        Column("pre-trained", "pretrained", POINTS, True), Column("random", "random", POINTS, True),
-        Column("difference", "difference|low|high", SIGNED, True), Column("seeds", "seeds", number(0), True),
-    ]  # fmt: skip
+        Column("backbone", "display", text),
+        Column("method", "method", text),
+        Column("kind", "kind", text),
+        Column("pre-trained", "pretrained", POINTS, True),
+        Column("random", "random", POINTS, True),
+        Column("difference", "difference|low|high", SIGNED, True),
+        Column("seeds", "seeds", number(0), True),
+    ]
 
     def show(name: str, title: str, columns: list[Column], rows: pd.DataFrame | None = None) -> Shown:
         return Shown(name, title, html_table(tables[name] if rows is None else rows, columns, numbers_of))
@@ -117,23 +153,23 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
         Section(
             "convergence",
             "Convergence speed",
-            "Steps of discrete over steps of adjacent, paired by task and seed: above 0, adjacent is faster. A run that "
-            "never rises above its baseline has no step and is counted as censored. (Figure 6.)",
+            "Steps of discrete over steps of adjacent, paired by task and seed: above 0, adjacent is faster. A run "
+            "that never rises above its baseline has no step and is counted as censored. (Figure 6.)",
             [show("convergence", "Ratio of steps", speed)],
         ),
         Section(
             "threshold",
             "Parameter thresholds",
-            "Score against the number of trained parameters. Horizontal lines are full fine-tuning; ticks at the bottom "
-            "mark low thresholds, at the top high thresholds. A threshold that the sweep does not reach is given as a "
-            "bound (≤ or >) and has no tick. (Figure 7.)",
+            "Score against the number of trained parameters. Horizontal lines are full fine-tuning; ticks at the "
+            "bottom mark low thresholds, at the top high thresholds. A threshold that the sweep does not reach is given "
+            "as a bound (≤ or >) and has no tick; nothing is interpolated over a hole. (Figure 7.)",
             [show("threshold", "Thresholds", budget)],
         ),
         Section(
             "transfer",
             "Zero-shot transfer",
-            "Score on a target (column) of cells trained on a source (row), over the target's own score. The colour of a "
-            "task's name is its type. Grey tiles have no number: the metric has no meaning there (undef.), the runs "
+            "Score on a target (column) of cells trained on a source (row), over the target's own score. The colour of "
+            "a task's name is its type. Grey tiles have no number: the metric has no meaning there (undef.), the runs "
             "are missing, or the target's own cells do not rise above chance (no ref.). (Figure 9.)",
             [show("transfer_relations", "Within and across task types", relation)],
         ),
@@ -144,46 +180,6 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
             [show("control", "Pre-trained minus random", control)],
         ),
     ]
-
-
-def claims_html(claims: pd.DataFrame) -> str:
-    """The claims table; on a phone each row becomes a card."""
-    rows = []
-    for row in claims.to_dict("records"):
-        verdict = str(row["verdict"])
-        form = number(2)
-        value = "–"
-        if pd.notna(row["value"]):
-            limits = f" [{form(row['low'])}, {form(row['high'])}]" if pd.notna(row["low"]) else " (no interval)"
-            value = f"{form(row['value'])}{limits}"
-        unit = f'<span class="quiet">{text(row["unit"])}</span>' if value != "–" else ""
-        rows.append(
-            f'<tr><td data-label="claim"><strong>{text(row["claim"])}</strong></td>'
-            f'<td data-label="ladder">{text(row["ladder"])}</td>'
-            f'<td data-label="verdict">{badge(verdict)}</td>'
-            f'<td data-label="statistic" class="stat">{value} {unit}<br><span class="quiet">{text(row["statistic"])}</span></td>'
-            f'<td data-label="decided by">{text(row["rule"])}<br><span class="quiet">{text(row["n"])}</span></td>'
-            f'<td data-label="more">{text(row["detail"])} <span class="quiet">({escape(str(row["table"]))})</span></td></tr>'
-        )
-    head = "".join(f"<th>{title}</th>" for title in ("claim", "ladder", "verdict", "statistic", "decided by", "more"))
-    return f'<table class="claims cards"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-
-
-def verdicts_html(claims: pd.DataFrame) -> str:
-    """All verdicts at a glance: a row a claim, a column a ladder."""
-    ladders = list(dict.fromkeys(claims["ladder"]))
-    rows = []
-    for claim, part in claims.groupby("claim", sort=False):
-        found = dict(zip(part["ladder"], part["verdict"], strict=True))
-        badges = "".join(f"<td>{badge(found[ladder])}</td>" for ladder in ladders)
-        rows.append(f"<tr><td>{text(claim)}</td>{badges}</tr>")
-    head = "".join(f"<th>{text(ladder)}</th>" for ladder in ladders)
-    return f'<table class="verdicts"><thead><tr><th>claim</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-
-
-def badge(verdict: str) -> str:
-    """A verdict as a coloured word with a sign of its own."""
-    return f'<span class="verdict {verdict.replace(" ", "-")}">{escape(verdict)}</span>'
 
 
 def table2_html(table: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
@@ -197,17 +193,26 @@ def table2_html(table: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
         rows = []
         for _, part in own.groupby(["scale", "display", "method", "trainable"], sort=False):
             first = part.iloc[0]
-            row = {"display": first["display"], "method": first["method"], "matches": first["matches"],
-                   "percent": first["percent"], "trainable": first["trainable"], "cells": ";".join(part["cells"]),
-                   "diverged": int(part["diverged"].sum()), "missing": int(part["missing"].sum())}  # fmt: skip
+            row = {
+                "display": first["display"],
+                "method": first["method"],
+                "matches": first["matches"],
+                "percent": first["percent"],
+                "trainable": first["trainable"],
+                "cells": ";".join(part["cells"]),
+                "diverged": int(part["diverged"].sum()),
+                "missing": int(part["missing"].sum()),
+            }
             for task, value, low, high in zip(part["task"], part["value"], part["low"], part["high"], strict=True):
                 row |= {task: value, f"{task} low": low, f"{task} high": high}
             rows.append(row)
         columns = [
-            Column("backbone", "display", text), Column("method", "method", text), Column("matches", "matches", listed),
+            Column("backbone", "display", text),
+            Column("method", "method", text),
+            Column("matches", "matches", listed),
             Column("%", "percent", significant(2), True),
             *(Column(task, f"{task}|{task} low|{task} high", POINTS, True) for task in tasks),
-        ]  # fmt: skip
+        ]
         parts.append(
             f"<h4>{escape(str(ladder))}</h4>" + html_table(pd.DataFrame(rows), columns, numbers_of, kind="dense")
         )
@@ -220,25 +225,38 @@ def efficiency_html(table: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
         memory=table["peak_memory"] / 2**20, energy=table["energy_j"] / 1000 if len(table) else table["energy_j"]
     )
     columns = [
-        Column("backbone", "display", text), Column("method", "method", text), Column("matches", "matches", listed),
-        Column("trainable", "trainable", number(0), True), Column("%", "percent", significant(2), True),
-        Column("effective", "effective", number(0), True), Column("stored", "stored", number(0), True),
-        Column("head", "head_parameters", number(0), True), Column("train tokens/s", "train_tokens_per_s", BIG, True),
-        Column("inference tokens/s", "inference_tokens_per_s", BIG, True), Column("peak memory, MiB", "memory", number(0), True),
-        Column("energy, kJ", "energy", BIG, True), Column("train, s", "train_s", number(1), True),
+        Column("backbone", "display", text),
+        Column("method", "method", text),
+        Column("matches", "matches", listed),
+        Column("trainable", "trainable", number(0), True),
+        Column("%", "percent", significant(2), True),
+        Column("effective", "effective", number(0), True),
+        Column("stored", "stored", number(0), True),
+        Column("head", "head_parameters", number(0), True),
+        Column("train tokens/s", "train_tokens_per_s", BIG, True),
+        Column("inference tokens/s", "inference_tokens_per_s", BIG, True),
+        Column("peak memory, MiB", "memory", number(0), True),
+        Column("energy, kJ", "energy", BIG, True),
+        Column("train, s", "train_s", number(1), True),
         Column("evaluate, s", "evaluate_s", number(1), True),
-    ]  # fmt: skip
+    ]
     return html_table(shown, columns, numbers_of, kind="dense")
 
 
 def side_by_side_html(table: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
     """The paper's numbers beside ours."""
     columns = [
-        Column("quantity", "quantity", text), Column("backbone", "backbone", text), Column("task", "task", text),
-        Column("method", "method", text), Column("budget of", "match", text), Column("ours", "ours|low|high", BIG, True),
-        Column("paper", "paper", BIG, True), Column("to", "paper_high", BIG, True),
-        Column("difference", "difference", SIGNED, True), Column("within noise", "within_noise", text),
-    ]  # fmt: skip
+        Column("quantity", "quantity", text),
+        Column("backbone", "backbone", text),
+        Column("task", "task", text),
+        Column("method", "method", text),
+        Column("budget of", "match", text),
+        Column("ours", "ours|low|high", BIG, True),
+        Column("paper", "paper", BIG, True),
+        Column("to", "paper_high", BIG, True),
+        Column("difference", "difference", SIGNED, True),
+        Column("within noise", "within_noise", text),
+    ]
     return html_table(table, columns, numbers_of)
 
 

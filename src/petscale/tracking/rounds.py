@@ -32,7 +32,8 @@ class Round:
     def line(self) -> str:
         """The round in one line."""
         ended = ", ".join(f"{count} {phase}" for phase, count in sorted(Counter(self.phases.values()).items()))
-        return f"{len(self.phases)} cells tracked ({ended or 'none has started'}): {self.sent} sent, {self.unchanged} unchanged"
+        cells = f"{len(self.phases)} cells tracked ({ended or 'none has started'})"
+        return f"{cells}: {self.sent} sent, {self.unchanged} unchanged"
 
 
 class Tracker:

@@ -6,6 +6,7 @@ step. So a checkpoint needs no generator state, and a cell that was interrupted 
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -22,7 +23,9 @@ from petscale.training.checkpoint import Checkpoint, load_newest, save_checkpoin
 from petscale.training.progress import Progress
 from petscale.training.schedule import learning_rate
 from petscale.training.setup import Ready
-from petscale.training.spool import Spool
+from petscale.training.spool import Spool, spool_digest
+
+log = logging.getLogger("petscale.cell")
 
 SPOOLED_POINTS = 500  # training metrics kept a cell, however long it trains
 
@@ -100,11 +103,15 @@ class Loop:
 
     def _resume(self) -> None:
         found = load_newest(self.state, digest=self.ready.identity)
+        spool = self.state / "metrics.jsonl"
+        if found is not None and spool_digest(spool, found.data["spool"]) != found.data.get("spool_sha256"):
+            log.warning("%s: not what the checkpoint was saved with; starting afresh", spool)
+            found = None
         if found is None:
-            self.spool = Spool(self.state / "metrics.jsonl")
+            self.spool = Spool(spool)
             return
         self.journey = Journey.from_data(found.data["journey"])
-        self.spool = Spool(self.state / "metrics.jsonl", resume_at=found.data["spool"])
+        self.spool = Spool(spool, resume_at=found.data["spool"])
         parts: dict[str, dict[str, torch.Tensor]] = {"now": {}, "best": {}, "optimizer": {}}
         for name, tensor in found.tensors.items():
             part, _, key = name.partition("/")
@@ -127,7 +134,13 @@ class Loop:
         tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{key}": value for key, value in state.items()}
-        data = {"digest": self.ready.identity, "journey": self.journey.to_data(), "spool": self.spool.sync()}
+        length = self.spool.sync()
+        data = {
+            "digest": self.ready.identity,
+            "journey": self.journey.to_data(),
+            "spool": length,
+            "spool_sha256": spool_digest(self.state / "metrics.jsonl", length),
+        }
         save_checkpoint(self.state, self.journey.step, Checkpoint(tensors, data))
         self._saved_at = time.monotonic()
 

@@ -70,17 +70,25 @@ def _outcome(cell: Cell, job: Job, state: StateFolder, lock: CellLock) -> Exit:
         state.end("failed", str(error))
         log.error("%s", error)
         return error.exit_code
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        cause = f"out of memory: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-        state.end("failed", cause)
-        log.error("%s", cause)
-        return Exit.OUT_OF_MEMORY
     except Exception as error:
+        if _is_lack_of_memory(error):
+            cause = f"out of memory: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+            state.end("failed", cause)
+            log.error("%s", cause)
+            return Exit.OUT_OF_MEMORY
         state.end("failed", f"{type(error).__name__}: {error}".splitlines()[0])
         log.error("%s", traceback.format_exc())
         return Exit.BUG
     state.end("diverged" if cause else "done", cause)
     return Exit.DONE
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Whether memory was lacking, on the device or on the host; for some of it torch has no type, only words."""
+    words = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    )
 
 
 def _train(cell: Cell, job: Job, state: StateFolder, lock: CellLock) -> str | None:

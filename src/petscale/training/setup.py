@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from petscale import tasks as task_registry
-from petscale.backbones.folder import read_manifest
+from petscale.backbones.folder import read_manifest, verify
 from petscale.backbones.load import load_model
 from petscale.backbones.shape import BackboneShape
 from petscale.data.decode import Decode, load_decoder
@@ -116,6 +116,8 @@ def prepare_cell(cell: Cell, inputs: Inputs, *, task: Task | None = None, classe
     """
     task = task or task_registry.lookup(cell.task)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    # A second a few gigabytes: nothing against a cell that trains on other weights than its record names.
+    verify(inputs.backbone)
     backbone = read_manifest(inputs.backbone)
     shape = BackboneShape.from_json(backbone["shape"])
     tokens = load_tokens(inputs.tokens)

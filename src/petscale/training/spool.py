@@ -6,6 +6,7 @@ keeps the spool's length, and a resumed attempt cuts the spool back to it, so no
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -41,6 +42,16 @@ class Spool:
     def close(self) -> None:
         self.sync()
         self._file.close()
+
+
+def spool_digest(path: Path, length: int) -> str | None:
+    """SHA-256 of the first `length` bytes of a spool; None where it has not so many."""
+    try:
+        with open(path, "rb") as handle:
+            data = handle.read(length)
+    except FileNotFoundError:
+        data = b""
+    return hashlib.sha256(data).hexdigest() if len(data) == length else None
 
 
 def read_spool(path: Path) -> Iterator[dict[str, Any]]:

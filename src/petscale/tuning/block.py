@@ -49,6 +49,15 @@ def scatter(values: Tensor, indices: Tensor | None, shape: tuple[int, ...]) -> T
     return zeros.index_copy(0, indices, values).reshape(shape)
 
 
+def nearest_parameter(model: nn.Module, module: str) -> nn.Parameter:
+    """A parameter of the module or of the closest module around it: says where and in which precision it computes."""
+    while True:
+        found = next(model.get_submodule(module).parameters(), None)
+        if found is not None:
+            return found
+        module = module.rpartition(".")[0]
+
+
 def entry_indices(site: Site, tensor: Trained, device: torch.device) -> Tensor | None:
     """Flat positions of a mask's entries on a device; None when it is dense."""
     if tensor.mask.structure == "dense":

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
-from petscale.tuning.block import entry_indices, scatter
+from petscale.tuning.block import entry_indices, nearest_parameter, scatter
 from petscale.tuning.install import acts, check, live_tensor, users_of_tensors
 from petscale.tuning.operations import INSERTIONS, branch
 from petscale.tuning.plan import Plan, Site
@@ -69,7 +69,7 @@ class _Wholes:
     """Unmasked tensors of a site, formed from the given values."""
 
     def __init__(self, model: nn.Module, site: Site, values: Mapping[str, Tensor]) -> None:
-        device = next(model.get_submodule(site.module).parameters()).device
+        device = nearest_parameter(model, site.module).device
         self._specs = {tensor.key: tensor for tensor in site.tensors}
         self._indices = {tensor.key: entry_indices(site, tensor, device) for tensor in site.tensors}
         self._values = {tensor.key: values[site.key(tensor)] for tensor in site.tensors}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from petscale.errors import BadInput
 from petscale.tuning import start
-from petscale.tuning.block import Block, entry_indices
+from petscale.tuning.block import Block, entry_indices, nearest_parameter
 from petscale.tuning.delta import Delta
 from petscale.tuning.live import LiveWeight
 from petscale.tuning.operations import INSERTIONS
@@ -84,7 +85,7 @@ def users_of_tensors(model: nn.Module) -> dict[int, list[tuple[nn.Module, str]]]
 
 def _block(model: nn.Module, site: Site, tensor: Trained, seed: int) -> Block:
     key = site.key(tensor)
-    anchor = next(model.get_submodule(site.module).parameters())
+    anchor = nearest_parameter(model, site.module)
     # Masters are float32; only the float64 models of gradient tests have wider ones.
     dtype = torch.promote_types(torch.float32, anchor.dtype)
     indices = entry_indices(site, tensor, anchor.device)
@@ -108,8 +109,8 @@ def _block(model: nn.Module, site: Site, tensor: Trained, seed: int) -> Block:
 
 
 def check(model: nn.Module, plan: Plan) -> None:
-    _check_tying(model, plan)
     modules = dict(model.named_modules())
+    _check_tying(modules, plan)
     seen: dict[int, str] = {}
     for site in plan.sites:
         if site.module not in modules:
@@ -126,12 +127,14 @@ def check(model: nn.Module, plan: Plan) -> None:
         seen[id(tensor)] = site.name
 
 
-def _check_tying(model: nn.Module, plan: Plan) -> None:
+def _check_tying(modules: Mapping[str, nn.Module], plan: Plan) -> None:
     """transformers 5 unties T5's output head only where a checkpoint has one; a plan must count what is there."""
     if plan.shape.family != "t5":
         return
-    embedding = model.get_parameter("shared.weight")
-    tied = getattr(model, "lm_head").weight is embedding  # noqa: B009
-    if tied != plan.shape.tied or model.get_submodule("encoder.embed_tokens").weight is not embedding:
+    used = [getattr(modules.get(name), "weight", None) for name in ("shared", "encoder.embed_tokens", "lm_head")]
+    if any(weight is None for weight in used):
+        raise BadInput("plan: made for a T5 with a language-modelling head, the model is another backbone")
+    tied = used[2] is used[0]
+    if tied != plan.shape.tied or used[1] is not used[0]:
         said, found = ("tied" if flag else "untied" for flag in (plan.shape.tied, tied))
         raise BadInput(f"plan: its backbone's vocabulary matrices are {said}, the model's are {found}")

@@ -34,15 +34,23 @@ NUMERIC_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy
 class Dag:
     """The look-ups of one study."""
 
-    def __init__(self, grid: Grid, layout: Layout, environment: str) -> None:
-        self.grid, self.layout, self.environment = grid, layout, environment
+    def __init__(self, grid: Grid, layout: Layout, lock: Path) -> None:
+        self.grid, self.layout, self._lock = grid, layout, lock
         self.study = grid.study
+
+    @cached_property
+    def environment(self) -> str:
+        """Digest of the locked versions that can move numbers."""
+        return environment_digest(self._lock)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], where: str, root: Path) -> Dag:
         """The DAG of a configuration that Snakemake merged; `root` is the project's folder."""
         grid = open_grid(parse_study(config, where))
-        return cls(grid, Layout(), environment_digest(root / "envs" / "requirements.lock"))
+        dag = cls(grid, Layout(), root / "envs" / "requirements.lock")
+        for data in dag.data:
+            dag.data_files(data)  # a missing folder is said now, in one line, and not from within Snakemake
+        return dag
 
     # Targets ----------------------------------------------------------------------------------------------
 

@@ -108,6 +108,10 @@ def _moves(evidence: Evidence, name: str, claim: str, which: Callable[[Threshold
     said = f"no threshold inside the sweep on either backbone: {', '.join(silent)}" if silent else "all sweeps compared"
     if not known:
         return undecided(name, claim, evidence, _TABLE, said)
+    torn = sum(
+        one.missing != () for one in evidence.thresholds if one.backbone in (evidence.smallest, evidence.largest)
+    )
+    said += f"; {torn} sweeps lack budgets" if torn else ""
     differences = [small[p] - large[p] if falls else large[p] - small[p] for p in known]
     estimate = mean_of(differences).estimate(evidence.settings.confidence)
     direction = (
@@ -175,4 +179,4 @@ def _differences(rung: Sequence[Threshold], over: str, within: str, a: str, b: s
 
 def _comparable(a: Bounds, b: Bounds) -> bool:
     """Whether two thresholds can differ in a known direction: both censored on one side cannot."""
-    return bool(a.seeds and b.seeds) and not (a.censored and a.censored == b.censored)
+    return bool(a.seeds and b.seeds) and not (a.censored in ("<=", ">") and a.censored == b.censored)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from petscale.analysis import gaps, means, spread
-from petscale.analysis.claims.row import ClaimRow, Evidence, undecided, worst
+from petscale.analysis.claims.row import ClaimRow, Evidence, undecided, words, worst
 from petscale.analysis.gaps import LOG_ODDS, POINTS
 from petscale.analysis.methods import pet_methods
 from petscale.analysis.spread import Cube
@@ -83,7 +83,7 @@ def all_reach_full(evidence: Evidence) -> ClaimRow:
     confidence = evidence.settings.confidence
     plain = differences(confidence)
     verdict = all_at_least(plain, differences(corrected_level(confidence, len(methods))), -margin)
-    named = ", ".join(f"{m} {e.value:+.1f} [{e.low:+.1f}, {e.high:+.1f}]" for m, e in zip(methods, plain, strict=True))
+    named = ", ".join(f"{method} {words(one)}" for method, one in zip(methods, plain, strict=True))
     return ClaimRow(
         name,
         claim,
@@ -127,7 +127,9 @@ def _shrinkage(
         f"interval above 0; not supported if below ({margin:g} {unit})²",
         _n(len(tasks), estimate.seeds, f"{sum(len(one) for one in ends[0])} bars in {len(ends[0])} group(s)"),
         f"between-method sd {sd[0]:.{digits}f} → {sd[1]:.{digits}f} {unit}; "
-        f"largest gap {gap[0]:.{digits}f} → {gap[1]:.{digits}f}" + _left_out(left_out),
+        f"largest gap {gap[0]:.{digits}f} → {gap[1]:.{digits}f}"
+        + ("" if estimate.bounded else "; no interval: with any seed left out, a method has fewer than two")
+        + _left_out(left_out),
         table,
     )
 

@@ -84,6 +84,13 @@ def undecided(claim_id: str, claim: str, evidence: Evidence, table: str, why: st
     return ClaimRow(claim_id, claim, evidence.ladder, "", "", NOTHING, "inconclusive", "", "", why, table)
 
 
+def words(estimate: Estimate, digits: int = 1) -> str:
+    """An estimate in a sentence."""
+    if not estimate.bounded:
+        return f"{estimate.value:+.{digits}f} (no interval)"
+    return f"{estimate.value:+.{digits}f} [{estimate.low:+.{digits}f}, {estimate.high:+.{digits}f}]"
+
+
 def worst(estimates: Sequence[Estimate]) -> Estimate:
     """The estimate that lies lowest: the one an all-of-them claim hangs on."""
     return min(estimates, key=lambda one: one.value)

@@ -7,18 +7,18 @@ import pandas as pd
 
 from petscale.analysis.run import Tables
 from petscale.report import theme
-from petscale.report.figures.figure import Figure, backbones_of, data, hover, rows
+from petscale.report.figures.figure import Figure, backbones_of, data, hover, interval_layers, note_of, rows
 
 
 def figures(tables: Tables) -> list[Figure]:
     """One chart a ladder and method."""
     table = tables["control"]
-    made = []
+    made: list[Figure] = []
     if table.empty:
         return made
     for (ladder, method), part in table.groupby(["ladder", "method"], sort=False):
         title = f"{ladder}, {method}: pre-trained minus random backbone"
-        made.append(Figure(f"control-{ladder}-{method}", "control", title, _bars(part), "control"))
+        made.append(Figure(f"control-{ladder}-{method}", "control", title, _bars(part), "control", note_of(part)))
     return made
 
 
@@ -26,7 +26,8 @@ def _bars(table: pd.DataFrame) -> alt.LayerChart:
     kinds = list(dict.fromkeys(table["kind"]))
     colours, shapes = theme.cycle(len(kinds))
     columns = ["display", "kind", "difference", "low", "high", "pretrained", "random", "seeds"]
-    base = alt.Chart(data(rows(table, columns))).encode(
+    records = rows(table, columns)
+    base = alt.Chart(data(records)).encode(
         x=alt.X("display:O", sort=backbones_of(table), title=None, axis=alt.Axis(labelAngle=0)),
         xOffset=alt.XOffset("kind:N", sort=kinds, scale=alt.Scale(paddingOuter=1)),
         color=alt.Color("kind:N", sort=kinds, scale=alt.Scale(domain=kinds, range=colours), title="kind of task"),
@@ -38,7 +39,7 @@ def _bars(table: pd.DataFrame) -> alt.LayerChart:
     zero = alt.Chart(data([{"zero": 0}])).mark_rule(color=theme.GREY, strokeDash=[4, 3]).encode(y="zero:Q")
     return alt.layer(
         zero,
-        base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", title=""), y2="high:Q"),
+        *interval_layers(base, records),
         base.mark_point(filled=True, size=80, opacity=1).encode(
             y=alt.Y("difference:Q", title="points"), tooltip=tip,
             shape=alt.Shape("kind:N", sort=kinds, scale=alt.Scale(domain=kinds, range=shapes)),

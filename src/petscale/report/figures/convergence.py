@@ -7,7 +7,7 @@ import pandas as pd
 
 from petscale.analysis.run import Tables
 from petscale.report import theme
-from petscale.report.figures.figure import Figure, backbones_of, data, hover, rows
+from petscale.report.figures.figure import Figure, backbones_of, data, hover, interval_layers, rows
 
 _STRUCTURES = ["adjacent", "discrete"]
 
@@ -20,14 +20,31 @@ def figures(tables: Tables) -> list[Figure]:
         part = ratios[ratios["ladder"] == ladder] if len(ratios) else ratios
         if len(part) and part["value"].notna().any():
             title = f"{ladder}: steps of discrete over steps of adjacent"
-            made.append(Figure(f"convergence-{ladder}", "convergence", title, _ratios(part), "convergence"))
+            made.append(
+                Figure(f"convergence-{ladder}", "convergence", title, _ratios(part), "convergence", _censored(part))
+            )
         own = runs[runs["ladder"] == ladder].sort_values("scale", kind="stable")
         for display in dict.fromkeys(own["display"]):
-            mean = _mean_curves(own[own["display"] == display], curves)
+            rung = own[own["display"] == display]
+            mean = _mean_curves(rung, curves)
             if len(mean):
                 name = f"curves-{ladder}-{display}".replace("/", "--")
-                made.append(Figure(name, "convergence", f"{display}: dev score by step", _curves(mean), "curves"))
+                made.append(
+                    Figure(
+                        name, "convergence", f"{display}: dev score by step", _curves(mean), "curves", _outcomes(rung)
+                    )
+                )
     return made
+
+
+def _censored(ratios: pd.DataFrame) -> str:
+    censored = int(ratios.loc[ratios["measure"] == "rule", "censored"].sum())
+    return f"{censored} pairs censored, diverged or missing" if censored else ""
+
+
+def _outcomes(runs: pd.DataFrame) -> str:
+    counts = runs.loc[runs["outcome"] != "converged", "outcome"].value_counts()
+    return "; ".join(f"{count} runs {outcome}" for outcome, count in counts.items())
 
 
 def _mean_curves(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
@@ -65,7 +82,8 @@ def _curves(table: pd.DataFrame) -> alt.LayerChart:
 def _ratios(table: pd.DataFrame) -> alt.LayerChart:
     order = ["rule", "common target"]
     columns = ["display", "group", "measure", "value", "low", "high", "seeds", "pairs", "censored"]
-    base = alt.Chart(data(rows(table, columns))).encode(
+    records = rows(table, columns)
+    base = alt.Chart(data(records)).encode(
         x=alt.X("display:O", sort=backbones_of(table), title=None, axis=alt.Axis(labelAngle=0)),
         xOffset=alt.XOffset("measure:N", sort=order, scale=alt.Scale(paddingOuter=1)),
         color=alt.Color(
@@ -74,13 +92,14 @@ def _ratios(table: pd.DataFrame) -> alt.LayerChart:
     )
     tip = hover(
         ("display:N", "backbone", ""), ("group:N", "budget of", ""), ("measure:N", "measure", ""),
-        ("value:Q", "log2 ratio", ".2f"), ("pairs:Q", "pairs", ""), ("censored:Q", "censored", ""), ("seeds:Q", "seeds", ""),
+        ("value:Q", "log2 ratio", ".2f"), ("pairs:Q", "pairs", ""), ("censored:Q", "censored", ""),
+        ("seeds:Q", "seeds", ""),
     )  # fmt: skip
     y = alt.Y("value:Q", title="log2 ratio of steps")
     zero = alt.Chart(data([{"zero": 0}])).mark_rule(color=theme.GREY, strokeDash=[4, 3]).encode(y="zero:Q")
     return alt.layer(
         zero,
-        base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", title=""), y2="high:Q"),
+        *interval_layers(base, records),
         base.mark_point(filled=True, size=80, opacity=1).encode(
             y=y,
             tooltip=tip,

@@ -26,7 +26,7 @@ class Figure:
     title: str
     chart: alt.Chart | alt.LayerChart
     table: str
-    wide: bool = False  # takes the whole width of the page
+    note: str = ""  # what the figure lacks
 
     def interactive(self) -> dict[str, Any]:
         """The Vega-Lite document for the page; as wide as its place."""
@@ -34,8 +34,8 @@ class Figure:
 
     def static(self) -> dict[str, Any]:
         """The Vega-Lite document for an SVG file, title included."""
-        width = STATIC_WIDTH * (2 if self.wide else 1)
-        return self._document({"width": width, "title": self.title, "padding": 12})
+        title = {"text": self.title, "subtitle": self.note} if self.note else self.title
+        return self._document({"width": STATIC_WIDTH, "title": title, "padding": 12})
 
     def _document(self, more: dict[str, Any]) -> dict[str, Any]:
         fixed = {"config": theme.CONFIG, "autosize": {"type": "fit", "contains": "padding"}}
@@ -97,6 +97,17 @@ def holes_text(record: dict[str, Any]) -> str:
     return ", ".join(parts) if parts else "complete"
 
 
+def note_of(table: pd.DataFrame) -> str:
+    """What the rows that a figure draws lack, in one line; empty when nothing is missing."""
+    parts = [
+        f"{int(table[key].sum())} runs {key}" for key in ("diverged", "missing") if key in table and table[key].sum()
+    ]
+    left_out = dict.fromkeys(task for names in table.get("left_out", []) for task in str(names).split(";") if task)
+    if left_out:
+        parts.append(f"tasks left out: {', '.join(left_out)}")
+    return "; ".join(parts)
+
+
 def hover(*fields: tuple[str, str, str]) -> list[alt.Tooltip]:
     """Tooltip entries (field, title, format), then interval, runs and holes, which every figure shows."""
     shown = [
@@ -109,6 +120,13 @@ def hover(*fields: tuple[str, str, str]) -> list[alt.Tooltip]:
         alt.Tooltip("runs:N", title="cells"),
         alt.Tooltip("holes:N", title="holes"),
     ]
+
+
+def interval_layers(base: alt.Chart, records: Iterable[dict[str, Any]], **mark: Any) -> list[alt.Chart]:
+    """Vertical lines from `low` to `high`, or no layer at all where no row has an interval."""
+    if not any(row["low"] is not None and row["high"] is not None for row in records):
+        return []
+    return [base.mark_rule(**{"strokeWidth": 1.5, **mark}).encode(y=alt.Y("low:Q", title=""), y2="high:Q")]
 
 
 def data(records: Iterable[dict[str, Any]]) -> alt.InlineData:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import altair as alt
+import pandas as pd
 
 from petscale.analysis.means import MEAN
 from petscale.analysis.run import Tables
 from petscale.report import theme
-from petscale.report.figures.figure import Figure, backbones_of, data, hover, rows
+from petscale.report.figures.figure import Figure, backbones_of, data, hover, interval_layers, note_of, rows
 
 
 def figures(tables: Tables) -> list[Figure]:
@@ -18,16 +19,22 @@ def figures(tables: Tables) -> list[Figure]:
         means = table[(table["ladder"] == ladder) & (table["task"] == MEAN)]
         made.append(
             Figure(
-                f"methods-{ladder}", "methods", f"{ladder}: mean score by method and scale", _means(means), "methods"
+                f"methods-{ladder}",
+                "methods",
+                f"{ladder}: mean score by method and scale",
+                _means(means),
+                "methods",
+                note_of(means),
             )
         )
         part = gaps[(gaps["ladder"] == ladder) & (gaps["unit"] == "points")]
         if part["largest_gap"].notna().any():
-            made.append(Figure(f"gaps-{ladder}", "methods", f"{ladder}: gaps among PET methods", _gaps(part), "gaps"))
+            title = f"{ladder}: gaps among PET methods"
+            made.append(Figure(f"gaps-{ladder}", "methods", title, _gaps(part), "gaps", note_of(part)))
     return made
 
 
-def _means(table) -> alt.LayerChart:  # type: ignore[no-untyped-def]
+def _means(table: pd.DataFrame) -> alt.LayerChart:
     methods = list(dict.fromkeys(table["method"]))
     colours, shapes = theme.method_scales(methods)
     columns = [
@@ -42,7 +49,8 @@ def _means(table) -> alt.LayerChart:  # type: ignore[no-untyped-def]
         "difference",
         "diverged_at_chance",
     ]
-    base = alt.Chart(data(rows(table, columns))).encode(
+    records = rows(table, columns)
+    base = alt.Chart(data(records)).encode(
         x=alt.X("display:O", sort=backbones_of(table), title=None, axis=alt.Axis(labelAngle=0)),
         xOffset=alt.XOffset("method:N", sort=methods, scale=alt.Scale(paddingOuter=1)),
         color=alt.Color("method:N", sort=methods, scale=alt.Scale(domain=methods, range=colours), title="method"),
@@ -54,14 +62,13 @@ def _means(table) -> alt.LayerChart:  # type: ignore[no-untyped-def]
     )  # fmt: skip
     y = alt.Y("value:Q", title="mean over tasks, points", scale=alt.Scale(zero=False))
     lines = base.mark_line(strokeWidth=1.2, opacity=0.55).encode(y=y, detail="method:N")
-    bars = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", title=""), y2="high:Q")
     points = base.mark_point(filled=True, size=70, opacity=1).encode(
         y=y, shape=alt.Shape("method:N", sort=methods, scale=alt.Scale(domain=methods, range=shapes)), tooltip=tip
     )
-    return alt.layer(lines, bars, points)
+    return alt.layer(lines, *interval_layers(base, records), points)
 
 
-def _gaps(table) -> alt.LayerChart:  # type: ignore[no-untyped-def]
+def _gaps(table: pd.DataFrame) -> alt.LayerChart:
     names = {
         "largest_gap": "largest minus smallest",
         "null_gap": "the same if methods were equal (permutation)",
@@ -78,7 +85,7 @@ def _gaps(table) -> alt.LayerChart:  # type: ignore[no-untyped-def]
             )
             records.append({**row, **limits, "interval": text, "measure": name, "points": row[key]})
     order = list(names.values())
-    colours = [theme.BLACK, theme.GREY, theme.BLUE]
+    colours, shapes = [theme.BLACK, theme.GREY, theme.BLUE], ["circle", "cross", "diamond"]
     base = alt.Chart(data(records)).encode(
         x=alt.X("display:O", sort=backbones_of(table), title=None, axis=alt.Axis(labelAngle=0)),
         color=alt.Color(
@@ -95,9 +102,9 @@ def _gaps(table) -> alt.LayerChart:  # type: ignore[no-untyped-def]
     y = alt.Y("points:Q", title="points")
     return alt.layer(
         base.mark_line(strokeWidth=1.2, opacity=0.6).encode(y=y, detail="measure:N"),
-        base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", title=""), y2="high:Q"),
+        *interval_layers(base, records),
         base.mark_point(filled=True, size=70, opacity=1).encode(
             y=y, tooltip=tip,
-            shape=alt.Shape("measure:N", sort=order, scale=alt.Scale(domain=order, range=["circle", "cross", "diamond"])),
+            shape=alt.Shape("measure:N", sort=order, scale=alt.Scale(domain=order, range=shapes)),
         ),
     )  # fmt: skip

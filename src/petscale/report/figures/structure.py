@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import altair as alt
+import pandas as pd
 
 from petscale.analysis.means import MEAN
 from petscale.analysis.run import Tables
 from petscale.report import theme
-from petscale.report.figures.figure import Figure, data, hover, rows
+from petscale.report.figures.figure import Figure, data, hover, interval_layers, note_of, rows
 
 _OWN = "the PET method"
 
@@ -22,13 +23,16 @@ def figures(tables: Tables) -> list[Figure]:
         ends = part[["value", "low", "high"]].stack()
         domain = [float(ends.min()), float(ends.max())] if len(ends) else [0.0, 100.0]
         for display in dict.fromkeys(part["display"]):
-            chart = _groups(part[part["display"] == display], domain)
+            own = part[part["display"] == display]
+            chart = _groups(own, domain)
             name = f"structure-{ladder}-{display}".replace("/", "--")
-            made.append(Figure(name, "structure", f"{display}: groups of equal budget", chart, "structure"))
+            made.append(
+                Figure(name, "structure", f"{display}: groups of equal budget", chart, "structure", note_of(own))
+            )
     return made
 
 
-def _groups(table, domain: list[float]) -> alt.LayerChart:  # type: ignore[no-untyped-def]
+def _groups(table: pd.DataFrame, domain: list[float]) -> alt.LayerChart:
     groups = list(dict.fromkeys(table["group"]))
     shown = table.assign(role=[_OWN if m == g else m for m, g in zip(table["method"], table["group"], strict=True)])
     roles = [_OWN, *[role for role in dict.fromkeys(shown["role"]) if role != _OWN]]
@@ -37,7 +41,8 @@ def _groups(table, domain: list[float]) -> alt.LayerChart:  # type: ignore[no-un
     labels = {group: f"{group} ({int(part['trainable'].max()):,})" for group, part in shown.groupby("group")}
     shown = shown.assign(bar=[labels[group] for group in shown["group"]])
     columns = ["bar", "group", "role", "method", "value", "low", "high", "seeds", "difference", "trainable"]
-    base = alt.Chart(data(rows(shown, columns))).encode(
+    records = rows(shown, columns)
+    base = alt.Chart(data(records)).encode(
         x=alt.X(
             "bar:O",
             sort=[labels[g] for g in groups],
@@ -53,7 +58,7 @@ def _groups(table, domain: list[float]) -> alt.LayerChart:  # type: ignore[no-un
     )  # fmt: skip
     y = alt.Y("value:Q", title="mean over tasks, points", scale=alt.Scale(zero=False, domain=domain, nice=True))
     return alt.layer(
-        base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", title=""), y2="high:Q"),
+        *interval_layers(base, records),
         base.mark_point(filled=True, size=80, opacity=1).encode(
             y=y, tooltip=tip, shape=alt.Shape("role:N", sort=roles, scale=alt.Scale(domain=roles, range=shapes))
         ),

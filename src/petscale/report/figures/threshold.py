@@ -10,7 +10,7 @@ import pandas as pd
 from petscale.analysis.means import REFERENCES
 from petscale.analysis.run import Tables
 from petscale.report import theme
-from petscale.report.figures.figure import Figure, backbones_of, data, hover, rows
+from petscale.report.figures.figure import Figure, backbones_of, data, hover, interval_layers, note_of, rows
 
 _ENDS = {"low": "low threshold", "high": "high threshold"}
 _MARK_HOVER = hover(
@@ -24,7 +24,7 @@ _MARK_HOVER = hover(
 def figures(tables: Tables) -> list[Figure]:
     """One chart a ladder and task."""
     points, thresholds = tables["threshold_points"], tables["threshold"]
-    made = []
+    made: list[Figure] = []
     if points.empty:
         return made
     for (ladder, task), part in points.groupby(["ladder", "task"], sort=False):
@@ -36,7 +36,14 @@ def figures(tables: Tables) -> list[Figure]:
         if part[~part["method"].isin(REFERENCES)]["value"].notna().any():
             name = f"threshold-{ladder}-{task}"
             made.append(
-                Figure(name, "threshold", f"{ladder}, {task}: score by budget", _sweep(part, found), "threshold")
+                Figure(
+                    name,
+                    "threshold",
+                    f"{ladder}, {task}: score by budget",
+                    _sweep(part, found),
+                    "threshold",
+                    note_of(part),
+                )
             )
     return made
 
@@ -51,7 +58,8 @@ def _sweep(table: pd.DataFrame, found: pd.DataFrame) -> alt.LayerChart:
         "method:N", sort=methods, title="method", scale=alt.Scale(domain=methods, range=theme.method_scales(methods)[1])
     )
     columns = ["display", "method", "budget", "value", "low", "high", "seeds", "learning_rate"]
-    swept = alt.Chart(data(rows(table[table["method"].isin(methods)], columns))).encode(
+    records = rows(table[table["method"].isin(methods)], columns)
+    swept = alt.Chart(data(records)).encode(
         x=alt.X(
             "budget:Q",
             scale=alt.Scale(type="log"),
@@ -70,7 +78,7 @@ def _sweep(table: pd.DataFrame, found: pd.DataFrame) -> alt.LayerChart:
     layers = [
         full.mark_rule(strokeWidth=1, opacity=0.7).encode(tooltip=tip),
         swept.mark_line(strokeWidth=1.5).encode(y=y, strokeDash=dash),
-        swept.mark_rule(opacity=0.6).encode(y=alt.Y("low:Q", title=""), y2="high:Q"),
+        *interval_layers(swept, records, opacity=0.6),
         swept.mark_point(filled=True, size=55, opacity=1).encode(y=y, shape=shape, tooltip=tip),
     ]
     if marks:

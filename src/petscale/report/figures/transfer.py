@@ -11,19 +11,19 @@ from petscale.analysis.run import Tables
 from petscale.report import theme
 from petscale.report.figures.figure import Figure, data, rows
 
-_CELL = 46
+_CELL = 34
 
 
 def figures(tables: Tables) -> list[Figure]:
     """One matrix a backbone and method; tasks stand by type, and their names take the colour of the type."""
     table = tables["transfer"]
-    made = []
+    made: list[Figure] = []
     if table.empty:
         return made
     for (display, method), part in table.groupby(["display", "method"], sort=False):
         name = f"transfer-{display}-{method}".replace("/", "--")
         title = f"{display}, {method}: zero-shot over own score"
-        made.append(Figure(name, "transfer", title, _matrix(part), "transfer"))
+        made.append(Figure(name, "transfer", title, _matrix(part), "transfer", _note(part)))
     return made
 
 
@@ -48,8 +48,8 @@ def _matrix(table: pd.DataFrame) -> alt.LayerChart:
     )
     shown = alt.Chart(data(records)).transform_calculate(
         shown="ratio == 'relative' ? datum.relative : datum.above_chance",
-        text="datum.status != 'done' ? datum.mark : format(ratio == 'relative' ? datum.relative : datum.above_chance, '.0f')",
     )
+    shown = shown.transform_calculate(text="datum.status == 'done' ? format(datum.shown, '.0f') : datum.mark")
     axes = {
         "x": alt.X(
             "target:O", sort=order, title="target", axis=alt.Axis(orient="top", labelAngle=-40, labelColor=colours)
@@ -59,7 +59,7 @@ def _matrix(table: pd.DataFrame) -> alt.LayerChart:
     tip = [
         alt.Tooltip("source:N"), alt.Tooltip("target:N"), alt.Tooltip("relative_text:N", title="relative, %"),
         alt.Tooltip("chance_text:N", title="above chance, %"), alt.Tooltip("score:Q", title="zero-shot", format=".1f"),
-        alt.Tooltip("original:Q", title="own score", format=".1f"), alt.Tooltip("chance:Q", title="chance", format=".0f"),
+        alt.Tooltip("original:Q", title="own score", format=".1f"), alt.Tooltip("chance:Q", format=".0f"),
         alt.Tooltip("status:N"), alt.Tooltip("seeds:Q"), alt.Tooltip("runs:N", title="cells"),
     ]  # fmt: skip
     tiles = shown.mark_rect(stroke="white").encode(
@@ -69,7 +69,7 @@ def _matrix(table: pd.DataFrame) -> alt.LayerChart:
             alt.Color(
                 "shown:Q", title="%", scale=alt.Scale(scheme="cividis", domain=[0, 100], clamp=True, reverse=True)
             ),
-            alt.value("#eeeeee"),
+            alt.value("#dddddd"),
         ),
         tooltip=tip,
     )
@@ -79,7 +79,14 @@ def _matrix(table: pd.DataFrame) -> alt.LayerChart:
         text="text:N",
         color=alt.condition("datum.status == 'done' && datum.shown > 55", alt.value("white"), alt.value("black")),
     )
-    return alt.layer(tiles, text).add_params(pick).properties(height=max(180, _CELL * len(order)))
+    return alt.layer(tiles, text).add_params(pick).properties(height=max(220, 120 + _CELL * len(order)))
+
+
+def _note(table: pd.DataFrame) -> str:
+    counts = table["status"].value_counts()
+    parts = [f"{counts[status]} tiles {status}" for status in ("missing", "no reference") if status in counts]
+    holes = int((table["planned"] - table["seeds"])[table["status"] == "done"].sum())
+    return "; ".join([*parts, f"{holes} seeds missing in others"] if holes else parts)
 
 
 def _texts(row: dict[str, Any]) -> dict[str, str]:

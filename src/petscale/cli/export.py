@@ -1,0 +1,75 @@
+"""`petscale export`: the delta of a finished cell as a folder for other tools."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from petscale.record import CellResult
+    from petscale.tuning.plan import Plan
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser("export", help="a trained delta as a folder for other tools")
+    parser.add_argument("cell", type=Path, help="folder of a finished cell, below results/cells")
+    parser.add_argument("dir", type=Path, metavar="DIR", help="folder to write; must be empty or absent")
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    import json
+
+    from safetensors.torch import save
+
+    from petscale.errors import BadInput
+    from petscale.record import read_result, write_atomically
+    from petscale.tuning.export import to_peft
+    from petscale.tuning.files import load_delta, load_extra
+
+    result = read_result(args.cell / "result.json")
+    delta = args.cell / "delta.safetensors"
+    if args.dir.exists() and (not args.dir.is_dir() or any(args.dir.iterdir())):
+        raise BadInput(f"{args.dir}: exists and is not an empty folder")
+    plan, values = load_delta(delta)
+    made = to_peft(plan, values, load_extra(delta), str(result.spec["backbone"]))
+    if made is None:
+        write_atomically(args.dir / "delta.safetensors", delta.read_bytes())
+        use = _OWN_FORMAT
+    else:
+        # PEFT looks for the format in the file's own header.
+        write_atomically(args.dir / "adapter_model.safetensors", save(made.tensors, metadata={"format": "pt"}))
+        write_atomically(args.dir / "adapter_config.json", json.dumps(made.config, indent=1, sort_keys=True) + "\n")
+        use = _PEFT_FORMAT
+    write_atomically(args.dir / "README.md", _readme(result, plan, use))
+    print(f"{args.dir}: {'a folder for HF PEFT' if made else 'plain safetensors (PEFT has no such method)'}")
+    return 0
+
+
+_PEFT_FORMAT = """
+    from peft import PeftModel
+    model = PeftModel.from_pretrained(backbone, "this folder")
+"""
+
+_OWN_FORMAT = """
+    from pathlib import Path
+    from petscale.tuning.files import load_delta
+    from petscale.tuning.install import install
+
+    plan, values = load_delta(Path("delta.safetensors"))
+    delta = install(backbone, plan, seed=0)
+    delta.load_state(values)
+
+The file is plain safetensors. Its header holds the plan (key `plan`, JSON): for every tensor the site, the shape, and the
+structure, quotas and seed of its mask; values stand in mask order (`petscale.tuning.masks.mask.Mask.indices`).
+"""
+
+
+def _readme(result: CellResult, plan: Plan, use: str) -> str:
+    scores = ", ".join(f"{name} {score.value:.4f}" for name, score in result.test.items() if score.value is not None)
+    return (
+        f"# {result.cell}\n\n"
+        f"{plan.method} on {result.spec['backbone']}: {plan.trainable:,} trained parameters. "
+        f"Test: {scores or 'not scored'}.\n{use}"
+    )

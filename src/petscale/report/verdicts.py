@@ -1,0 +1,54 @@
+"""The claims as HTML: all verdicts at a glance, then what decides each."""
+
+from __future__ import annotations
+
+from html import escape
+
+import pandas as pd
+
+from petscale.report.html_table import number, text
+
+
+def claims_html(claims: pd.DataFrame) -> str:
+    """The claims table; on a phone each row becomes a card."""
+    rows = []
+    for row in claims.to_dict("records"):
+        verdict = str(row["verdict"])
+        form = number(2)
+        value = "–"
+        if pd.notna(row["value"]):
+            limits = f" [{form(row['low'])}, {form(row['high'])}]" if pd.notna(row["low"]) else " (no interval)"
+            value = f"{form(row['value'])}{limits}"
+        unit = quiet(row["unit"]) if value != "–" else ""
+        rows.append(
+            f'<tr><td data-label="claim"><strong>{text(row["claim"])}</strong></td>'
+            f'<td data-label="ladder">{text(row["ladder"])}</td>'
+            f'<td data-label="verdict">{badge(verdict)}</td>'
+            f'<td data-label="statistic" class="stat">{value} {unit}<br>{quiet(row["statistic"])}</td>'
+            f'<td data-label="decided by">{text(row["rule"])}<br>{quiet(row["n"])}</td>'
+            f'<td data-label="more">{text(row["detail"])} {quiet(row["table"])}</td></tr>'
+        )
+    head = "".join(f"<th>{title}</th>" for title in ("claim", "ladder", "verdict", "statistic", "decided by", "more"))
+    return f'<table class="claims cards"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+
+
+def verdicts_html(claims: pd.DataFrame) -> str:
+    """All verdicts at a glance: a row a claim, a column a ladder."""
+    ladders = list(dict.fromkeys(claims["ladder"]))
+    rows = []
+    for claim, part in claims.groupby("claim", sort=False):
+        found = dict(zip(part["ladder"], part["verdict"], strict=True))
+        badges = "".join(f"<td>{badge(found[ladder])}</td>" for ladder in ladders)
+        rows.append(f"<tr><td>{text(claim)}</td>{badges}</tr>")
+    head = "".join(f"<th>{text(ladder)}</th>" for ladder in ladders)
+    return f'<table class="verdicts"><thead><tr><th>claim</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+
+
+def badge(verdict: str) -> str:
+    """A verdict as a coloured word with a sign of its own."""
+    return f'<span class="verdict {verdict.replace(" ", "-")}">{escape(verdict)}</span>'
+
+
+def quiet(words: object) -> str:
+    """Small print."""
+    return f'<span class="quiet">{text(words)}</span>'

@@ -1,0 +1,318 @@
+"""Whatever a user or a damaged disk hands over: one line that names the place, never a traceback.
+
+In all over 10,000 inputs: configuration, task entries, records, spools and command lines, mutated from good ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from petscale.cli.main import main
+from petscale.errors import BadInput
+from petscale.record import CellResult, Convergence, Counts, Score, Throughput, read_result
+from petscale.study.cell import Cell
+from petscale.tasks.registry import TASKS
+from petscale.tasks.task import Task
+from petscale.tracking.ledger import read_receipt
+from petscale.tracking.points import read_points
+from petscale.training.lock import read_holder
+from petscale.training.state import read_status
+from petscale.workspace.rungs import open_grid
+from petscale.workspace.study_file import parse_study, read_yaml
+
+STUDY: dict[str, Any] = {
+    "name": "fuzz",
+    "description": "one of everything",
+    "ladders": [
+        {"name": "mini-t5", "backbones": ["mini-t5-small", "mini-t5-base"]},
+        {"name": "mini-bert", "backbones": ["mini-bert-small"]},
+    ],
+    "folders": {},
+    "tasks": ["mini-sentiment", "mini-qa"],
+    "data": {"source": "mini", "dev_size": 20, "max_train": 100, "max_test": 40, "few_shot": None, "split_seed": 0},
+    "seeds": [1, 2],
+    "recipe": {"steps": 20, "evaluate_every": 10, "learning_rate": 0.003, "learning_rate_by_method": {"full": 0.001}},
+    "recipe_by_ladder": {"mini-bert": {"steps": 10}},
+    "method_options": {"lora": {"rank": 2, "alpha": 4}, "prompt": {"tokens": 8}},
+    "experiments": {
+        "methods": {"methods": ["full", "lora"]},
+        "structure": {"groups": ["lora"], "structures": ["apet-adjacent"]},
+        "threshold": {"budgets": [4, 16], "tasks": ["mini-sentiment"]},
+        "transfer": {"structures": ["apet-discrete"], "match": "lora"},
+        "control": {"methods": ["lora"]},
+    },
+    "analysis": {"methods": {"permutations": 10}},
+    "hardware": {"name": "cpu", "tflops": 0.1, "memory_gb": 4.0},
+}
+WORDS = (
+    "",
+    "mini-t5-small",
+    "full",
+    "../../etc",
+    "a b",
+    "\x00",
+    "é\u2028",
+    "-1",
+    "NaN",
+    "lora",
+    "google/t5-v1_1-small",
+)
+PLAIN = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.integers(-3, 300),
+    st.floats(),
+    st.text(max_size=12),
+    st.sampled_from(WORDS),
+)
+VALUES = st.recursive(
+    PLAIN,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=4,
+)
+# Deadlines would test the machine; examples come and go with the code, so none are kept.
+FUZZ = {
+    "deadline": None,
+    "database": None,
+    "derandomize": True,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+}
+
+
+def places(document: Any) -> Iterator[tuple[Any, Any]]:
+    """Every (container, key) of a nested document."""
+    items = document.items() if isinstance(document, dict) else enumerate(document)
+    for key, value in list(items):
+        yield document, key
+        if isinstance(value, (dict, list)):
+            yield from places(value)
+
+
+@st.composite
+def mutated(draw: Callable[..., Any], good: Any) -> Any:
+    """A good document with one to three harms: a value replaced, a key removed, added or renamed."""
+    document = copy.deepcopy(good)
+    for _ in range(draw(st.integers(1, 3))):
+        found = list(places(document))
+        if not found:
+            break
+        container, key = found[draw(st.integers(0, len(found) - 1))]
+        harm = draw(st.sampled_from(("replace", "replace", "replace", "remove", "add", "rename")))
+        if harm == "replace":
+            container[key] = draw(VALUES)
+        elif harm == "remove":
+            del container[key]
+        elif isinstance(container, dict):
+            container[draw(st.text(max_size=8))] = container.pop(key) if harm == "rename" else draw(VALUES)
+    return document
+
+
+@st.composite
+def mangled(draw: Callable[..., Any], good: bytes) -> bytes:
+    """A good file with bytes flipped, cut off or put in."""
+    data = bytearray(good)
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, max(0, len(data) - 1)))
+        harm = draw(st.sampled_from(("flip", "cut", "insert")))
+        if harm == "flip" and data:
+            data[at] ^= 1 << draw(st.integers(0, 7))
+        elif harm == "cut":
+            del data[at : at + draw(st.integers(1, 200))]
+        else:
+            data[at:at] = draw(st.binary(max_size=6))
+    return bytes(data)
+
+
+def one_line(error: BaseException, place: str) -> None:
+    """A message for a user: one line once printed, with the place in it."""
+    text = " ".join(str(error).split())
+    assert text
+    assert place in text, text
+
+
+def result() -> dict[str, Any]:
+    score = {"accuracy": Score(value=0.75, se=0.01, n=40)}
+    record = CellResult(
+        cell="mini-t5-small/mini-sentiment/lora/seed1-0123456789ab",
+        digest="0123456789ab",
+        status="done",
+        spec={"method": "lora", "options": {"rank": 2}},
+        counts=Counts(trainable=100, effective=90, head=0, stored=100, changed=90, total=10_000),
+        metric="accuracy",
+        dev=score,
+        test=score,
+        convergence=Convergence(best_step=10, best_dev=0.7, steps=20),
+        throughput=Throughput(
+            train_tokens_per_s=1.0, inference_tokens_per_s=2.0, startup_s=0.1, train_s=1.0, evaluate_s=0.2, wall_s=2.0
+        ),
+        peak_memory=1 << 20,
+        hashes={"data": "d" * 64},
+        provenance={"host": "here"},
+    )
+    return record.model_dump(mode="json")
+
+
+SPOOL = b"".join(
+    json.dumps({"ts": 1, "step": step, "key": "train/loss", "value": 0.5}).encode() + b"\n" for step in range(3)
+)
+STATE = json.dumps({"attempts": [{"attempt": 1, "started": "2026-01-01T00:00:00Z"}], "phase": "running"}).encode()
+
+
+@settings(max_examples=2_500, **FUZZ)
+@given(mutated(STUDY))
+def test_configurations(document: Any) -> None:
+    with contextlib.suppress(BadInput):
+        try:
+            parse_study(document, "study.yaml")
+        except BadInput as error:
+            one_line(error, "study.yaml: ")
+            raise
+
+
+@settings(max_examples=400, **FUZZ)
+@given(mutated(STUDY))
+def test_grids_of_configurations(document: Any) -> None:
+    """What the models accept, the grid accepts too or refuses in the same way."""
+    with contextlib.suppress(BadInput):
+        study = parse_study(document, "study.yaml")
+        # Large grids are tested elsewhere; here they would only cost time.
+        if len(study.seeds) < 20:
+            open_grid(study)
+
+
+@settings(max_examples=1_500, **FUZZ)
+@given(mangled(yaml.safe_dump(STUDY).encode()))
+def test_study_files(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_bytes(data)
+    try:
+        parse_study(read_yaml(path), str(path))
+    except BadInput as error:
+        one_line(error, "study.yaml")
+
+
+@settings(max_examples=1_500, **FUZZ)
+@given(st.sampled_from(sorted(TASKS)).flatmap(lambda name: mutated(TASKS[name].model_dump())))
+def test_task_entries(entry: Any) -> None:
+    with contextlib.suppress(ValidationError):
+        Task.model_validate(entry)
+
+
+@settings(max_examples=1_500, **FUZZ)
+@given(mutated(result()))
+def test_result_records(tmp_path: Path, document: Any) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(document))
+    try:
+        read_result(path)
+    except BadInput as error:
+        one_line(error, "result.json: key ")
+
+
+@settings(max_examples=1_500, **FUZZ)
+@given(mangled(json.dumps(result()).encode()))
+def test_result_files(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "result.json"
+    path.write_bytes(data)
+    try:
+        read_result(path)
+    except BadInput as error:
+        one_line(error, "result.json")
+
+
+@settings(max_examples=800, **FUZZ)
+@given(mangled(SPOOL), mangled(STATE))
+def test_state_files(tmp_path: Path, spool: bytes, state: bytes) -> None:
+    """Spools name the record; status, locks and receipts that cannot be read count as none."""
+    for name in ("metrics.jsonl", "status.json", "lock", "tracking/cells/a/b/c/d.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(spool if name == "metrics.jsonl" else state)
+    try:
+        read_points(tmp_path / "metrics.jsonl")
+    except BadInput as error:
+        one_line(error, "metrics.jsonl: record ")
+    read_status(tmp_path)
+    read_holder(tmp_path / "lock")
+    assert read_receipt(str(tmp_path), "a/b/c/d") is None
+
+
+# Commands without effect where nothing fits; `fetch` needs a network, `schema` and `stages` write into the project.
+COMMANDS = (
+    "plan",
+    "status",
+    "count",
+    "methods",
+    "train",
+    "transfer",
+    "prepare",
+    "tokenize",
+    "backbone",
+    "collect",
+    "track",
+)
+OPTIONS = (
+    *("--study", "--spec", "--tokens", "--backbone", "--results", "--deadline", "--out", "--budget", "--match"),
+    *("--option", "--json", "--cells", "--verify", "--uri", "--study-json", "--labels", "--data", "--source"),
+)
+GOOD = ("study.yaml", "mini-t5-small", "lora", "{}", "[]", "null", '{"spec": {}}', "rank=x", "1e400", "sqlite:///x.db")
+
+
+def run(arguments: list[str]) -> None:
+    """Run a command; it ends with a known code, and with one line where it refuses."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = main(arguments)
+        except SystemExit as stop:  # argparse: usage, then one line
+            code = int(stop.code or 0)
+    told = err.getvalue()
+    assert code in (0, 2, 85), (arguments, code, told)
+    assert "Traceback" not in told
+    if code:
+        assert told.strip().splitlines()[-1].startswith("petscale"), (arguments, told)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder with a good study file, in which commands run without a worker."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PETSCALE_WORKER", "0")
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY))
+    return tmp_path
+
+
+@settings(max_examples=1_000, **FUZZ)
+@given(
+    st.sampled_from(COMMANDS),
+    st.lists(st.sampled_from((*OPTIONS, *GOOD, *WORDS)) | st.text(max_size=8), max_size=7),
+)
+def test_command_lines(elsewhere: Path, command: str, words: list[str]) -> None:
+    run([command, *(word for word in words if word not in ("--verify", "study.yaml") or command != "track")])
+
+
+@settings(max_examples=600, **FUZZ)
+@given(st.data())
+def test_specifications(elsewhere: Path, data: Any) -> None:
+    """Mutated specifications, as a rule would hand them over."""
+    grid = open_grid(parse_study(STUDY, "fuzz"))
+    path, planned = next(iter(grid.cells.items()))
+    spec = data.draw(mutated(planned.cell.spec()))
+    with contextlib.suppress(ValueError):
+        text = json.dumps(spec, allow_nan=False)
+        run(["train", path, "--spec", text, "--tokens", "tokens.json", "--backbone", "backbone.json"])
+        run(["prepare", "--spec", json.dumps({"spec": spec.get("data"), "folder": None}), "--out", "x/data.json"])
+        run(["backbone", "--spec", text, "--out", "x/backbone.json"])
+    assert Cell.from_spec(planned.cell.spec()).path == path

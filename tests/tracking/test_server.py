@@ -1,0 +1,85 @@
+"""A real server, well and unwell: after the last `track` every metric of every cell is there once."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from petscale.tracking.rounds import Tracker
+from petscale.tracking.store import Store, StoreUnavailable
+from petscale.tracking.trace import subject
+from petscale.tracking.verify import verify_cell
+
+from .servers import FlakyProxy, Server, postgres, postgres_programs
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
+    pytest.importorskip("psycopg2", reason="the PostgreSQL driver is not installed (psycopg2-binary)")
+    with postgres(programs) as store:
+        running = Server(store, tmp_path_factory.mktemp("server"))
+        yield running
+        running.stop()
+
+
+def check(results: Any, store: Store) -> None:
+    for cell in results.cells:
+        assert verify_cell(store, results.grid.cells[cell], "small", results.root) == []
+        assert len(store.runs(subject(cell))) == 1
+
+
+def fill(results: Any) -> None:
+    for cell, phase in zip(results.cells, ("done", "diverged", "failed", "interrupted"), strict=True):
+        results.run(cell, phase)
+
+
+def test_postgresql_behind_a_server(results: Any, server: Server, track: Any) -> None:
+    """The configuration of a shared server, through the command; twice changes nothing; --verify agrees."""
+    fill(results)
+    first = track(results, "--uri", server.uri, timeout=300)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert "4 sent, 0 unchanged" in first.stdout
+    assert "0 sent, 4 unchanged" in track(results, timeout=300, MLFLOW_TRACKING_URI=server.uri).stdout
+    verified = track(results, "--verify", "--uri", server.uri, timeout=300)
+    assert (verified.returncode, verified.stdout.strip()) == (0, "4 cells agree with the store, 0 differ")
+
+
+def test_a_server_that_fails_hangs_refuses_and_restarts(
+    results: Any, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third of all requests goes wrong, and the server is killed half-way; rounds go on until one succeeds."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    fill(results)
+    proxy = FlakyProxy(server.port, share=0.2, seed=3)
+    tracker = Tracker(results.grid, results.root, results.cells)
+    failed = 0
+    try:
+        for attempt in range(200):
+            if attempt == 3:
+                server.stop(signal.SIGKILL)
+            if attempt == 5:
+                server.start()
+            try:
+                tracker.round(lambda: Store(proxy.uri, tmp_path / "unused"))
+            except StoreUnavailable:
+                failed += 1
+                continue
+            if attempt > 5:
+                break
+        else:
+            raise AssertionError("never got through")
+    finally:
+        proxy.close()
+    assert failed >= 3
+    assert sum(proxy.seen.values()) > 10
+    check(results, Store(server.uri, tmp_path / "unused"))

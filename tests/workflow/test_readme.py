@@ -1,0 +1,67 @@
+"""The README's commands, as a newcomer would type them. `make demo` and `make test` are run by .ci/run."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Workflow  # type: ignore[attr-defined]
+
+
+def spans(root: Path) -> set[str]:
+    """Every command that the README shows, in fences and in backticks."""
+    text = (root / "README.md").read_text()
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.S)
+    fences = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    ticks = re.findall(r"`((?:petscale|snakemake|make|mlflow) [^`]*)`", text)
+    return {command for command in [*fences, *ticks] if command}
+
+
+# How each command is run: directly below, on the tiny study in this file or in test_reruns.py, or by .ci/run.
+DIRECT = {
+    "petscale plan studies/mini.yaml",
+    "petscale status studies/mini.yaml",
+    "petscale count google/t5-v1_1-small apet-discrete --match lora",
+    "petscale methods",
+}
+TINY = {
+    "snakemake --cores 2 --configfile studies/mini.yaml",
+    "snakemake results/cells/<cell>/result.json --cores 2 --configfile studies/mini.yaml",
+    "petscale train <cell> --study studies/mini.yaml",
+    "petscale plan",
+    "MINILM=<backbone folder> ROWS=<folder of tasks> snakemake --cores 2 --configfile studies/real-smoke.yaml",
+}
+CI = {"make demo", "make test", "make install"}
+LONG = {"make study"}  # hours: its parts are those of `make demo`
+
+
+def test_every_command_of_the_readme_is_run_somewhere(root: Path) -> None:
+    assert spans(root) == DIRECT | TINY | CI | LONG
+
+
+@pytest.mark.parametrize("command", sorted(DIRECT))
+def test_command_works(root: Path, command: str) -> None:
+    words = command.split()
+    assert words[0] == "petscale"
+    done = subprocess.run([sys.executable, "-m", "petscale", *words[1:]], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_one_cell_with_and_without_snakemake(finished: Workflow, tmp_path: Path) -> None:
+    """`snakemake <result>` trains one cell and what it needs; `petscale train` then works on the same inputs."""
+    workflow = Workflow(finished.root, tmp_path, finished.package)
+    workflow.write()
+    cells = json.loads(workflow.petscale("plan", "study.yaml", "--json").stdout)["cells"]
+    one, other = (cell["cell"] for cell in cells)
+    workflow.run(f"results/cells/{one}/result.json", "--cores", "2")
+    assert not (tmp_path / "results" / "cells" / other).exists()
+    workflow.petscale("train", other, "--study", "study.yaml")
+    direct, by_rule = (
+        json.loads((w.folder / "results" / "cells" / other / "result.json").read_text()) for w in (workflow, finished)
+    )
+    assert direct["test"] == by_rule["test"]
