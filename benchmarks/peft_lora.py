@@ -69,10 +69,8 @@ def _compare(task: Task, args: argparse.Namespace, folder: Path) -> bool:
     (lora, lora_se), (peft, peft_se) = _parts(ours["lora"]), _parts(theirs)
     gap, spread = lora - peft, math.hypot(lora_se, peft_se)
     row = [f"{value:.3f} ± {se:.3f}" for value, se in map(_parts, (*ours.values(), theirs))]
-    print(
-        f"{task.name:16} {majority:8.3f}  {row[0]:>15}  {row[1]:>15}  {row[2]:>15}  {gap:+.3f} ({gap / spread:+.1f} se)",
-        flush=True,
-    )
+    print(f"{task.name:16} {majority:8.3f}  {'  '.join(f'{text:>15}' for text in row)}  {gap:+.3f}", end=" ")
+    print(f"({gap / spread:+.1f} se)", flush=True)
     beats = all(value - majority > 3 * se for value, se in map(_parts, ours.values()))
     return beats and abs(gap) <= 2 * spread
 

@@ -28,6 +28,7 @@ BERT_SMALL = "google/bert_uncased_L-4_H-512_A-8"
 COMMITS = {
     f"model/{T5_SMALL}": "53a7297b5c63005dbde0cde571029743e9106391",
     f"model/{BERT_SMALL}": "300d527ce921ae72fb9bcccf5b2ab0f7e1cccaee",
+    "model/google-bert/bert-large-uncased": "6da4b6a26a1877e173fca3225479512db81a5e5b",
     "model/google/t5-v1_1-xl": "a" * 40,
     "dataset/nyu-mll/glue": "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
 }
@@ -88,6 +89,13 @@ def test_a_fetched_backbone_is_what_cells_load(stand: Stand, tmp_path: Path) -> 
     assert origin["sha256"] == {"model.safetensors": hashlib.sha256(data).hexdigest()}
     with pytest.raises(BadInput, match=r"is of commit 53a7297b.*, not 0000; fetch again"):
         materialise("t5-v1_1-small", tmp_path / "out", revision="0000")
+
+
+def test_names_without_an_owner_are_asked_for_with_one(stand: Stand) -> None:
+    write_folder(stand.hub / "model" / "google-bert/bert-large-uncased", *bert_state())
+    stand.fetch(backbones=["bert-large"])
+    assert stand.said[0].startswith("model bert-large-uncased: google-bert/bert-large-uncased@6da4b6a2, 3 files")
+    assert read_manifest(fetched("bert-large-uncased"))["name"] == "bert-large-uncased"
 
 
 def test_a_second_fetch_downloads_nothing(stand: Stand) -> None:

@@ -89,12 +89,14 @@ def test_plain_text_files_with_one_row_a_line(tmp_path: Path) -> None:
 
 
 def test_what_is_not_fetched_is_one_line_that_says_how_to(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"hub nyu-mll/glue@bcdcba79 sst2: not in the cache; run `petscale fetch"):
+    with pytest.raises(
+        BadInput, match=r"hub nyu-mll/glue@bcdcba79 sst2: not, or not whole, in .*; run `petscale fetch"
+    ):
         read_rows(SST2, HubSource(tmp_path))
     folder = _snapshot(SST2, tmp_path) / "sst2"
     folder.mkdir()
     _labelled(reviews(2), ["negative", "positive"]).to_parquet(folder / "train-00000-of-00001.parquet")
-    with pytest.raises(BadInput, match=r"no file sst2/validation-\*\.parquet; run `petscale fetch"):
+    with pytest.raises(BadInput, match=r"no file sst2/validation-\*\.parquet in .*; run `petscale fetch"):
         read_rows(SST2, HubSource(tmp_path))
 
 

@@ -14,6 +14,7 @@ from petscale.data.sources import MiniSource
 from petscale.data.tokenize import tokenize
 from petscale.data.tokens import MANIFEST, load_tokens
 from petscale.errors import BadInput
+from petscale.manifest import sealed, unsealed
 from petscale.tasks import TASKS
 
 
@@ -27,6 +28,12 @@ def folder(tmp_path: Path) -> Path:
     prepare(task, MiniSource(), tmp_path / "rows", dev_size=10, max_train=30, max_test=20)
     tokenize(tmp_path / "rows", task, tmp_path / "tokenizer", "t5", tmp_path / "tokens", labels="words")
     return tmp_path / "tokens"
+
+
+def _rewrite(folder: Path, **changes: object) -> None:
+    """Change keys of the manifest, and its seal with them."""
+    document = unsealed(json.loads((folder / MANIFEST).read_text()), folder / MANIFEST)
+    (folder / MANIFEST).write_text(json.dumps(sealed({**document, **changes})))
 
 
 def test_a_changed_file_is_refused(folder: Path) -> None:
@@ -50,8 +57,7 @@ def test_a_missing_file_and_an_unknown_split_are_named(folder: Path) -> None:
 
 
 def test_a_manifest_of_another_format_is_refused(folder: Path) -> None:
-    document = json.loads((folder / MANIFEST).read_text())
-    (folder / MANIFEST).write_text(json.dumps({**document, "format": 0}))
+    _rewrite(folder, format=0)
     with pytest.raises(BadInput, match=r"tokens\.json: key format: 0, not 1"):
         load_tokens(folder)
     (folder / MANIFEST).write_text("{")
@@ -61,9 +67,8 @@ def test_a_manifest_of_another_format_is_refused(folder: Path) -> None:
 
 def test_further_test_sets_are_told_apart(folder: Path) -> None:
     assert load_tokens(folder).extra == []
-    document = json.loads((folder / MANIFEST).read_text())
-    document["sha256"]["mismatched"] = document["sha256"]["test"]
-    (folder / MANIFEST).write_text(json.dumps(document))
+    digests = load_tokens(folder).manifest["sha256"]
+    _rewrite(folder, sha256={**digests, "mismatched": digests["test"]})
     assert load_tokens(folder).extra == ["mismatched"]
 
 

@@ -53,7 +53,7 @@ STUDY: dict[str, Any] = {
         "transfer": {"structures": ["apet-discrete"], "match": "lora"},
         "control": {"methods": ["lora"]},
     },
-    "analysis": {"methods": {"permutations": 10}},
+    "analysis": {"methods": {"permutations": 100}},
     "hardware": {"name": "cpu", "tflops": 0.1, "memory_gb": 4.0},
 }
 WORDS = (
@@ -282,7 +282,7 @@ def run(arguments: list[str]) -> None:
     assert code in (0, 2, 85), (arguments, code, told)
     assert "Traceback" not in told
     if code:
-        assert told.strip().splitlines()[-1].startswith("petscale"), (arguments, told)
+        assert told.strip().split("\n")[-1].startswith("petscale"), (arguments, told)
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from test_config import changed
 
 from petscale.study.cell import Cell
 from petscale.study.grid import Grid
 from petscale.workspace.rungs import open_grid
 from petscale.workspace.study_file import parse_study
+from study.test_config import changed
 
 
 def grid(**changes: Any) -> Grid:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import Bench, make_cell  # type: ignore[attr-defined]
 from safetensors import safe_open
 
 from petscale.errors import Exit
@@ -17,6 +16,7 @@ from petscale.record import read_result
 from petscale.training.run import Job, run_cell
 from petscale.training.spool import read_spool
 from petscale.training.state import read_status
+from training.bench import Bench, make_cell
 
 TIMES = ("throughput", "peak_memory", "provenance", "energy_j")
 

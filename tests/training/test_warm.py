@@ -13,10 +13,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import Bench, make_cell  # type: ignore[attr-defined]
 
 from petscale.study.cell import Cell, canonical
 from petscale.training import warm
+from training.bench import Bench, make_cell
 
 
 @pytest.fixture
@@ -53,9 +53,8 @@ def test_cells_of_one_worker_give_what_a_process_gives(
     for name, worker in (("one", "1"), ("two", "1"), ("alone", "0")):
         folder = tmp_path / name
         folder.mkdir()
-        done = subprocess.run(
-            command(bench, cell), cwd=folder, env={**environment, "PETSCALE_WORKER": worker}, capture_output=True, text=True
-        )
+        env = {**environment, "PETSCALE_WORKER": worker}
+        done = subprocess.run(command(bench, cell), cwd=folder, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert "trainable of" in done.stderr  # the child's words arrive on the asking process's stream
         record = json.loads((folder / "results" / "cells" / cell.path / "result.json").read_text())

@@ -21,7 +21,7 @@ COMBINED = {"operations": ["add", "concat", "plug"], "rank": 2, "bottleneck": 2}
 @st.composite
 def shapes(draw: st.DrawFn) -> BackboneShape:
     family = draw(st.sampled_from(["t5", "bert"]))
-    heads, d_kv = draw(st.integers(1, 4)), draw(st.integers(1, 6))
+    heads, d_kv = draw(st.integers(1, 4)), draw(st.integers(2, 6))
     common: dict[str, Any] = {
         "d_ff": draw(st.integers(1, 20)),
         "heads": heads,
@@ -71,7 +71,7 @@ def capacity(shape: BackboneShape, **arguments: Any) -> int:
     st.integers(0, 9),
     st.sampled_from([{}, {"roles": ["norm"]}, {"roles": ["*"]}, COMBINED]),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_budget_is_met_exactly_and_nests(
     shape: BackboneShape,
     data: st.DataObject,
@@ -137,9 +137,8 @@ def test_shares_and_roles_follow_the_options() -> None:
     shape = lookup("t5-v1_1-small").shape
     norms = make_plan(shape, "apet-adjacent", budget=999, options={"roles": ["norm"]})
     assert dict(norms.counts.by_role) == {"norm": 999}
-    weighted = make_plan(
-        shape, "apet-adjacent", budget=1000, options={"roles": ["self.q", "self.v"], "shares": {"self.q": 3, "self.v": 1}}
-    )
+    options = {"roles": ["self.q", "self.v"], "shares": {"self.q": 3, "self.v": 1}}
+    weighted = make_plan(shape, "apet-adjacent", budget=1000, options=options)
     assert dict(weighted.counts.by_role) == {"self.q": 750, "self.v": 250}
     mixed = make_plan(shape, "apet-adjacent", budget=1000, options={"operations": {"add": 3, "plug": 1}})
     assert dict(mixed.counts.by_operation) == {"add": 750, "plug": 250}
@@ -154,9 +153,9 @@ def test_shares_and_roles_follow_the_options() -> None:
         ({}, "a budget is needed"),
         ({"budget": 5, "options": {"roles": ["nose"]}}, "unknown role 'nose'"),
         ({"budget": 5, "options": {"operations": ["glue"]}}, "unknown operation 'glue'"),
-        ({"budget": 5, "options": {"shares": {"self.q": -1}}}, "shares.self.q"),
+        ({"budget": 5, "options": {"shares": {"self.q": -1}}}, r"shares\.self\.q"),
         ({"budget": 5, "options": {"colour": 1}}, "unknown option 'colour'"),
-        ({"budget": 5, "options": {"shares": {"nose": 1}}}, "shares.nose"),
+        ({"budget": 5, "options": {"shares": {"nose": 1}}}, r"shares\.nose"),
     ],
 )
 def test_what_cannot_be_met_is_one_clear_line(arguments: dict[str, Any], line: str) -> None:
@@ -171,5 +170,5 @@ def test_an_operation_that_a_backbone_cannot_take_is_one_clear_line() -> None:
         make_plan(bert, "bitfit-t5-xxl")
     with pytest.raises(BadInput, match="finds nothing to act on"):
         make_plan(bert, "apet-adjacent", budget=9, options={"operations": ["add-hidden"]})
-    with pytest.raises(BadInput, match="unknown role 'cross.q'"):
+    with pytest.raises(BadInput, match=r"unknown role 'cross\.q'"):
         make_plan(bert, "apet-adjacent", budget=9, options={"roles": ["cross.q"]})

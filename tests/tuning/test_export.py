@@ -70,7 +70,9 @@ def test_peft_loads_a_t5_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     torch.testing.assert_close(tiny.logits(), logits, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("family", "method"), [("t5", "adapter"), ("t5", "bitfit"), ("bert", "prompt"), ("bert", "full")])
+@pytest.mark.parametrize(
+    ("family", "method"), [("t5", "adapter"), ("t5", "bitfit"), ("bert", "prompt"), ("bert", "full")]
+)
 def test_the_rest_is_plain_safetensors(
     family: str, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

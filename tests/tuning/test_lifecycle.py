@@ -222,3 +222,25 @@ def test_bfloat16_weights_follow_their_float32_masters(method: str) -> None:
         assert (moved.abs() > 0.03).all()  # 1,000 steps of 5e-5 arrived
     delta.remove()
     assert all(torch.equal(value, original[name]) for name, value in tiny.model.named_parameters())
+
+
+@pytest.mark.parametrize("autocast", [False, True], ids=["", "autocast"])
+@pytest.mark.parametrize(("family", "method"), _cases())
+def test_bfloat16_backbones_train_float32_masters(family: str, method: str, autocast: bool) -> None:
+    """A step in bfloat16, with and without autocast; gradients arrive in float32 and point where float32's do."""
+    reference, tiny = TINY[family](), TINY[family](torch.bfloat16)
+    plan = small_plan(tiny.shape, method)
+    deltas = [install(one.model, plan, seed=0) for one in (reference, tiny)]
+    for delta in deltas:
+        randomise(delta)
+    if not plan.trainable:
+        return
+    reference.model(**reference.batch).loss.backward()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        loss = tiny.model(**tiny.batch).loss
+    loss.backward()
+    expected, found = (
+        torch.cat([p.grad.flatten() for p in delta.parameters() if p.grad is not None]) for delta in deltas
+    )
+    assert found.dtype == torch.float32
+    assert torch.nn.functional.cosine_similarity(found, expected, dim=0) > 0.98

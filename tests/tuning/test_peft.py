@@ -76,11 +76,9 @@ def test_shira(family: str) -> None:
     """SHiRA is apet-discrete on linear weights, in another execution; here both get the same entries."""
     tiny = TINY[family]()
     lora = make_plan(tiny.shape, "lora", options={"rank": 1})
-    plan = make_plan(
-        tiny.shape, "apet-discrete", budget=lora.trainable, options={"roles": ["self.q", "self.v"], "operations": ["add"]}
-    )
+    plan = make_plan(tiny.shape, "apet-discrete", budget=lora.trainable, options={"roles": ["self.q", "self.v"]})
     logits, state, gradients = _ours(tiny, plan)
-    assert [site.module for site in plan.sites] == [site.module for site in lora.sites] or len(plan.sites) == len(lora.sites)
+    assert {site.module for site in plan.sites} == {site.module for site in lora.sites}
     model = peft.get_peft_model(
         tiny.model, peft.ShiraConfig(r=1, target_modules=[site.module for site in plan.sites], init_weights=False)
     )

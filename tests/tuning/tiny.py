@@ -114,5 +114,6 @@ def randomise(delta: Any, scale: float = 0.1) -> None:
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in delta.parameters():
-            parameter += scale * torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter.dtype)
+            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter += scale * noise.to(parameter.dtype)
     delta.after_step()

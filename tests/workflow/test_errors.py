@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Workflow  # type: ignore[attr-defined]
+from workflow.project import Workflow
 
 
 @pytest.mark.parametrize(

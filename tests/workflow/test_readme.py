@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Workflow  # type: ignore[attr-defined]
+
+from workflow.project import Workflow
 
 
 def spans(root: Path) -> set[str]:

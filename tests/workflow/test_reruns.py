@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from conftest import Workflow  # type: ignore[attr-defined]
+from workflow.project import Workflow
 
 RECIPE = {"steps": 4, "evaluate_every": 2, "learning_rate": 1e-3, "learning_rate_by_task": {}}
 AFTER = {"collect": 1, "analyse": 1, "report": 1}

@@ -55,8 +55,7 @@ def compare_scores(a: Side, b: Side) -> pd.DataFrame:
     Welch's. Budget sweeps are compared by their thresholds instead.
     """
     confidence = settings_of(b.plan).confidence
-    own = dict(iter(_scored(a).groupby(_GROUP, sort=False, dropna=False)))
-    other = dict(iter(_scored(b).groupby(_GROUP, sort=False, dropna=False)))
+    own, other = _by_group(a), _by_group(b)
     rows = []
     for key, first in own.items():
         second = other.get(key)
@@ -117,6 +116,13 @@ def compare_claims(a: Side, b: Side) -> pd.DataFrame:
 def _scored(side: Side) -> pd.DataFrame:
     sweep = pd.Series([set(names) == {"threshold"} for names in side.cells["experiments"]], index=side.cells.index)
     return means.scored(side.cells[~sweep & ~side.cells["control"]])
+
+
+def _by_group(side: Side) -> dict[tuple[str, ...], pd.DataFrame]:
+    scored = _scored(side)
+    # Absent budgets and heads become words: a NaN would equal nothing, itself included.
+    keys = pd.DataFrame({key: scored[key].map(lambda value: "" if pd.isna(value) else value) for key in _GROUP})
+    return {tuple(key): scored.loc[rows] for key, rows in keys.groupby(_GROUP, sort=False).groups.items()}
 
 
 def _change(first: pd.DataFrame, second: pd.DataFrame, tasks: list[str], confidence: float) -> Estimate:

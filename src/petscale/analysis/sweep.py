@@ -53,11 +53,13 @@ class Fit:
         return self._crossing(self.full - margin)
 
     def after(self, threshold: Bounds) -> Array:
-        """The fit at the first swept budget at or past the threshold, draw by draw; NaN where there is none."""
-        past = self.log_budgets[None, :] >= threshold.high[:, None] - 1e-9
-        first = past.argmax(axis=1)
-        values: Array = np.where(past.any(axis=1), self.curve[np.arange(len(first)), first], np.nan)
-        return values
+        """The fit at the first swept budget at or past the estimated threshold, estimate and draws.
+
+        The budget is the estimate's in every draw: a draw asks how high the curve is there, not where "there" is.
+        NaN where no swept budget is past the threshold.
+        """
+        past = np.flatnonzero(self.log_budgets >= threshold.high[0] - 1e-9)
+        return self.curve[:, past[0]] if len(past) else np.full(len(self.curve), np.nan)
 
     def _crossing(self, level: Array) -> Bounds:
         if np.isnan(level).any():

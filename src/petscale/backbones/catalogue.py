@@ -40,9 +40,7 @@ class Entry:
     shape: BackboneShape
 
 
-def _t5(
-    name: str, d_model: int, d_ff: int, heads: int, layers: int, *, d_kv: int = 64, v1_1: bool = True
-) -> Entry:
+def _t5(name: str, d_model: int, d_ff: int, heads: int, layers: int, *, d_kv: int = 64, v1_1: bool = True) -> Entry:
     shape = BackboneShape(
         family="t5",
         d_model=d_model,

@@ -36,9 +36,11 @@ PINS: Mapping[str, str] = MappingProxyType(
         "bert-large-uncased": "6da4b6a26a1877e173fca3225479512db81a5e5b",
     }
 )
-"""Commits seen in public code or on stored pages of the hub; docs/tasks.md says where. The others are taken
-at `main`; the commit found is recorded
-in the backbone's manifest, and a later fetch keeps to it."""
+"""Commits seen in public code or on stored pages of the hub (docs/tasks.md). The others are taken at `main`; the commit
+found is recorded in the backbone's manifest, and a later fetch keeps to it."""
+
+# The oldest names of the hub have no owner; today's clients ask for one.
+_OWNERS = {"t5-large": "google-t5", "t5-3b": "google-t5", "t5-11b": "google-t5", "bert-large-uncased": "google-bert"}
 
 _PLAIN = (
     "config.json",
@@ -184,16 +186,17 @@ def _plan_backbone(name: str, cache: Path, remote: Remote) -> Download | None:
     entry = catalogue.lookup(name)
     if entry.hub_id is None:
         return None
+    repo = f"{_OWNERS[entry.hub_id]}/{entry.hub_id}" if entry.hub_id in _OWNERS else entry.hub_id
     pin = PINS.get(entry.name) if entry.revision == "main" else entry.revision
-    commit, files = remote.list(entry.hub_id, "model", pin or _commit_there(entry.name, cache) or "main")
+    commit, files = remote.list(repo, "model", pin or _commit_there(entry.name, cache) or "main")
     safe = _matching(files, _SAFE)
     weights = safe or _matching(files, _PICKLED)
     if not weights:
-        raise BadInput(f"backbone {name}: {entry.hub_id}@{commit[:8]} has no weights that can be read")
+        raise BadInput(f"backbone {name}: {repo}@{commit[:8]} has no weights that can be read")
     return Download(
         entry.name,
         "model",
-        entry.hub_id,
+        repo,
         commit,
         pin is not None,
         (*_matching(files, _PLAIN), *weights),

@@ -46,7 +46,7 @@ def _print_changes(title: str, table: Any, place: tuple[str, ...], everything: b
     print(f"\n{title}: {counts}" + (f"; chance alone changes about {0.05 * compared:.0f}" if compared else ""))
     for row in table.to_dict("records"):
         if everything or row["outcome"] == "changed":
-            named = " ".join(_word(row[key]) for key in place if row[key] == row[key] and row[key] is not None)
+            named = " ".join(_word(row[key]) for key in place if row[key] != "")
             interval = "no interval" if row["low"] != row["low"] else f"[{row['low']:+.2f}, {row['high']:+.2f}]"
             print(f"  {named}: {row['a']:.2f} -> {row['b']:.2f}, {row['difference']:+.2f} {interval} {row['outcome']}")
 

@@ -61,8 +61,8 @@ _OWN_FORMAT = """
     delta = install(backbone, plan, seed=0)
     delta.load_state(values)
 
-The file is plain safetensors. Its header holds the plan (key `plan`, JSON): for every tensor the site, the shape, and the
-structure, quotas and seed of its mask; values stand in mask order (`petscale.tuning.masks.mask.Mask.indices`).
+The file is plain safetensors. Its header holds the plan (key `plan`, JSON): for every tensor the site, the shape, and
+the structure, quotas and seed of its mask; values stand in mask order (`petscale.tuning.masks.mask.Mask.indices`).
 """
 
 

@@ -66,16 +66,12 @@ def check_split(task: Task, split: Rows, *, published: bool) -> Rows:
         place = split.place(index)
         missing = [column for column in task.columns if column not in row]
         if missing:
-            raise BadInput(
-                f"{place}: column {missing[0]!r} is missing (there are: {', '.join(map(str, row))})"
-            )
+            raise BadInput(f"{place}: column {missing[0]!r} is missing (there are: {', '.join(map(str, row))})")
         values = {column: row[column] for column in task.columns}
         blank = None
         for column in texts:
             if not isinstance(values[column], str | None):
-                raise BadInput(
-                    f"{place}: column {column!r} must be a text, not {type(values[column]).__name__}"
-                )
+                raise BadInput(f"{place}: column {column!r} must be a text, not {type(values[column]).__name__}")
             if not (values[column] or "").strip():
                 blank = column
         if task.label_column:

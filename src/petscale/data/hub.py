@@ -16,35 +16,33 @@ from petscale.tasks import Task
 from petscale.tasks.task import Hub
 
 
-def snapshot(hub: Hub, splits: tuple[str, ...], cache: Path | None, *, offline: bool = True) -> Path:
-    """The folder of the pinned commit with the files of `splits`; with `offline` only from the cache.
+def snapshot(hub: Hub, splits: tuple[str, ...], cache: Path | None) -> Path:
+    """The cached folder of the pinned commit with the files of `splits`.
 
     Raises:
-        BadInput: the files are neither cached nor to be had.
+        BadInput: they are not cached.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
+    hint = "run `petscale fetch STUDY` with network"
+    cache = cache or cache_folder() / "hub"
     patterns = [pattern for split in splits for pattern in hub.patterns(split)]
     try:
-        folder = Path(
-            snapshot_download(
-                hub.id,
-                repo_type="dataset",
-                revision=hub.revision,
-                cache_dir=cache or cache_folder() / "hub",
-                allow_patterns=patterns,
-                local_files_only=offline,
-            )
+        found = snapshot_download(
+            hub.id,
+            repo_type="dataset",
+            revision=hub.revision,
+            cache_dir=cache,
+            allow_patterns=patterns,
+            local_files_only=True,
         )
     except LocalEntryNotFoundError:
-        raise BadInput(f"{_place(hub)}: not in the cache; run `petscale fetch STUDY` with network") from None
-    except (HfHubHTTPError, OSError) as error:
-        raise BadInput(f"{_place(hub)}: cannot be fetched ({str(error).splitlines()[0]})") from None
+        raise BadInput(f"{_place(hub)}: not, or not whole, in {cache}; {hint}") from None
     for pattern in patterns:
-        if not any(folder.glob(pattern)):
-            raise BadInput(f"{_place(hub)}: no file {pattern}; run `petscale fetch STUDY` with network")
-    return folder
+        if not any(Path(found).glob(pattern)):
+            raise BadInput(f"{_place(hub)}: no file {pattern} in {cache}; {hint}")
+    return Path(found)
 
 
 def _place(hub: Hub, split: str = "") -> str:
@@ -88,7 +86,6 @@ def _check_names(task: Task, table: object, place: str) -> None:
     feature = getattr(table, "features", {}).get(task.label_column or "")
     names = getattr(feature, "names", None)
     if names and not all(
-        word.casefold().startswith(name.casefold())
-        for word, name in zip(task.words("words"), names, strict=False)
+        word.casefold().startswith(name.casefold()) for word, name in zip(task.words("words"), names, strict=False)
     ):
         raise BadInput(f"{place}: labels are {names}, the task's order is {list(task.words('words'))}")

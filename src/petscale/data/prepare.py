@@ -68,9 +68,7 @@ def _take(groups: list[list[int]], size: int) -> tuple[list[int], list[list[int]
     return taken, left
 
 
-def _take_shots(
-    task: Task, rows: Rows, groups: list[list[int]], shots: int
-) -> tuple[list[int], list[list[int]]]:
+def _take_shots(task: Task, rows: Rows, groups: list[list[int]], shots: int) -> tuple[list[int], list[list[int]]]:
     """One row of a group, `shots` rows a class (or in all, where there are no classes), in order."""
     wanted = dict.fromkeys(range(len(task.words("words")) or 1), shots)
     taken: list[int] = []
@@ -84,9 +82,7 @@ def _take_shots(
             left.append(group)
     lacking = [name for name, number in wanted.items() if number > 0]
     if lacking:
-        raise BadInput(
-            f"{rows.origin}: too few rows of label {lacking[0]} for {shots} shots in train and in dev"
-        )
+        raise BadInput(f"{rows.origin}: too few rows of label {lacking[0]} for {shots} shots in train and in dev")
     return taken, left
 
 
@@ -104,9 +100,7 @@ def split_train(
         train, _ = _take_shots(task, rows, left, few_shot)
     else:
         if dev_size >= len(rows):
-            raise BadInput(
-                f"{rows.origin}: {len(rows)} rows do not leave any to train on beside {dev_size} for dev"
-            )
+            raise BadInput(f"{rows.origin}: {len(rows)} rows do not leave any to train on beside {dev_size} for dev")
         dev, left = _take(groups, dev_size)
         size = sum(map(len, left)) if max_train is None else max_train
         train, _ = _take(left, size)

@@ -114,9 +114,7 @@ def read_rows(task: Task, source: Source) -> dict[str, Rows]:
         BadInput: something is wrong with the rows; the message names file and row.
     """
     published = isinstance(source, HubSource)
-    splits = {
-        name: check_split(task, rows, published=published) for name, rows in _read(task, source).items()
-    }
+    splits = {name: check_split(task, rows, published=published) for name, rows in _read(task, source).items()}
     evaluation = {name: rows for name, rows in splits.items() if name != "train"}
     splits["train"] = check_apart(task, splits["train"], evaluation, published=published)
     return splits

@@ -44,9 +44,7 @@ def _closed(ids: Sequence[int], end: int, length: int | None) -> list[int]:
     return [*bare[: None if length is None else length - 1], end]
 
 
-def _t5_sequences(
-    tokenizer: Tokenizer, texts: Sequence[str], end: int, length: int | None
-) -> list[list[int]]:
+def _t5_sequences(tokenizer: Tokenizer, texts: Sequence[str], end: int, length: int | None) -> list[list[int]]:
     return [_closed(item.ids, end, length) for item in tokenizer.encode_batch_fast(list(texts))]
 
 
@@ -94,8 +92,7 @@ def _read_manifest(prepared_dir: Path, task: Task) -> dict[str, Any]:
     manifest = unsealed(manifest, path)
     if (manifest["task"], manifest["version"]) != (task.name, task.version):
         raise BadInput(
-            f"{path}: holds {manifest['task']} version {manifest['version']}, "
-            f"not {task.name} version {task.version}"
+            f"{path}: holds {manifest['task']} version {manifest['version']}, not {task.name} version {task.version}"
         )
     return manifest
 
@@ -125,9 +122,7 @@ def tokenize(
     place = tokenizer_dir / "tokenizer.json"
     end, pad = (tokenizer.token_to_id(token[family]) for token in (_CLOSING, _PADDING))
     if end is None or pad is None:
-        raise BadInput(
-            f"{place}: no token {_CLOSING[family]} or {_PADDING[family]}; not a {family} tokenizer"
-        )
+        raise BadInput(f"{place}: no token {_CLOSING[family]} or {_PADDING[family]}; not a {family} tokenizer")
     if tokenizer.get_vocab_size() > np.iinfo(np.uint16).max:
         raise BadInput(f"{place}: {tokenizer.get_vocab_size()} tokens do not fit into 16 bits")
 

@@ -54,9 +54,7 @@ class _Answers:
 _Batch = tuple[NDArray[np.int64], dict[str, torch.Tensor]]
 
 
-def _batches(
-    examples: Examples, family: Family, device: str | torch.device, tokens_per_batch: int
-) -> Iterator[_Batch]:
+def _batches(examples: Examples, family: Family, device: str | torch.device, tokens_per_batch: int) -> Iterator[_Batch]:
     """Indices and input tensors (without labels) of batches of like length."""
     for indices in scoring_batches(examples.lengths, tokens_per_batch):
         batch = collate(examples, indices, family)
@@ -64,9 +62,7 @@ def _batches(
         yield indices, {name: tensor.to(device) for name, tensor in batch.items()}
 
 
-def _choose_class(
-    model: Any, examples: Examples, words: dict[int, str], batches: Iterator[_Batch]
-) -> _Answers:
+def _choose_class(model: Any, examples: Examples, words: dict[int, str], batches: Iterator[_Batch]) -> _Answers:
     """BERT: the head's highest unit; `words` names its units."""
     choices = np.zeros(len(examples), np.int64)
     credit = np.zeros(len(examples))
@@ -87,9 +83,7 @@ def _write_label(model: Any, examples: Examples, decode: Decode, batches: Iterat
     written = 0
     finite = True
     for indices, batch in batches:
-        scores, sequences = generate.score_labels(
-            model, **batch, labels=examples.labels.tokens, end=examples.end
-        )
+        scores, sequences = generate.score_labels(model, **batch, labels=examples.labels.tokens, end=examples.end)
         found = scores.cpu().numpy()
         rank[indices] = metrics.credit(found, examples.label[indices])
         finite &= bool(np.isfinite(found).all())
@@ -102,9 +96,7 @@ def _write_label(model: Any, examples: Examples, decode: Decode, batches: Iterat
     return _Answers(texts, {"accuracy": np.array(right, np.float64), "rank_accuracy": rank}, written, finite)
 
 
-def _write_text(
-    model: Any, examples: Examples, task: Task, decode: Decode, batches: Iterator[_Batch]
-) -> _Answers:
+def _write_text(model: Any, examples: Examples, task: Task, decode: Decode, batches: Iterator[_Batch]) -> _Answers:
     """T5 on free text: answers or summaries."""
     texts = [""] * len(examples)
     written = 0

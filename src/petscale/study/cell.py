@@ -47,6 +47,10 @@ class DataSpec:
     few_shot: int | None
     split_seed: int
 
+    def spec(self) -> dict[str, Any]:
+        """The specification as plain data."""
+        return _plain(self)
+
     @cached_property
     def path(self) -> str:
         """Below results/data: readable, and unique by content."""

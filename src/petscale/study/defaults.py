@@ -40,7 +40,7 @@ DEFAULT_STUDY: dict[str, Any] = {
         {"name": "mini-bert", "backbones": ["mini-bert-small", "mini-bert-base", "mini-bert-large"]},
     ],
     "tasks": MINI_TASKS,
-    "data": {"source": "mini", "dev_size": 200, "max_test": 400},
+    "data": {"source": "mini", "dev_size": 200, "dev_size_by_task": {"mini-qa": 60}, "max_test": 400},
     "seeds": [1, 2, 3, 4, 5],
     "recipe": MINI_RECIPE,
     "method_options": {"prompt": {"tokens": 8}, "lora": {"rank": 2, "alpha": 4}, "adapter": {"bottleneck": 4}},

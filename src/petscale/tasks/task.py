@@ -37,9 +37,7 @@ class Hub(_Entry):
     extra: Mapping[str, str] = Field(
         default_factory=dict, description="further test sets, reported beside the test: name -> split"
     )
-    files: str = Field(
-        "{config}/{split}-*.parquet", description="pattern of a split's files in the repository"
-    )
+    files: str = Field("{config}/{split}-*.parquet", description="pattern of a split's files in the repository")
     text_files: Mapping[str, str] = Field(
         default_factory=dict,
         description="instead of `files`, for plain text with one row a line: column -> path with {split}",

@@ -106,7 +106,7 @@ def is_alive(path: Path, holder: dict[str, Any]) -> bool:
         try:
             process = psutil.Process(int(holder["pid"]))
             same = abs(process.create_time() - float(holder["process_started"])) < 1.0
-            return same and process.status() != psutil.STATUS_ZOMBIE
+            return same and bool(process.status() != psutil.STATUS_ZOMBIE)
         except (psutil.Error, KeyError, TypeError, ValueError):
             return False
     try:

@@ -153,6 +153,7 @@ class Loop:
             Interrupted: the limits said stop; a checkpoint was saved.
         """
         journey, steps = self.journey, self.cell.steps
+        self.ready.model.train()  # scoring puts the mode back as it was
         if journey.step == 0 and not journey.curve:
             self._evaluate(select=steps == 0)
         while journey.step < steps:
@@ -184,8 +185,7 @@ class Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         batch = self._batch(journey.step)
-        ready.model.train()
-        torch.manual_seed((self.cell.seed << 32) + journey.step)
+        self._seed_dropout(journey.step)
         with ready.autocast():
             loss = ready.model(**batch).loss
         loss.backward()
@@ -203,6 +203,13 @@ class Loop:
         if not math.isfinite(journey.loss_sum):
             journey.diverged = f"the training loss is {journey.loss_sum} at step {journey.step}"
         self.progress.step(journey.step, journey.mean_loss)
+
+    def _seed_dropout(self, step: int) -> None:
+        # Not torch.manual_seed: without a GPU it keeps a stack trace for each call, a tenth of a small step.
+        seed = (self.cell.seed << 32) + step
+        torch.default_generator.manual_seed(seed)
+        if self.ready.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def _batch(self, step: int) -> dict[str, torch.Tensor]:
         examples = self.ready.tokens.split("train")

@@ -15,7 +15,7 @@ from petscale.backbones.folder import read_manifest, verify
 from petscale.backbones.load import load_model
 from petscale.backbones.shape import BackboneShape
 from petscale.data.decode import Decode, load_decoder
-from petscale.data.tokens import TokenSet, load_tokens
+from petscale.data.tokens import Family, TokenSet, load_tokens
 from petscale.scoring.evaluate import Evaluation, evaluate
 from petscale.study.cell import Cell, digest
 from petscale.study.counting import head_units, plan_of
@@ -45,7 +45,7 @@ class Ready:
     tokens: TokenSet
     decode: Decode | None
     shape: BackboneShape
-    family: str
+    family: Family
     model: Any
     plan: Plan
     delta: Delta

@@ -1,7 +1,7 @@
 """A trained delta in HF PEFT's file format, for the methods that PEFT has.
 
-Written without PEFT, which is a test-only dependency: a folder is a JSON config and a safetensors file, and a test loads
-both with `PeftModel.from_pretrained`. What PEFT has:
+Written without PEFT, which is a test-only dependency: a folder is a JSON config and a safetensors file, and a test
+loads both with `PeftModel.from_pretrained`. What PEFT has:
 
 - branches beside linear layers (`lora`, and APET by `concat`): LoRA;
 - soft tokens on T5 (`prompt`): prompt tuning. On BERT PEFT puts them before [CLS], which the pooler then does not read:
@@ -34,7 +34,9 @@ class PeftFiles:
     tensors: dict[str, Tensor]
 
 
-def to_peft(plan: Plan, values: Mapping[str, Tensor], extras: Mapping[str, Tensor], base_model: str) -> PeftFiles | None:
+def to_peft(
+    plan: Plan, values: Mapping[str, Tensor], extras: Mapping[str, Tensor], base_model: str
+) -> PeftFiles | None:
     """The delta as PEFT reads it; None where PEFT has no such method.
 
     Args:

@@ -93,9 +93,7 @@ def make_plan(
     return _resolve(shape, found, *arguments)
 
 
-def matched_budget(
-    shape: BackboneShape, method: str, *, options: Mapping[str, Any] | None = None
-) -> int:
+def matched_budget(shape: BackboneShape, method: str, *, options: Mapping[str, Any] | None = None) -> int:
     """The exact count of another method on this backbone: what `match: lora` in a config means.
 
     Raises:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from petscale import tasks as task_registry
 from petscale.errors import BadInput
@@ -26,6 +26,9 @@ from petscale.study.stages import STAGES
 from petscale.tuning.registry import METHODS
 from petscale.workspace.rungs import folder_of, open_grid
 from petscale.workspace.study_file import parse_study
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 # Pins that can move a cell's numbers; the others (trackers, plotting) do not retrain anything.
 NUMERIC_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "accelerate")
@@ -77,7 +80,7 @@ class Dag:
         """Parameters of `prepare`: the specification, the folder of local rows and the stage's version."""
         spec = self._known(self.data, data, "data")
         folder = os.path.expandvars(str(self.study.data.folder)) if spec.source == "local" else None
-        return canonical({"spec": spec.__dict__, "folder": folder, "version": STAGES["prepare"].version})
+        return canonical({"spec": spec.spec(), "folder": folder, "version": STAGES["prepare"].version})
 
     def data_files(self, data: str) -> list[str]:
         """Files of local rows, as inputs of `prepare`; nothing for the other sources."""
@@ -187,7 +190,7 @@ class Dag:
         """The resolved study, as the command line of `petscale collect` takes it."""
         return canonical(self.study.model_dump(mode="json"))
 
-    def _known(self, table: Mapping[Any, Any], key: Any, what: str) -> Any:
+    def _known(self, table: Mapping[K, V], key: K, what: str) -> V:
         try:
             return table[key]
         except KeyError:

@@ -15,7 +15,6 @@ from petscale.study.stages import code_digest
 from petscale.training.lock import is_alive, read_holder
 from petscale.training.state import read_status
 
-
 KILLED = "killed: the trainer is gone without a word (out of memory, SIGKILL or node failure)"
 
 

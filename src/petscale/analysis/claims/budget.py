@@ -73,7 +73,7 @@ def jump(evidence: Evidence, *, above_baseline: bool) -> ClaimRow:
         known = [share for share in shares if not np.isnan(share[0])]
         if not known:
             continue
-        # A draw that never passes its threshold says nothing of what comes just past it.
+        # A sweep whose threshold is censored says nothing of what comes just past it.
         draws = np.nanmean(known, axis=0)
         seeds = min(one.fit.seeds for one in evidence.thresholds if one.backbone == backbone)
         plain.append(percentiles(draws, confidence, seeds))

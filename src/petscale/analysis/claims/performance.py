@@ -113,7 +113,8 @@ def _shrinkage(
     estimate = gaps.shrinkage(ends[0], ends[1], evidence.settings.confidence)
     if np.isnan(estimate.value):
         return undecided(name, claim, evidence, table)
-    sd = [spread.signed_root(gaps.variance_of(end, evidence.settings.confidence).value) for end in ends]
+    variances = [gaps.variance_of(end, evidence.settings.confidence).value for end in ends]
+    sd = [spread.signed_root(variance) for variance in variances]
     gap = [float(np.nanmean([spread.largest_gap(spread.per_seed(one)) for one in end])) for end in ends]
     digits = 1 if unit == POINTS else 2
     return ClaimRow(
@@ -123,8 +124,8 @@ def _shrinkage(
         f"between-method variance, {evidence.smallest} minus {evidence.largest}",
         "points squared" if unit == POINTS else "log-odds squared",
         estimate,
-        increase(estimate, margin**2),
-        f"interval above 0; not supported if below ({margin:g} {unit})²",
+        increase(estimate, _fall(variances[0], margin)),
+        f"interval above 0; not supported if it excludes that the sd falls by {margin:g} {unit}",
         _n(len(tasks), estimate.seeds, f"{sum(len(one) for one in ends[0])} bars in {len(ends[0])} group(s)"),
         f"between-method sd {sd[0]:.{digits}f} → {sd[1]:.{digits}f} {unit}; "
         f"largest gap {gap[0]:.{digits}f} → {gap[1]:.{digits}f}"
@@ -132,6 +133,12 @@ def _shrinkage(
         + _left_out(left_out),
         table,
     )
+
+
+def _fall(variance: float, margin: float) -> float:
+    """What the variance loses when the standard deviation falls by the margin (to 0 at the most)."""
+    sd = max(variance, margin**2) ** 0.5
+    return float(sd**2 - (sd - margin) ** 2)
 
 
 def _ends(frame: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:

@@ -21,6 +21,9 @@ class Data(Section):
         None, description="source local: a name for these rows; it is part of each cell's identity"
     )
     dev_size: int = Field(500, ge=1, description="rows held out from train for selection")
+    dev_size_by_task: dict[Name, int] = Field(
+        default={}, description="sizes that replace `dev_size`, for tasks with few rows"
+    )
     max_train: int | None = Field(None, ge=1, description="rows of train to use; all when absent")
     max_test: int | None = Field(None, ge=1, description="rows of test to score; all when absent")
     few_shot: int | None = Field(None, ge=1, description="rows a class in train and in dev; no limit when absent")

@@ -64,9 +64,7 @@ def _spread(
     for candidates, seats in zip(roles.values(), by_role, strict=True):
         # Within a role all claims are equal: a hash of seed and site decides who comes first, not the layer's number.
         order = sorted(candidates, key=lambda c: sha256(f"{request.mask_seed}/{c.name}".encode()).digest())
-        each = apportion(
-            seats, [Fraction(1)] * len(order), [c.capacity for c in order], pairs=[c.pair for c in order]
-        )
+        each = apportion(seats, [Fraction(1)] * len(order), [c.capacity for c in order], pairs=[c.pair for c in order])
         held = {candidate.name: seats for candidate, seats in zip(order, each, strict=True)}
         yield from candidates[0].sites(candidates, held, structure, request.mask_seed)
 
@@ -100,9 +98,7 @@ def _operation_shares(request: Request) -> dict[str, Fraction]:
     shares = asked if isinstance(asked, Mapping) else dict.fromkeys(_names(request, "operations"), 1)
     for operation in shares:
         if operation not in SOURCES:
-            raise BadInput(
-                f"{request.method}: unknown operation {operation!r}; operations: {', '.join(SOURCES)}"
-            )
+            raise BadInput(f"{request.method}: unknown operation {operation!r}; operations: {', '.join(SOURCES)}")
     return {operation: _share(request, f"operations.{operation}", value) for operation, value in shares.items()}
 
 

@@ -100,9 +100,7 @@ def _masked_biases(
             yield inserted_bias(place, mask=Mask(structure, (quota,), seed))
 
 
-def _ranks(
-    places: Sequence[Place], ranks: int, build: Callable[[Place, tuple[Mask, Mask]], Site]
-) -> list[Candidate]:
+def _ranks(places: Sequence[Place], ranks: int, build: Callable[[Place, tuple[Mask, Mask]], Site]) -> list[Candidate]:
     """One candidate a place and rank; the ranks of a place become one site."""
 
     def sites(

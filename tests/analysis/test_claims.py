@@ -1,0 +1,94 @@
+"""Each verdict on each claim, on studies built to deserve it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from analysis.studies import Study, as_claimed, too_noisy, unlike_claimed, with_holes
+from petscale.analysis.interval import Estimate
+from petscale.analysis.verdict import all_at_least, all_equal, at_least, corrected_level, increase, no_increase, nonzero
+
+CLAIMS = [
+    "gap-shrinks", "gap-shrinks-log-odds", "reach-full", "structure-less", "structure-less-log-odds", "speed-differs",
+    "adjacent-faster", "high-falls", "jump", "jump-above-baseline", "low-equal-methods", "low-equal-tasks",
+    "low-rises", "transfer-type", "transfer-type-above-chance", "transfer-scale", "transfer-scale-above-chance",
+]  # fmt: skip
+
+
+def _verdict(study: Study, claim: str, ladder: str = "mini-t5") -> str:
+    claims = study.tables["claims"].set_index(["id", "ladder"])
+    return str(claims.loc[(claim, ladder), "verdict"])
+
+
+def test_the_table_has_every_claim_on_every_ladder() -> None:
+    claims = as_claimed().tables["claims"]
+    assert claims["id"].drop_duplicates().tolist() == CLAIMS
+    assert len(claims) == 2 * len(CLAIMS)
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_supported(claim: str) -> None:
+    assert _verdict(as_claimed(), claim) == "supported"
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_not_supported(claim: str) -> None:
+    assert _verdict(unlike_claimed(), claim) == "not supported"
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_inconclusive(claim: str) -> None:
+    assert _verdict(too_noisy(), claim) == "inconclusive"
+
+
+@pytest.mark.parametrize("study", [as_claimed, unlike_claimed, too_noisy, with_holes])
+def test_no_verdict_without_an_interval_that_decides_it(study) -> None:  # type: ignore[no-untyped-def]
+    claims = study().tables["claims"]
+    decided = claims[claims["verdict"] != "inconclusive"]
+    assert decided[["value", "low", "high"]].notna().all(axis=None)
+    assert (decided[["statistic", "rule", "n", "table"]] != "").all(axis=None)
+
+
+def _estimate(low: float, high: float) -> Estimate:
+    return Estimate((low + high) / 2, low, high, 1.0, 3)
+
+
+UNBOUNDED = Estimate(1.0, seeds=1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "low", "high", "verdict"),
+    [
+        (lambda e: increase(e, 1.0), 0.5, 2.0, "supported"),
+        (lambda e: increase(e, 1.0), -0.5, 0.9, "not supported"),
+        (lambda e: increase(e, 1.0), -0.5, 1.1, "inconclusive"),
+        (lambda e: increase(e, 1.0), 0.1, math.inf, "supported"),
+        (lambda e: nonzero(e, 1.0), -3.0, -0.1, "supported"),
+        (lambda e: nonzero(e, 1.0), -0.9, 0.9, "not supported"),
+        (lambda e: nonzero(e, 1.0), -0.9, 1.1, "inconclusive"),
+        (lambda e: at_least(e, -2.0), -2.0, 1.0, "supported"),
+        (lambda e: at_least(e, -2.0), -5.0, -2.1, "not supported"),
+        (lambda e: at_least(e, -2.0), -5.0, 1.0, "inconclusive"),
+        (lambda e: no_increase(e, 1.0), -5.0, 0.9, "supported"),
+        (lambda e: no_increase(e, 1.0), 0.1, 2.0, "not supported"),
+        (lambda e: no_increase(e, 1.0), -0.1, 2.0, "inconclusive"),
+    ],
+)
+def test_the_rules(rule, low: float, high: float, verdict: str) -> None:  # type: ignore[no-untyped-def]
+    assert rule(_estimate(low, high)) == verdict
+    assert rule(UNBOUNDED) == "inconclusive"
+
+
+def test_all_of_them_rules() -> None:
+    good, bad, wide = _estimate(-1, 1), _estimate(-5, -3), _estimate(-3, 3)
+    assert all_at_least([good, good], [good, good], -2.0) == "supported"
+    assert all_at_least([good, bad], [good, bad], -2.0) == "not supported"
+    assert all_at_least([good, bad], [good, wide], -2.0) == "inconclusive"  # not after correction
+    assert all_at_least([], [], -2.0) == "inconclusive"
+    assert all_equal([good, good], [good, good], 2.0) == "supported"
+    assert all_equal([good, bad], [good, bad], 2.0) == "not supported"
+    assert all_equal([good, wide], [good, wide], 2.0) == "inconclusive"
+    assert all_equal([UNBOUNDED], [UNBOUNDED], 2.0) == "inconclusive"
+    assert corrected_level(0.95, 5) == pytest.approx(0.99)
