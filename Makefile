@@ -8,7 +8,7 @@ BIN := .venv/bin
 RUN := env PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONNOUSERSITE=1
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES) --rerun-incomplete --keep-going --quiet rules host
 
-.PHONY: help install demo study ladder test test-all lint lock clean-demo ui
+.PHONY: help install demo study ladder test test-all faults lint lock ui
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -24,7 +24,7 @@ study: .venv/.runtime  ## the whole default study: both ladders, all experiments
 	@echo "report: results/mini-full/report.html"
 
 ladder: .venv/.runtime  ## pre-train the mini ladders anew (they are shipped in ladders/)
-	$(RUN) python -m petscale.mini.pretrain --all --out ladders
+	$(RUN) python -m petscale.mini.ladder ladders
 
 test: .venv/.dev  ## the tests that every machine can run, in minutes
 	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n $(CORES) -m "not slow and not chromium and not slurm and not apptainer and not gpu"
@@ -39,6 +39,9 @@ lint: .venv/.dev  ## format, lint, types, workflow lint, generated files, stage 
 	$(RUN) snakemake --lint
 	$(RUN) petscale schema --check
 	$(RUN) petscale stages --check
+
+faults: .venv/.dev  ## break cells in every way of docs/reliability.md; prints fault, tries, survived, lost
+	$(RUN) OMP_NUM_THREADS=1 python -m pytest -q tests/faults
 
 ui: .venv/.runtime  ## the MLflow UI on this machine's loopback address
 	$(RUN) mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///results/tracking/mlflow.db

@@ -22,12 +22,14 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/cells.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/track.smk"
 
 
 rule all:
     default_target: True
     input:
         STUDY.layout.study(STUDY.study.name, "report.html"),
+        STUDY.layout.study(STUDY.study.name, "tracked.json"),
     localrule: True
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from analysis.synthetic import Design, Truth, write_study
 from petscale.analysis.run import Tables, analyse
 from petscale.analysis.settings import AnalysisSettings, MethodsSettings, StructureSettings
-
-from analysis.synthetic import Design, Truth, write_study
 
 QUICK = AnalysisSettings(
     methods=MethodsSettings(permutations=200), structure=StructureSettings(permutations=200), bootstrap_draws=300

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from petscale.data.digest import file_digest
 from petscale.data.prepare import MANIFEST, prepare, split_train
 from petscale.data.rows import Rows
-from petscale.data.sources import LocalSource, MiniSource, file_digest, make_source
+from petscale.data.sources import LocalSource, MiniSource, make_source
 from petscale.errors import BadInput
 from petscale.tasks import TASKS
 

@@ -74,9 +74,11 @@ class Server:
     def start(self) -> None:
         with open(self.folder / "server.log", "ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-                + ["--backend-store-uri", self.store, "--artifacts-destination", str(self.folder / "artifacts")]
-                + ["--workers", "1"],
+                [
+                    *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)),
+                    *("--backend-store-uri", self.store, "--artifacts-destination", str(self.folder / "artifacts")),
+                    *("--workers", "1"),
+                ],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -20,7 +20,7 @@ from .servers import Server
 def documented_queries(root: Path) -> list[str]:
     """The filters of the table in docs/tracking.md, for the small study."""
     rows = re.findall(r"^\| [^|]+ \| (`{1,2})(.+?)\1 \|", (root / "docs" / "tracking.md").read_text(), re.MULTILINE)
-    return [text.replace("mini-full", "small") for _, text in rows if "=" in text or "LIKE" in text]
+    return [text.replace("mini-full", "small") for _, text in rows if text.startswith(("tags.", "attributes."))]
 
 
 def test_documented_queries_are_understood(results: Any, open_store: Callable[[], Store], root: Path) -> None:
@@ -61,12 +61,10 @@ def test_runs_curves_and_artifacts_are_visible(results: Any, open_store: Callabl
             page.goto(f"{server.uri}/#/experiments/{table}/runs")
             page.get_by_text("2 matching runs").wait_for()
             page.goto(f"{server.uri}/#/experiments/{table}/runs/{run.info.run_id}/model-metrics")
-            page.get_by_text("train (2)").wait_for()
             page.locator(".js-plotly-plot").first.wait_for()
             page.goto(f"{server.uri}/#/experiments/{table}/runs/{run.info.run_id}/artifacts")
-            page.get_by_text("curve.csv").first.click()
-            page.get_by_text("20,0.7").or_(page.get_by_text("0.7", exact=True)).first.wait_for()
-            page.screenshot(path=str(tmp_path / "artifacts.png"))
+            for name in ("result.json", "curve.csv", "delta.safetensors", "predictions.parquet", "logs"):
+                page.get_by_text(name, exact=True).first.wait_for()
             browser.close()
     finally:
         server.stop()

@@ -110,12 +110,12 @@ def test_outputs_and_gradients_equal_the_dense_reference(
         torch.testing.assert_close(gradients[key], gradient, atol=1e-11, rtol=1e-8, msg=key)
 
 
-@pytest.mark.parametrize("gather_cost", [0, 10**9], ids=["gathered", "grid"])
+@pytest.mark.parametrize("way", ["gathered", "sampled", "whole"])
 @pytest.mark.parametrize("entries", [1, 5, 60, 599, 600])
-def test_every_way_to_sample_gives_the_dense_gradient(
-    gather_cost: int, entries: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sampling, "GATHER_COST", {"cpu": gather_cost})
+def test_every_way_to_sample_gives_the_dense_gradient(way: str, entries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    costs = {"gathered": 1e9, "sampled": 1e9, "moved": 0.0, "multiplied": 1e9}
+    costs["multiplied" if way == "whole" else way] = 0.0
+    monkeypatch.setattr(sampling, "COSTS", {"cpu": sampling.Costs(**costs)})
     monkeypatch.setattr(sampling, "_CHUNK", {"cpu": 64})
     generator = torch.Generator().manual_seed(0)
     g, x = (torch.randn(11, width, dtype=torch.float64, generator=generator) for width in (20, 30))

@@ -13,7 +13,7 @@ import pytest
 from workflow.project import Workflow
 
 RECIPE = {"steps": 4, "evaluate_every": 2, "learning_rate": 1e-3, "learning_rate_by_task": {}}
-AFTER = {"collect": 1, "analyse": 1, "report": 1}
+AFTER = {"collect": 1, "analyse": 1, "report": 1, "track": 1}
 
 
 @pytest.fixture

@@ -62,6 +62,10 @@ def cell_runtime(wildcards, attempt):
     return STUDY.minutes(wildcards.cell) * attempt
 
 
+def cell_result(wildcards):
+    return STUDY.layout.result(wildcards.cell)
+
+
 def transfer_inputs(wildcards):
     return STUDY.transfer_inputs(wildcards.cell, wildcards.target)
 

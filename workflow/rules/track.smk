@@ -6,10 +6,6 @@
 # they run; `snakemake results/tracking/cells/<cell>.json` tracks one cell and trains it first where needed.
 
 
-def track_file(wildcards):
-    return STUDY.layout.result(wildcards.cell)
-
-
 rule track:
     input:
         STUDY.results,
@@ -29,7 +25,7 @@ rule track:
 
 rule track_cell:
     input:
-        track_file,
+        cell_result,
     output:
         "results/tracking/cells/{cell}.json",
     log:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -66,7 +67,7 @@ def compare_scores(a: Side, b: Side) -> pd.DataFrame:
             continue
         same = set(first["cell"]) == set(second["cell"]) and a.results_root == b.results_root
         change = _change(first, second, tasks, confidence)
-        row = dict(zip(_GROUP, key, strict=True))
+        row: dict[str, Any] = dict(zip(_GROUP, key, strict=True))
         row |= {"a": _mean(first, tasks).value, "b": _mean(second, tasks).value}
         row |= {"difference": change.value, "low": change.low, "high": change.high, "seeds": change.seeds}
         row |= {"tasks": ";".join(tasks), "outcome": IDENTICAL if same else _outcome(change)}

@@ -54,9 +54,10 @@ def pairs_table(runs: pd.DataFrame, curves: pd.DataFrame, settings: AnalysisSett
     """Adjacent against discrete, paired by task, budget and seed.
 
     Returns:
-        One row a pair. `ratio` = log2(discrete step / adjacent step), steps at the middles of their grid intervals: 1 means adjacent converges in half the steps;
-        NaN when either is censored. `target_ratio` is the same for the time to a common target. `first` names the
-        structure that came first, a converged run counting before a censored one.
+        One row a pair. `ratio` = log2(discrete step / adjacent step), steps at the middles of their grid intervals:
+        1 means adjacent converges in half the steps; NaN when either is censored. `target_ratio` is the
+        same for the time to a common target. `first` names the structure that came first, a converged run counting
+        before a censored one.
     """
     if runs.empty:
         return pd.DataFrame()

@@ -117,7 +117,7 @@ def _method_means(a: Cube) -> Cube:
 
 def _mean(values: Cube, axes: tuple[int, ...]) -> Cube:
     present = ~np.isnan(values)
-    if present.all():
+    if present.all() and values.size:
         whole: Cube = values.mean(axis=axes, keepdims=True)
         return whole
     counts = present.sum(axis=axes, keepdims=True)

@@ -15,8 +15,9 @@ from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from petscale.backbones import catalogue
-from petscale.backbones.folder import MANIFEST, copy_folder, file_digest, read_manifest
+from petscale.backbones.folder import MANIFEST, copy_folder, read_manifest
 from petscale.data.cache import cache_folder
+from petscale.data.digest import file_digest
 from petscale.errors import BadInput
 from petscale.tasks import Task
 

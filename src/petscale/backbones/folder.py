@@ -15,6 +15,7 @@ from typing import Any
 from petscale.backbones import catalogue
 from petscale.backbones.header import tensor_names
 from petscale.backbones.shape import BackboneShape, shape_from_config
+from petscale.data.digest import file_digest
 from petscale.errors import BadInput
 from petscale.manifest import sealed, unsealed
 from petscale.record import write_atomically
@@ -90,12 +91,6 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise BadInput(f"{path}: not a JSON object")
     return document
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _contents(folder: Path) -> list[Path]:

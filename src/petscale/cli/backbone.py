@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,13 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from petscale.backbones.folder import materialise
+    from petscale.cli.train import parse_spec
+    from petscale.errors import BadInput
 
-    spec = json.loads(args.spec)
-    folder = Path(spec["folder"]) if spec["folder"] else None
-    materialise(spec["name"], args.out.parent, folder=folder, revision=spec["weights"], rebuild=args.rebuild)
+    spec = parse_spec(args.spec, "backbone")
+    name, weights, local = spec.get("name"), spec.get("weights"), spec.get("folder")
+    if not (isinstance(name, str) and isinstance(weights, str) and (local is None or isinstance(local, str))):
+        raise BadInput("petscale backbone: --spec: name, weights and folder (or null) are needed, as text")
+    folder = Path(local) if local else None
+    materialise(name, args.out.parent, folder=folder, revision=weights, rebuild=args.rebuild)
     return 0

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from petscale import __version__
 from petscale.errors import Exit, PetscaleError
@@ -63,8 +64,15 @@ def _run(arguments: list[str], started: float) -> int:
     return int(code)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Keeps argparse's complaint on one line, whatever stands in the argument."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(" ".join(message.split()))
+
+
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="petscale", description="How model scale changes parameter-efficient tuning.")
+    parser = _Parser(prog="petscale", description="How model scale changes parameter-efficient tuning.")
     parser.add_argument("--version", action="version", version=f"petscale {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     asked = next((word for word in arguments if not word.startswith("-")), None)

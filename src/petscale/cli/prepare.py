@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +16,23 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from petscale import tasks
+    from petscale.cli.train import parse_spec
     from petscale.data.prepare import prepare
     from petscale.data.sources import make_source
+    from petscale.errors import BadInput
 
-    document = json.loads(args.spec)
-    spec = document["spec"]
-    task = tasks.lookup(spec["task"])
-    folder = Path(document["folder"]) if document["folder"] else None
-    prepare(
-        task,
-        make_source(task, spec["source"], folder=folder, name=spec["rows"]),
-        args.out.parent,
-        dev_size=spec["dev_size"],
-        max_train=spec["max_train"],
-        max_test=spec["max_test"],
-        few_shot=spec["few_shot"],
-        split_seed=spec["split_seed"],
-    )
+    document = parse_spec(args.spec, "prepare")
+    try:
+        spec, folder = document["spec"], document["folder"]
+        names = {key: spec[key] for key in ("task", "source", "rows")}
+        split = {key: spec[key] for key in ("dev_size", "max_train", "max_test", "few_shot", "split_seed")}
+        if not all(isinstance(name, str) for name in (*names.values(), folder or "")):
+            raise TypeError("task, source, rows and folder are text")
+        if not all(value is None or isinstance(value, int) for value in split.values()):
+            raise TypeError("sizes and seeds are integers")
+    except (KeyError, TypeError) as error:
+        raise BadInput(f"petscale prepare: --spec: not a data specification ({error})") from None
+    task = tasks.lookup(names["task"])
+    source = make_source(task, names["source"], folder=Path(folder) if folder else None, name=names["rows"])
+    prepare(task, source, args.out.parent, **split)
     return 0

@@ -51,10 +51,11 @@ def _train(args: argparse.Namespace) -> Exit:
 
     try:
         cell = Cell.from_spec(spec)
-    except (TypeError, KeyError) as error:
+        planned = cell.path
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise BadInput(f"petscale train: --spec: not a cell's specification ({error})") from None
-    if cell.path != path:
-        raise BadInput(f"petscale train: {path}: the specification is that of {cell.path}")
+    if planned != path:
+        raise BadInput(f"petscale train: {path}: the specification is that of {planned}")
     for manifest, maker in ((tokens, "tokenize"), (backbone, "backbone")):
         if not manifest.exists():
             raise BadInput(f"{manifest}: missing; `snakemake {manifest}` makes it (rule {maker})")
@@ -78,14 +79,18 @@ def cell_path(text: str, results: str) -> str:
     return text.removesuffix("/result.json").removeprefix(f"{results}/cells/").strip("/")
 
 
-def parse_spec(text: str) -> dict[str, Any]:
-    """A specification from the command line."""
+def parse_spec(text: str, command: str = "train") -> dict[str, Any]:
+    """A specification from the command line.
+
+    Raises:
+        BadInput: not a JSON object; the message names the command.
+    """
     try:
         spec = json.loads(text)
     except ValueError as error:
-        raise BadInput(f"petscale train: --spec: not JSON ({error})") from None
+        raise BadInput(f"petscale {command}: --spec: not JSON ({error})") from None
     if not isinstance(spec, dict):
-        raise BadInput("petscale train: --spec: not a JSON object")
+        raise BadInput(f"petscale {command}: --spec: not a JSON object")
     return spec
 
 

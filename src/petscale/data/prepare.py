@@ -18,8 +18,9 @@ import pyarrow
 import pyarrow.parquet
 
 from petscale.data.checks import input_columns, input_key
+from petscale.data.digest import file_digest
 from petscale.data.rows import Row, Rows
-from petscale.data.sources import Source, describe, file_digest, read_rows
+from petscale.data.sources import Source, describe, read_rows
 from petscale.errors import BadInput
 from petscale.manifest import sealed
 from petscale.record import write_atomically

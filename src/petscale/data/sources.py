@@ -10,6 +10,7 @@ from typing import Literal
 
 from petscale.data import files
 from petscale.data.checks import check_apart, check_split
+from petscale.data.digest import file_digest
 from petscale.data.rows import Rows
 from petscale.errors import BadInput
 from petscale.tasks import Task
@@ -137,9 +138,3 @@ def describe(task: Task, source: Source) -> dict[str, object]:
 def source_digest(task: Task, source: Source) -> str:
     """SHA-256 of what identifies the rows, for a rule's parameters."""
     return hashlib.sha256(json.dumps(describe(task, source), sort_keys=True).encode()).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

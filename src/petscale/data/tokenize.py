@@ -19,9 +19,9 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
 from petscale.data.decode import load_tokenizer
+from petscale.data.digest import file_digest
 from petscale.data.prepare import MANIFEST as DATA_MANIFEST
 from petscale.data.ragged import Ragged
-from petscale.data.sources import file_digest
 from petscale.data.tokens import FORMAT, MANIFEST, Family
 from petscale.errors import BadInput
 from petscale.manifest import sealed, unsealed

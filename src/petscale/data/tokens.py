@@ -5,7 +5,6 @@ Imports are few on purpose: thousands of small cells start here.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from petscale.data.digest import file_digest
 from petscale.data.ragged import Ragged
 from petscale.errors import BadInput
 from petscale.manifest import unsealed
@@ -118,8 +118,7 @@ class TokenSet:
         if expected is None:
             raise BadInput(f"{self.folder / MANIFEST}: no split {name!r}; there are {', '.join(self.splits)}")
         try:
-            with open(path, "rb") as handle:
-                found = hashlib.file_digest(handle, "sha256").hexdigest()
+            found = file_digest(path)
         except OSError as error:
             raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
         if found != expected:

@@ -16,8 +16,8 @@ from petscale.report.page import render
 
 _MAKERS = (methods, structure, convergence, threshold, transfer, control)
 _TEXT = {
-    "cause", "cells", "detail", "experiments", "head", "high_censored", "left_out", "notes", "low_censored", "match", "matches",
-    "n", "original_cell", "path", "rule", "statistic", "structure", "tasks", "unit",
+    "cause", "cells", "detail", "experiments", "head", "high_censored", "left_out", "low_censored", "match", "matches",
+    "n", "notes", "original_cell", "path", "rule", "statistic", "structure", "tasks", "unit",
 }  # fmt: skip
 
 

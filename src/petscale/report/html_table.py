@@ -38,7 +38,7 @@ def number(digits: int = 1, *, sign: bool = False) -> Formatter:
 
 
 def significant(digits: int = 3) -> Formatter:
-    """So many significant digits, for numbers of any size; thousands are grouped."""
+    """At least so many significant digits, for numbers of any size; thousands are grouped."""
 
     def form(value: Any) -> str:
         if absent(value):

@@ -161,8 +161,8 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
             "threshold",
             "Parameter thresholds",
             "Score against the number of trained parameters. Horizontal lines are full fine-tuning; ticks at the "
-            "bottom mark low thresholds, at the top high thresholds. A threshold that the sweep does not reach is given "
-            "as a bound (≤ or >) and has no tick; nothing is interpolated over a hole. (Figure 7.)",
+            "bottom mark low thresholds, at the top high thresholds. A threshold that the sweep does not reach is "
+            "given as a bound (≤ or >) and has no tick; nothing is interpolated over a hole. (Figure 7.)",
             [show("threshold", "Thresholds", budget)],
         ),
         Section(

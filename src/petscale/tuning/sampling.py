@@ -1,17 +1,19 @@
 """The gradient of a matrix at the entries of its mask only.
 
 For y = x W^T over T tokens the full gradient is G^T X, with G ``(T, out)`` and X ``(T, in)``; k entries of it are
-wanted.
+wanted. Runs of neighbours are whole rows or columns but for their ends: a product of slices. For scattered entries
+there are three ways, and what each costs decides once, at installation:
 
-- Runs of neighbours are whole rows or columns but for their ends: a product of slices.
-- Scattered entries: either one product over the rows and columns that the mask touches (transient; all of them for a
-  large mask), or k products over the tokens. A gathered multiplication costs as much as GATHER_COST of a matrix
-  product's, so the cheaper of the two depends on k, not on T.
+- gathered: the k columns of G and of X side by side, and their products summed; best for few entries;
+- sampled: `torch.sparse.sampled_addmm`, a product that is evaluated at the entries of a sparse pattern only;
+- whole: the full product, transient, and k entries of it; best for dense masks.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,7 +21,22 @@ from torch import Tensor
 Sampler = Callable[[Tensor, Tensor], Tensor]
 """(G ``(T, out)``, X ``(T, in)``) -> gradient ``(k,)`` in mask order."""
 
-GATHER_COST = {"cpu": 50, "cuda": 400}  # cpu: 1.1 ns against 0.022 ns on one EPYC core; cuda: an estimate
+
+@dataclass(frozen=True)
+class Costs:
+    """Nanoseconds a token: for one gathered entry, one sampled entry, one moved element, one multiplication."""
+
+    gathered: float
+    sampled: float
+    moved: float
+    multiplied: float
+
+
+# cpu: measured on one EPYC core at 64 to 2,048 tokens. cuda: rough ratios; cuSPARSE has no bfloat16 sampling, so never.
+COSTS = {
+    "cpu": Costs(gathered=1.1, sampled=0.16, moved=1.1, multiplied=0.023),
+    "cuda": Costs(gathered=400.0, sampled=float("inf"), moved=1.0, multiplied=1.0),
+}
 _CHUNK = {"cpu": 1 << 17, "cuda": 1 << 24}  # products held at a time when gathering; on a CPU they stay in its cache
 
 
@@ -32,7 +49,7 @@ def sampler(indices: Tensor, shape: tuple[int, int]) -> Sampler:
     by_columns = _runs(columns * shape[0] + rows)
     if len(by_columns) <= 2:
         return lambda g, x: torch.cat([_slices(x, g, start, stop) for start, stop in by_columns])
-    return _scattered(rows, columns, shape)
+    return _scattered(indices, shape)
 
 
 def _runs(positions: Tensor) -> list[tuple[int, int]]:
@@ -54,27 +71,44 @@ def _slices(left: Tensor, right: Tensor, start: int, stop: int) -> Tensor:
     return block.flatten()[start - first * width : stop - first * width]
 
 
-def _scattered(rows: Tensor, columns: Tensor, shape: tuple[int, int]) -> Sampler:
-    touched_rows, row_of = torch.unique(rows, return_inverse=True)
-    touched_columns, column_of = torch.unique(columns, return_inverse=True)
-    grid = len(touched_rows) * len(touched_columns)
-    if grid > GATHER_COST.get(rows.device.type, 100) * len(rows):
-        return lambda g, x: _gathered(g, x, rows, columns)
-    flat = row_of * len(touched_columns) + column_of
-    all_rows, all_columns = len(touched_rows) == shape[0], len(touched_columns) == shape[1]
-
-    def from_grid(g: Tensor, x: Tensor) -> Tensor:
-        left = g if all_rows else g.index_select(1, touched_rows)
-        right = x if all_columns else x.index_select(1, touched_columns)
-        return (left.T @ right).flatten().index_select(0, flat)
-
-    return from_grid
+def _scattered(indices: Tensor, shape: tuple[int, int]) -> Sampler:
+    costs = COSTS.get(indices.device.type, COSTS["cuda"])
+    ways = {
+        _gathered: costs.gathered * len(indices),
+        _sampled: costs.moved * sum(shape) + costs.sampled * len(indices),
+        _whole: costs.multiplied * shape[0] * shape[1],
+    }
+    return min(ways, key=lambda way: ways[way])(indices, shape)
 
 
-def _gathered(g: Tensor, x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    size = max(1, _CHUNK.get(g.device.type, 1 << 20) // g.shape[0])
-    parts = [
-        torch.linalg.vecdot(g.index_select(1, r).T, x.index_select(1, c).T)
-        for r, c in zip(torch.split(rows, size), torch.split(columns, size), strict=True)
-    ]
-    return torch.cat(parts)
+def _whole(indices: Tensor, _shape: tuple[int, int]) -> Sampler:
+    return lambda g, x: (g.T @ x).flatten().index_select(0, indices)
+
+
+def _gathered(indices: Tensor, shape: tuple[int, int]) -> Sampler:
+    rows, columns = indices // shape[1], indices % shape[1]
+
+    def gather(g: Tensor, x: Tensor) -> Tensor:
+        size = max(1, _CHUNK.get(g.device.type, 1 << 20) // g.shape[0])
+        pieces = zip(torch.split(rows, size), torch.split(columns, size), strict=True)
+        return torch.cat([torch.linalg.vecdot(g.index_select(1, r).T, x.index_select(1, c).T) for r, c in pieces])
+
+    return gather
+
+
+def _sampled(indices: Tensor, shape: tuple[int, int]) -> Sampler:
+    order = torch.argsort(indices)
+    rows, columns = indices[order] // shape[1], indices[order] % shape[1]
+    starts = torch.cat([rows.new_zeros(1), torch.bincount(rows, minlength=shape[0]).cumsum(0)])
+    back = torch.argsort(order)
+
+    def sample(g: Tensor, x: Tensor) -> Tensor:
+        dtype = torch.promote_types(g.dtype, torch.float32)
+        values = torch.zeros(len(columns), dtype=dtype, device=g.device)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch calls its CSR tensors a beta feature
+            pattern = torch.sparse_csr_tensor(starts, columns, values, size=shape, check_invariants=False)
+        product = torch.sparse.sampled_addmm(pattern, g.to(dtype).T, x.to(dtype), beta=0.0)
+        return product.values().index_select(0, back)
+
+    return sample

@@ -17,6 +17,8 @@ def figures(tables: Tables) -> list[Figure]:
     if table.empty:
         return made
     for (ladder, method), part in table.groupby(["ladder", "method"], sort=False):
+        if part["difference"].isna().all():
+            continue
         title = f"{ladder}, {method}: pre-trained minus random backbone"
         made.append(Figure(f"control-{ladder}-{method}", "control", title, _bars(part), "control", note_of(part)))
     return made

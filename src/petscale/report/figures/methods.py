@@ -15,7 +15,7 @@ def figures(tables: Tables) -> list[Figure]:
     """One chart of means and one of gaps for each ladder."""
     made = []
     table, gaps = tables["methods"], tables["gaps"]
-    for ladder in dict.fromkeys(table["ladder"]) if len(table) else ():
+    for ladder in dict.fromkeys(table.loc[table["value"].notna(), "ladder"]) if len(table) else ():
         means = table[(table["ladder"] == ladder) & (table["task"] == MEAN)]
         made.append(
             Figure(

@@ -20,9 +20,9 @@ def figures(tables: Tables) -> list[Figure]:
     means = table[table["task"] == MEAN] if len(table) else table
     for ladder in dict.fromkeys(means["ladder"]) if len(means) else ():
         part = means[means["ladder"] == ladder].sort_values("scale", kind="stable")
-        ends = part[["value", "low", "high"]].stack()
-        domain = [float(ends.min()), float(ends.max())] if len(ends) else [0.0, 100.0]
-        for display in dict.fromkeys(part["display"]):
+        ends = part[["value", "low", "high"]]
+        domain = [float(ends.min(axis=None)), float(ends.max(axis=None))]
+        for display in dict.fromkeys(part.loc[part["value"].notna(), "display"]):
             own = part[part["display"] == display]
             chart = _groups(own, domain)
             name = f"structure-{ladder}-{display}".replace("/", "--")

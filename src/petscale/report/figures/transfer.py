@@ -21,6 +21,8 @@ def figures(tables: Tables) -> list[Figure]:
     if table.empty:
         return made
     for (display, method), part in table.groupby(["display", "method"], sort=False):
+        if part["relative"].isna().all():
+            continue
         name = f"transfer-{display}-{method}".replace("/", "--")
         title = f"{display}, {method}: zero-shot over own score"
         made.append(Figure(name, "transfer", title, _matrix(part), "transfer", _note(part)))

@@ -27,7 +27,6 @@ from petscale.tuning.plan import Site
 # Sub-layers stand in both stacks, cross-attention in one: these shares give every matrix of a T5 the same number of
 # entries, and they do not depend on the scale.
 DEFAULT_SHARES: Mapping[str, int] = {"self": 2, "cross": 1, "ffn": 2}
-DEFAULT_ROLES = ("self*", "cross*", "ffn*")
 
 
 def _method(structure: Literal["adjacent", "discrete"]) -> Build:
@@ -71,26 +70,25 @@ def _spread(
 
 def _roles_by_operation(offered: Inventory, request: Request) -> dict[str, dict[str, list[Candidate]]]:
     """Candidates by operation and role, in the fixed order of the roles; only what the options select."""
-    patterns = _names(request, "roles")
+    operations = list(_operation_shares(request))
+    candidates = {o: [c for c in SOURCES[o](offered, request) if c.capacity] for o in operations}
+    known = [candidate.role for operation in operations for candidate in candidates[operation]]
+    asked = _names(request, "roles")
+    wanted = offered.expand(asked, known, f"{request.method} with {', '.join(operations)}")
     selected: dict[str, dict[str, list[Candidate]]] = {}
-    for operation in _operation_shares(request):
-        candidates = [c for c in SOURCES[operation](offered, request) if c.capacity]
-        known = [candidate.role for candidate in candidates]
-        if request.options["roles"] is None:
-            chosen = set(known) & set(_defaults(offered, known))
-        else:
-            chosen = set(offered.expand(patterns, known, f"{request.method} with {operation}"))
+    for operation in operations:
+        own = dict.fromkeys(candidate.role for candidate in candidates[operation])
+        chosen = [role for role in own if (role in wanted if asked else _is_default(operation, role))]
         if not chosen:
             raise BadInput(f"{request.method}: operation {operation!r} finds nothing to act on in this backbone")
-        roles = dict.fromkeys(role for role in known if role in chosen)
-        selected[operation] = {role: [c for c in candidates if c.role == role] for role in roles}
+        selected[operation] = {role: [c for c in candidates[operation] if c.role == role] for role in chosen}
     return selected
 
 
-def _defaults(offered: Inventory, known: Sequence[str]) -> tuple[str, ...]:
-    present = [p for p in DEFAULT_ROLES if any(role.startswith(p[:-1]) for role in known)]
-    matrices = offered.expand(present, known, "apet")
-    return tuple(role for role in matrices if not role.endswith(".bias") or all(r.endswith(".bias") for r in known))
+def _is_default(operation: str, role: str) -> bool:
+    """Attention and feed-forward roles: their matrices, or, where a vector is added to a hidden state, their biases."""
+    inside = role.partition(".")[0] in DEFAULT_SHARES
+    return inside and role.endswith(".bias") == (operation == "add-hidden")
 
 
 def _operation_shares(request: Request) -> dict[str, Fraction]:
@@ -119,7 +117,7 @@ def _check_shares(roles: Mapping[str, Mapping[str, object]], request: Request) -
 def _share(request: Request, key: str, value: object) -> Fraction:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < float("inf"):
         raise BadInput(f"{request.method}: option {key}: expected a positive share, found {value!r}")
-    return Fraction(value).limit_denominator(1_000_000)
+    return Fraction(str(value))  # 0.1 is a tenth, so that equal claims tie
 
 
 def _names(request: Request, option: str) -> list[str]:
