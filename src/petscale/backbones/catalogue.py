@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Literal
 
+from petscale.backbones.pins import PINS
 from petscale.backbones.shape import BackboneShape
 from petscale.errors import BadInput
 from petscale.mini.specs import SPECS, Spec
@@ -28,7 +29,8 @@ class Entry:
         name: what studies, paths and tags call it.
         source: `hub`, fetched; `mini`, pre-trained here; `random`, initialised only.
         hub_id: repository on the hub; None for what is built here.
-        revision: of the hub repository (a fetch records the commit it found), or version of the mini ladder.
+        revision: commit of the hub repository (`main` where none is known; a fetch records the one it found), or version
+            of the mini ladder.
         tokenizer: backbones with equal values share token files.
     """
 
@@ -55,7 +57,7 @@ def _t5(name: str, d_model: int, d_ff: int, heads: int, layers: int, *, d_kv: in
         relative_buckets=32,
         relative_distance=128,
     )
-    return Entry(name, "hub", name, "main", "t5", shape)
+    return Entry(name, "hub", name, PINS.get(name, "main"), "t5", shape)
 
 
 def _bert(name: str, d_model: int, layers: int) -> Entry:
@@ -71,7 +73,7 @@ def _bert(name: str, d_model: int, layers: int) -> Entry:
         max_positions=512,
         type_vocab=2,
     )
-    return Entry(name, "hub", name, "main", "bert-uncased", shape)
+    return Entry(name, "hub", name, PINS.get(name, "main"), "bert-uncased", shape)
 
 
 def _mini(name: str, spec: Spec) -> Iterator[Entry]:

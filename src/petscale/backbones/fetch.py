@@ -7,11 +7,10 @@ that the commit records. Backbones that exist as pickles alone are converted onc
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from petscale.backbones import catalogue
@@ -22,23 +21,6 @@ from petscale.errors import BadInput
 from petscale.tasks import Task
 
 RepoKind = Literal["dataset", "model"]
-
-PINS: Mapping[str, str] = MappingProxyType(
-    {
-        "google/t5-v1_1-small": "53a7297b5c63005dbde0cde571029743e9106391",
-        "google/t5-v1_1-base": "b5fc947a416ea3cb079532cb3c2bbadeb7f800fc",
-        "google/t5-v1_1-large": "a98b0fcd0b8137ded40cdf0c0cf0ee884e7c9726",
-        "google/t5-v1_1-xxl": "3db67ab1af984cf10548a73467f0e5bca2aaaeb2",
-        "t5-large": "150ebc2c4b72291e770f58e6057481c8d2ed331a",
-        "t5-3b": "bed96aab9ee46012a5046386105ee5fd0ac572f0",
-        "t5-11b": "90f37703b3334dfe9d2b009bfcbfbf1ac9d28ea3",
-        "google/bert_uncased_L-4_H-512_A-8": "300d527ce921ae72fb9bcccf5b2ab0f7e1cccaee",
-        "google/bert_uncased_L-12_H-768_A-12": "25c3a2f166d138a30b5c0bc7ad77bb65e6755594",
-        "bert-large-uncased": "6da4b6a26a1877e173fca3225479512db81a5e5b",
-    }
-)
-"""Commits seen in public code or on stored pages of the hub (docs/tasks.md). The others are taken at `main`; the commit
-found is recorded in the backbone's manifest, and a later fetch keeps to it."""
 
 # The oldest names of the hub have no owner; today's clients ask for one.
 _OWNERS = {"t5-large": "google-t5", "t5-3b": "google-t5", "t5-11b": "google-t5", "bert-large-uncased": "google-bert"}
@@ -188,7 +170,7 @@ def _plan_backbone(name: str, cache: Path, remote: Remote) -> Download | None:
     if entry.hub_id is None:
         return None
     repo = f"{_OWNERS[entry.hub_id]}/{entry.hub_id}" if entry.hub_id in _OWNERS else entry.hub_id
-    pin = PINS.get(entry.name) if entry.revision == "main" else entry.revision
+    pin = None if entry.revision == "main" else entry.revision
     commit, files = remote.list(repo, "model", pin or _commit_there(entry.name, cache) or "main")
     safe = _matching(files, _SAFE)
     weights = safe or _matching(files, _PICKLED)

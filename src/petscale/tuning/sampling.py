@@ -109,6 +109,7 @@ def _sampled(indices: Tensor, shape: tuple[int, int]) -> Sampler:
             warnings.simplefilter("ignore", UserWarning)  # torch calls its CSR tensors a beta feature
             pattern = torch.sparse_csr_tensor(starts, columns, values, size=shape, check_invariants=False)
         product = torch.sparse.sampled_addmm(pattern, g.to(dtype).T, x.to(dtype), beta=0.0)
-        return product.values().index_select(0, back)
+        sampled: Tensor = product.values().index_select(0, back)
+        return sampled
 
     return sample
