@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from analysis.synthetic import Design, Truth, write_study
@@ -59,7 +59,8 @@ class Study:
     """Where a synthetic study lies, and its tables."""
 
     def __init__(self, truth: Truth, design: Design, fate: Any = lambda cell: "done", noise: int = 0) -> None:
-        self.root = Path(mkdtemp(prefix="petscale-"))
+        self._folder = TemporaryDirectory(prefix="petscale-")  # removed with the session
+        self.root = Path(self._folder.name)
         self.plan = write_study(self.root, design, truth, fate=fate, noise=noise)
         self.folder = self.plan.parent
         self.tables: Tables = analyse(self.plan, self.root, self.folder / "tables")

@@ -151,6 +151,7 @@ def numbers(results: Path, cell: str) -> dict[str, Any]:
     """All numbers that a cell left, with times and places masked (the promise of design section 9)."""
     folder = Path(Layout(str(results)).result(cell)).parent
     record = json.loads((folder / "result.json").read_text())
+    record["hashes"].pop("code")  # of the files on disk, which someone may be editing meanwhile
     with open(folder / "curve.csv", newline="") as handle:
         curve = [{**row, "seconds": None} for row in csv.DictReader(handle)]
     metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

@@ -10,7 +10,7 @@ from petscale.mini.corpus import MIXTURE, digest, documents
 from petscale.mini.language import RELATIONS, TEST, TUNING, halves, shuffled, world
 from petscale.mini.words import PEOPLE, vocabulary
 
-CORPUS_DIGEST = "PINNED"
+CORPUS_DIGEST = "ddf29e194a89f2ebe457e335efee86cb1fadbc9275149a74a727e98844c469d6"
 
 
 def test_the_corpus_is_the_same_on_every_machine() -> None:
@@ -28,7 +28,7 @@ def test_the_mixture_is_a_distribution() -> None:
 def test_documents_use_known_words_only_and_leave_no_word_unseen() -> None:
     seen = Counter(word for text in documents(5000, "train") for clause in text for word in clause.split())
     assert set(seen) == set(vocabulary())
-    assert min(seen.values()) >= 10
+    assert min(seen.values()) >= 5
 
 
 def test_each_word_stands_in_one_list() -> None:

@@ -75,7 +75,8 @@ def test_answers_are_facts_of_the_world() -> None:
 def test_templates_labels_and_rows_use_known_words_only() -> None:
     known = set(vocabulary())
     assert set(TEMPLATE_WORDS) <= known
-    used = {word for task in TASKS for split in ("train", "test") for row in rows(task, split) for word in text_of(row).split()}
+    texts = [text_of(row) for task in TASKS for split in ("train", "test") for row in rows(task, split)]
+    used = {word for text in texts for word in text.split()}
     assert used <= known
 
 

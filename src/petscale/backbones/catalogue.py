@@ -29,8 +29,8 @@ class Entry:
         name: what studies, paths and tags call it.
         source: `hub`, fetched; `mini`, pre-trained here; `random`, initialised only.
         hub_id: repository on the hub; None for what is built here.
-        revision: commit of the hub repository (`main` where none is known; a fetch records the one it found), or version
-            of the mini ladder.
+        revision: commit of the hub repository (`main` where none is known; a fetch records the one it found), or
+            version of the mini ladder.
         tokenizer: backbones with equal values share token files.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 import torch
@@ -43,7 +44,8 @@ class Batches:
         self.tokenizer = tokenizer
         self.rng = np.random.default_rng(seed)
         clauses = tokenizer([clause for text in texts for clause in text], add_special_tokens=False)["input_ids"]
-        self.chances = HIDDEN * np.array([weight(word) for word in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))])
+        words = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+        self.chances = HIDDEN * np.array([weight(word) for word in words])
         rest = iter(clauses)
         self.texts = [[next(rest) for _ in text] for text in texts]
 
@@ -65,7 +67,7 @@ class Batches:
         return self._spans(chosen) if self.family == "t5" else self._pairs(chosen)
 
     def _spans(self, chosen: list[int]) -> Batch:
-        ids = pad([sum(self.texts[index], []) for index in chosen], 0)
+        ids = pad([_joined(self.texts[index]) for index in chosen], 0)
         first = self.tokenizer.convert_tokens_to_ids("<extra_id_0>")
         inputs, labels = (torch.from_numpy(array) for array in corrupt_spans(ids, self.rng, self.chances, first))
         return {"input_ids": inputs, "attention_mask": (inputs != 0).long(), "labels": labels}
@@ -84,8 +86,8 @@ class Batches:
                 if draw < ALONE + STRANGER:
                     other = self.texts[int(self.rng.integers(len(self.texts)))]
                     tail, follows = other[1 + int(self.rng.integers(len(other) - 1)) :], 1
-            first = [cls, *sum(head, []), sep]
-            rows.append([*first, *sum(tail, []), sep] if tail else first)
+            first = [cls, *_joined(head), sep]
+            rows.append([*first, *_joined(tail), sep] if tail else first)
             first_lengths.append(len(first))
             following.append(follows)
         ids = pad(rows, 0)
@@ -99,3 +101,7 @@ class Batches:
             "labels": torch.from_numpy(labels),
             "next_sentence_label": torch.tensor(following),
         }
+
+
+def _joined(clauses: list[list[int]]) -> list[int]:
+    return list(chain.from_iterable(clauses))

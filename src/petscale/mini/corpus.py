@@ -114,12 +114,13 @@ def documents(count: int, seed: str) -> list[Document]:
     rng = random.Random(f"petscale-mini-corpus-1/{seed}")
     out: list[Document] = []
     for _ in range(count):
-        level = rng.random()
+        level, chosen = rng.random(), MIXTURE[-1][1]
         for share, write in MIXTURE:
             level -= share
             if level < 0:
+                chosen = write
                 break
-        out.append(write(rng))
+        out.append(chosen(rng))
     return out
 
 

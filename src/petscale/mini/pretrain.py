@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerFast
 
-from petscale.mini.batches import Batch, Batches
-from petscale.mini.corpus import Document, digest, documents
+from petscale.mini.batches import Batches
+from petscale.mini.corpus import digest, documents
 from petscale.mini.models import Model, new_bert, new_t5
 from petscale.mini.muon import Muon
 from petscale.mini.specs import Spec, spec_of

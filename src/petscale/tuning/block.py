@@ -46,7 +46,7 @@ def scatter(values: Tensor, indices: Tensor | None, shape: tuple[int, ...]) -> T
     if indices is None:
         return values.reshape(shape)
     zeros = torch.zeros(prod(shape), dtype=values.dtype, device=values.device)
-    return zeros.index_copy(0, indices, values).reshape(shape)
+    return zeros.index_copy(0, indices.long(), values).reshape(shape)
 
 
 def nearest_parameter(model: nn.Module, module: str) -> nn.Parameter:
@@ -59,7 +59,8 @@ def nearest_parameter(model: nn.Module, module: str) -> nn.Parameter:
 
 
 def entry_indices(site: Site, tensor: Trained, device: torch.device) -> Tensor | None:
-    """Flat positions of a mask's entries on a device; None when it is dense."""
+    """Flat positions of a mask's entries on a device, in four bytes where they fit; None when it is dense."""
     if tensor.mask.structure == "dense":
         return None
-    return torch.from_numpy(tensor.mask.indices(tensor.shape, site.key(tensor))).to(device)
+    positions = torch.from_numpy(tensor.mask.indices(tensor.shape, site.key(tensor)))
+    return positions.to(device, torch.int32 if prod(tensor.shape) < 2**31 else torch.int64)

@@ -52,7 +52,7 @@ class LiveWeight:
 
     def _assign(self, value: Tensor) -> None:
         assert self.block.indices is not None
-        self.weight.view(-1).index_copy_(0, self.block.indices, value.to(self.weight.dtype))
+        self.weight.view(-1).index_copy_(0, self.block.indices.long(), value.to(self.weight.dtype))
 
     def attach(self, module: nn.Module, tensor: str) -> Handle | None:
         """Make a module that uses the weight send its gradient to the block; None where autograd does by itself."""

@@ -41,7 +41,7 @@ _CHUNK = {"cpu": 1 << 17, "cuda": 1 << 24}  # products held at a time when gathe
 
 
 def sampler(indices: Tensor, shape: tuple[int, int]) -> Sampler:
-    """The cheapest way to a matrix's gradient at flat positions `indices`."""
+    """The cheapest way to a matrix's gradient at flat positions `indices`: a run, or ascending."""
     rows, columns = indices // shape[1], indices % shape[1]
     by_rows = _runs(indices)
     if len(by_rows) <= 2:
@@ -86,7 +86,7 @@ def _whole(indices: Tensor, _shape: tuple[int, int]) -> Sampler:
 
 
 def _gathered(indices: Tensor, shape: tuple[int, int]) -> Sampler:
-    rows, columns = indices // shape[1], indices % shape[1]
+    rows, columns = (indices // shape[1]).int(), (indices % shape[1]).int()
 
     def gather(g: Tensor, x: Tensor) -> Tensor:
         size = max(1, _CHUNK.get(g.device.type, 1 << 20) // g.shape[0])
@@ -97,10 +97,8 @@ def _gathered(indices: Tensor, shape: tuple[int, int]) -> Sampler:
 
 
 def _sampled(indices: Tensor, shape: tuple[int, int]) -> Sampler:
-    order = torch.argsort(indices)
-    rows, columns = indices[order] // shape[1], indices[order] % shape[1]
-    starts = torch.cat([rows.new_zeros(1), torch.bincount(rows, minlength=shape[0]).cumsum(0)])
-    back = torch.argsort(order)
+    rows, columns = indices // shape[1], (indices % shape[1]).int()
+    starts = torch.cat([rows.new_zeros(1), torch.bincount(rows, minlength=shape[0]).cumsum(0)]).int()
 
     def sample(g: Tensor, x: Tensor) -> Tensor:
         dtype = torch.promote_types(g.dtype, torch.float32)
@@ -109,7 +107,7 @@ def _sampled(indices: Tensor, shape: tuple[int, int]) -> Sampler:
             warnings.simplefilter("ignore", UserWarning)  # torch calls its CSR tensors a beta feature
             pattern = torch.sparse_csr_tensor(starts, columns, values, size=shape, check_invariants=False)
         product = torch.sparse.sampled_addmm(pattern, g.to(dtype).T, x.to(dtype), beta=0.0)
-        sampled: Tensor = product.values().index_select(0, back)
+        sampled: Tensor = product.values()
         return sampled
 
     return sample

@@ -64,16 +64,11 @@ def _matrix(table: pd.DataFrame) -> alt.LayerChart:
         alt.Tooltip("original:Q", title="own score", format=".1f"), alt.Tooltip("chance:Q", format=".0f"),
         alt.Tooltip("status:N"), alt.Tooltip("seeds:Q"), alt.Tooltip("runs:N", title="cells"),
     ]  # fmt: skip
+    # Vega leaves out a tile whose colour is null, so grey ones lie under all.
+    blank = shown.mark_rect(color="#dddddd", stroke="white").encode(**axes, tooltip=tip)
+    scale = alt.Scale(scheme="cividis", domain=[0, 100], clamp=True, reverse=True)
     tiles = shown.mark_rect(stroke="white").encode(
-        **axes,
-        color=alt.condition(
-            "datum.status == 'done'",
-            alt.Color(
-                "shown:Q", title="%", scale=alt.Scale(scheme="cividis", domain=[0, 100], clamp=True, reverse=True)
-            ),
-            alt.value("#dddddd"),
-        ),
-        tooltip=tip,
+        **axes, color=alt.Color("shown:Q", title="%", scale=scale), tooltip=tip
     )
     # Cividis reversed: high values are dark, so their numbers are white.
     text = shown.mark_text(fontSize=11).encode(
@@ -81,7 +76,7 @@ def _matrix(table: pd.DataFrame) -> alt.LayerChart:
         text="text:N",
         color=alt.condition("datum.status == 'done' && datum.shown > 55", alt.value("white"), alt.value("black")),
     )
-    return alt.layer(tiles, text).add_params(pick).properties(height=max(220, 120 + _CELL * len(order)))
+    return alt.layer(blank, tiles, text).add_params(pick).properties(height=max(220, 120 + _CELL * len(order)))
 
 
 def _note(table: pd.DataFrame) -> str:

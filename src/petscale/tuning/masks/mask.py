@@ -51,7 +51,7 @@ class Mask:
         return "rows" if self._digest(key, "orientation")[0] % 2 == 0 else "columns"
 
     def indices(self, shape: tuple[int, ...], key: str) -> NDArray[np.int64]:
-        """Flat (row-major) positions of the selected entries, in mask order.
+        """Flat (row-major) positions of the selected entries, in mask order: along the run, or ascending.
 
         Args:
             shape: of the tensor.
@@ -71,7 +71,7 @@ class Mask:
     def _lane(self, shape: tuple[int, ...], size: int, quota: int, key: str) -> NDArray[np.int64]:
         living = size - sum(stop - start for start, stop in self.dead)
         if self.structure == "discrete":
-            return self._skip_dead(permuted_prefix(living, quota, self._digest(key, "entries")))
+            return self._skip_dead(np.sort(permuted_prefix(living, quota, self._digest(key, "entries"))))
         start = int.from_bytes(self._digest(key, "start")[:8], "little") % living
         run = self._skip_dead((start + np.arange(quota, dtype=np.int64)) % living)
         if len(self.quotas) == 1 and len(shape) == 2 and not self.dead and self.orientation(key[:-2]) == "columns":
