@@ -97,11 +97,12 @@ def _gathered(indices: Tensor, shape: tuple[int, int]) -> Sampler:
 
 
 def _sampled(indices: Tensor, shape: tuple[int, int]) -> Sampler:
-    rows, columns = indices // shape[1], (indices % shape[1]).int()
-    starts = torch.cat([rows.new_zeros(1), torch.bincount(rows, minlength=shape[0]).cumsum(0)]).int()
+    in_row = torch.bincount(indices // shape[1], minlength=shape[0])
+    starts = torch.cat([in_row.new_zeros(1), in_row.cumsum(0)]).int()
 
     def sample(g: Tensor, x: Tensor) -> Tensor:
         dtype = torch.promote_types(g.dtype, torch.float32)
+        columns = (indices % shape[1]).int()  # cheaper to compute again than to keep
         values = torch.zeros(len(columns), dtype=dtype, device=g.device)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # torch calls its CSR tensors a beta feature
