@@ -1,4 +1,4 @@
-"""The README's commands, as a newcomer would type them. `make demo` and `make test` are run by .ci/run."""
+"""The README's commands, as a newcomer would type them. `make install` and `make test` are run by .ci/run."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ TINY = {
     "petscale plan",
     "MINILM=<backbone folder> ROWS=<folder of tasks> snakemake --cores 2 --configfile studies/real-smoke.yaml",
 }
-CI = {"make demo", "make test", "make install"}
-LONG = {"make study"}  # hours: its parts are those of `make demo`
+CI = {"make test", "make install"}
+LONG = {"make demo", "make study"}  # minutes and hours; test_experiments.py runs all their parts in small
 
 
 def test_every_command_of_the_readme_is_run_somewhere(root: Path) -> None:

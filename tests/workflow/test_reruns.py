@@ -131,7 +131,7 @@ def test_two_runs_give_the_same_numbers(finished: Workflow, tmp_path: Path) -> N
     other.folder.mkdir()
     other.write()
     other.run("--cores", "2")
-    cells = sorted(p.relative_to(finished.folder) for p in finished.folder.rglob("result.json"))
+    cells = sorted(p.relative_to(finished.folder) for p in (finished.folder / "results" / "cells").rglob("result.json"))
     assert len(cells) == 2
     for path in cells:
         one, two = (json.loads((w.folder / path).read_text()) for w in (finished, other))

@@ -39,6 +39,40 @@ class Request:
         return value
 
 
+    def number(self, option: str) -> float:
+        """An option that must be a positive, finite number.
+
+        Raises:
+            BadInput: it is not.
+        """
+        value = float(self.options[option])
+        if not 0 < value < float("inf"):
+            raise BadInput(f"{self.method}: option {option}: expected a positive number, found {value!r}")
+        return value
+
+
+def check_kind(method: str, option: str, default: Any, value: Any) -> Any:
+    """`value`, if it is of the kind of the option's default; methods then check what it says.
+
+    Raises:
+        BadInput: it is of another kind.
+    """
+    names = isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value)
+    if isinstance(default, str):
+        wanted, fits = "a word", isinstance(value, str)
+    elif isinstance(default, (int, float)):
+        wanted, fits = "a number", isinstance(value, (int, float)) and not isinstance(value, bool)
+    elif isinstance(default, Mapping):
+        wanted, fits = "a mapping", isinstance(value, Mapping)
+    elif default is None:
+        wanted, fits = "a list of names", names or value is None
+    else:
+        wanted, fits = "a list of names", names or isinstance(value, Mapping)
+    if not fits:
+        raise BadInput(f"{method}: option {option}: expected {wanted}, found {value!r}")
+    return value
+
+
 Build = Callable[[Inventory, Request], Iterable[Site]]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from petscale.backbones.shape import BackboneShape
 from petscale.errors import BadInput
 from petscale.tuning.inventory import inventory
-from petscale.tuning.method import Method, Request
+from petscale.tuning.method import Method, Request, check_kind
 from petscale.tuning.methods.adapter import ADAPTER
 from petscale.tuning.methods.apet import APET_ADJACENT, APET_DISCRETE
 from petscale.tuning.methods.bitfit import BITFIT, BITFIT_ALL, BITFIT_T5_XXL
@@ -80,7 +80,7 @@ def make_plan(
         if key not in resolved:
             known = ", ".join(resolved) or "none"
             raise BadInput(f"{found.name}: unknown option {key!r}; options: {known}")
-        resolved[key] = value
+        resolved[key] = check_kind(found.name, key, found.options[key], value)
     if found.takes_budget and budget is None:
         raise BadInput(f"{found.name}: a budget is needed, as a number or as another method's count")
     if not found.takes_budget and budget is not None:

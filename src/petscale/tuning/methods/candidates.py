@@ -56,7 +56,7 @@ def _biases(offered: Inventory, _request: Request) -> list[Candidate]:
 
 def _branches(offered: Inventory, request: Request) -> list[Candidate]:
     rank = request.whole("rank")
-    scale = float(request.options["alpha"]) / rank
+    scale = request.number("alpha") / rank
 
     def build(place: Place, masks: tuple[Mask, Mask]) -> Site:
         return branch(place, rank, scale, masks=masks)

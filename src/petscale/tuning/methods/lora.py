@@ -16,7 +16,7 @@ from petscale.tuning.sites import branch
 
 def _build(offered: Inventory, request: Request) -> Iterator[Site]:
     rank = request.whole("rank")
-    scale = float(request.options["alpha"]) / rank
+    scale = request.number("alpha") / rank
     places = offered.places_of("branch")
     roles = offered.expand(request.options["targets"], (place.role for place in places), f"{request.method} targets")
     return (branch(place, rank, scale) for place in places if place.role in roles)
