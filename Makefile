@@ -15,7 +15,7 @@ help:  ## what there is
 
 install: .venv/.runtime  ## the environment alone; leaves .venv/bin/petscale
 
-demo: .venv/.runtime  ## a study of three scales, to results/mini/report.html, in about ten minutes on two cores
+demo: .venv/.runtime  ## a study of three scales, to results/mini/report.html
 	$(SNAKEMAKE) --configfile studies/mini.yaml
 	@echo "report: results/mini/report.html"
 
