@@ -10,6 +10,7 @@ import ast
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from types import MappingProxyType
@@ -64,6 +65,7 @@ def _read() -> dict[str, Stage]:
 STAGES = MappingProxyType(_read())
 
 
+@cache
 def code_digest(stage: str) -> str:
     """SHA-256 over the syntax trees of a stage's sources: comments, docstrings and layout do not count."""
     sha = hashlib.sha256()

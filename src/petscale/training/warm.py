@@ -224,6 +224,9 @@ def _main(path: Path) -> None:
     import petscale.training.run
     import petscale.training.transfer  # noqa: F401
     from petscale.cli.main import run_forked
+    from petscale.study.stages import code_digest
+
+    code_digest("train")  # kept: parsing the sources once here saves each child from it
 
     serve(path, run_forked)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 from pathlib import Path
 
 from petscale.backbones.catalogue import lookup
+from petscale.backbones.header import tensor_names
 from petscale.backbones.shape import BackboneShape, shape_from_config
 from petscale.errors import BadInput
 from petscale.study.config import Study
@@ -68,16 +68,8 @@ def read_shape(folder: Path, where: str) -> BackboneShape:
         names = tensor_names(folder / "model.safetensors")
     except OSError as error:
         raise BadInput(f"{where}: {error.filename}: {error.strerror}") from None
-    except (ValueError, struct.error) as error:
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}") from None
+    except ValueError as error:
         raise BadInput(f"{where}: {folder}: not a readable backbone folder ({error})") from None
     return shape_from_config(config, names)
-
-
-def tensor_names(path: Path) -> frozenset[str]:
-    """Names in a safetensors header: 8 bytes of length, then JSON."""
-    with open(path, "rb") as handle:
-        (length,) = struct.unpack("<Q", handle.read(8))
-        if length > 100_000_000:
-            raise ValueError(f"{path.name} has no safetensors header")
-        header = json.loads(handle.read(length))
-    return frozenset(header) - {"__metadata__"}
