@@ -15,8 +15,9 @@ rule train:
     params:
         spec=cell_spec,
         versions=cell_versions,
+        placement=cell_placement,
     shell:
-        "OMP_NUM_THREADS={threads} exec python -m petscale train {wildcards.cell:q} --warm"
+        "OMP_NUM_THREADS={threads} exec python -m petscale train {wildcards.cell:q} --warm {params.placement}"
         " --spec {params.spec:q} --tokens {input.tokens:q} --backbone {input.backbone:q} 2> {log:q}"
 
 

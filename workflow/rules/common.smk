@@ -50,6 +50,11 @@ def cell_spec(wildcards):
     return STUDY.cell_spec(wildcards.cell)
 
 
+# Asks for resources to count as derived from them: on how many devices a cell runs is no reason to run it again.
+def cell_placement(wildcards, resources):
+    return STUDY.placement(wildcards.cell)
+
+
 def cell_versions(wildcards):
     return STUDY.cell_versions(wildcards.cell)
 

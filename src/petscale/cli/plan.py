@@ -40,6 +40,12 @@ def run(args: argparse.Namespace) -> int:
             f"{row['backbone']:40}  {row['parameters']:>14,}  {row['cells']:>6}  {row['hours']:>9.2f}"
             f"  {row['memory_gb']:>6.1f} GB  {row['devices']:>7}  {row['disk_gb']:>6.2f} GB"
         )
+    for row in document["totals"]:
+        if not row["fits"]:
+            print(
+                f"\n{row['backbone']}: a cell needs about {row['memory_gb']:.0f} GB on each device, more than"
+                " hardware.memory_gb; raise hardware.max_devices or set hardware.micro_batch"
+            )
     hours = sum(row["hours"] for row in document["totals"])
     disk = sum(row["disk_gb"] for row in document["totals"])
     print(

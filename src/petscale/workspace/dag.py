@@ -161,8 +161,18 @@ class Dag:
         trainable = plan_of(planned.cell, planned.backbone.shape).trainable
         return estimate(planned.cell, task, planned.backbone.shape, trainable, self.study.hardware)
 
+    def devices(self, cell: str) -> int:
+        """Devices of one node that the cell takes."""
+        return self.cost(cell).devices
+
+    def placement(self, cell: str) -> str:
+        """Options of `petscale train` that spread the cell over devices; none for most cells."""
+        devices, micro_batch = self.devices(cell), self.study.hardware.micro_batch
+        words = [f"--devices {devices}"] if devices > 1 else []
+        return " ".join([*words, *([f"--micro-batch {micro_batch}"] if micro_batch else [])])
+
     def memory_mb(self, cell: str) -> int:
-        return max(1_000, int(self.cost(cell).memory / 1e6))
+        return max(1_000, int(self.cost(cell).host / 1e6))
 
     def minutes(self, cell: str) -> int:
         """Run time to ask for: the estimate doubled, ten minutes at least."""

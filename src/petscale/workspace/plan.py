@@ -56,21 +56,26 @@ def plan_document(grid: Grid) -> dict[str, Any]:
 
 
 def totals(grid: Grid, costs: list[Cost]) -> list[dict[str, Any]]:
-    """One row a backbone: cells, hours on one device, largest memory and total disk."""
-    rows: dict[str, dict[str, Any]] = defaultdict(lambda: {"cells": 0, "hours": 0.0, "memory_gb": 0.0, "disk_gb": 0.0})
+    """One row a backbone: cells, device-hours, largest memory of one device, most devices of a cell, total disk.
+
+    `fits` is False where a cell's estimate exceeds the memory of a device on as many as the study allows.
+    """
+    rows: dict[str, dict[str, Any]] = defaultdict(
+        lambda: {"cells": 0, "hours": 0.0, "memory_gb": 0.0, "devices": 1, "disk_gb": 0.0}
+    )
     for planned, cost in zip(grid.cells.values(), costs, strict=True):
         row = rows[planned.backbone.name]
         row["cells"] += 1
-        row["hours"] += cost.seconds / 3600
+        row["hours"] += cost.device_hours
+        row["devices"] = max(row["devices"], cost.devices)
         row["memory_gb"] = max(row["memory_gb"], cost.memory / 1e9)
         row["disk_gb"] += cost.disk / 1e9
-    hardware = grid.study.hardware
     return [
         {
             "backbone": name,
             "parameters": grid.backbones[name].shape.parameters,
             **{key: value if isinstance(value, int) else round(value, 3) for key, value in row.items()},
-            "devices": max(1, -(-int(row["memory_gb"] * 10) // int(hardware.memory_gb * 10))),
+            "fits": row["memory_gb"] <= grid.study.hardware.memory_gb,
         }
         for name, row in rows.items()
     ]
@@ -89,6 +94,7 @@ def _task(name: str) -> dict[str, Any]:
         "kind": task.kind,
         "metric": task.metric,
         "classes": len(task.labels) if task.labels else None,
+        "unified_classes": len(set(task.unified)) if task.unified else None,
         "version": task.version,
     }
 
@@ -121,7 +127,12 @@ def _cell(planned: PlannedCell, cost: Cost) -> dict[str, Any]:
         "head_parameters": head_parameters(cell, backbone.shape),
         "total": backbone.shape.parameters,
         "experiments": list(planned.experiments),
-        "estimate": {"seconds": round(cost.seconds, 1), "memory": int(cost.memory), "disk": int(cost.disk)},
+        "estimate": {
+            "seconds": round(cost.seconds, 1),
+            "memory": int(cost.memory),
+            "disk": int(cost.disk),
+            "devices": cost.devices,
+        },
     }
 
 

@@ -1,4 +1,7 @@
-"""The machine that time and cost are estimated for; it never changes a number of a cell."""
+"""The machine: what time and cost are estimated for, and how a cell is spread over it.
+
+No part of a cell's identity: it moves numbers by rounding alone (docs/large-backbones.md).
+"""
 
 from __future__ import annotations
 
@@ -17,3 +20,9 @@ class Hardware(Section):
     step_overhead_ms: float = Field(25.0, ge=0, description="time a step takes however small the model is, ms")
     startup_s: float = Field(20.0, ge=0, description="process start to first step, s")
     gpus: bool = Field(True, description="whether cells ask for GPUs at all")
+    max_devices: int = Field(
+        1, ge=1, description="most devices of one node a cell takes; it takes the fewest (1, 2, 4, ...) that it fits on"
+    )
+    micro_batch: int | None = Field(
+        None, ge=1, description="most examples a device takes in at once, gradients accumulate; no limit when absent"
+    )
