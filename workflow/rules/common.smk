@@ -1,9 +1,11 @@
 # Look-ups for the rules. All of them ask one pure object, the study's STUDY.
 
+import os
 import sys
 from pathlib import Path
 
 from petscale.errors import PetscaleError
+from petscale.workspace.commit import VARIABLE, commit_of
 from petscale.workspace.dag import Dag
 
 STUDY_FILES = workflow.overwrite_configfiles or ["config.yaml"]
@@ -14,6 +16,10 @@ except PetscaleError as error:
     # One line in place of a traceback through Snakemake.
     print(f"petscale: {error}", file=sys.stderr)
     sys.exit(int(error.exit_code))
+
+# Every record names the commit, also from a job in an image without the repository.
+if commit := commit_of(Path(workflow.basedir)):
+    os.environ[VARIABLE] = commit
 
 
 # Names are validated when the study is read; here they only keep the parts of a path apart.

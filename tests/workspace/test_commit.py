@@ -1,0 +1,48 @@
+"""Records name the commit that made them; a copy without git says nothing rather than something false."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from petscale.workspace.commit import VARIABLE, commit_of
+
+
+def git(root: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+    return subprocess.run(
+        ["git", "-C", str(root), *identity, *arguments], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / "code.py").write_text("1\n")
+    git(tmp_path, "add", "code.py")
+    git(tmp_path, "commit", "--quiet", "-m", "one")
+    return tmp_path
+
+
+def test_a_clean_checkout_gives_its_commit(checkout: Path) -> None:
+    (checkout / "untracked.csv").write_text("results are no change of the code\n")
+    assert commit_of(checkout) == git(checkout, "rev-parse", "HEAD")
+
+
+def test_a_changed_file_is_told(checkout: Path) -> None:
+    (checkout / "code.py").write_text("2\n")
+    assert commit_of(checkout) == git(checkout, "rev-parse", "HEAD") + "-dirty"
+
+
+def test_a_copy_without_git_has_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert commit_of(tmp_path) is None
+
+
+def test_what_the_driver_told_goes_first(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "f" * 40)
+    assert commit_of(checkout) == "f" * 40
