@@ -23,6 +23,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--deadline", type=float, help="seconds after which to save and exit with code 85")
     parser.add_argument("--checkpoint-seconds", type=float, default=300.0, help="seconds between checkpoints")
     parser.add_argument("--checkpoint-steps", type=int, help="steps between checkpoints, for tests")
+    parser.add_argument("--devices", type=int, default=1, help="devices of this machine to train on")
+    parser.add_argument("--micro-batch", type=int, help="most examples a device takes in at once")
     parser.add_argument("--warm", action="store_true", help="run in a child of the warm worker where there is one")
     parser.set_defaults(func=run)
 
@@ -39,6 +41,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> Exit:
+    for option, value in (("--devices", args.devices), ("--micro-batch", args.micro_batch)):
+        if value is not None and value < 1:
+            raise BadInput(f"petscale train: {option} {value}: 1 at least")
     path = cell_path(args.cell, args.results)
     layout = Layout(args.results)
     if args.spec is None:
@@ -70,6 +75,8 @@ def _train(args: argparse.Namespace) -> Exit:
         deadline_s=args.deadline,
         checkpoint_every_s=args.checkpoint_seconds,
         checkpoint_every_steps=args.checkpoint_steps,
+        devices=args.devices,
+        micro_batch=args.micro_batch,
     )
     return run_cell(cell, job)
 

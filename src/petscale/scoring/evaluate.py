@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from petscale.data.batches import collate, scoring_batches
 from petscale.data.decode import Decode
 from petscale.data.tokens import Examples, Family
+from petscale.parallel.team import ALONE, Team
 from petscale.record import Score
 from petscale.scoring import generate, metrics
 from petscale.tasks import LabelScheme, Task
@@ -42,7 +43,7 @@ class Evaluation:
 class _Answers:
     """What the model says about each example, in the order of the split.
 
-    `metrics` are scores of single examples, (n,) for each key.
+    `metrics` are scores of single examples, (n,) for each key. Examples of other processes are blank until `_merged`.
     """
 
     texts: list[str]
@@ -54,9 +55,11 @@ class _Answers:
 _Batch = tuple[NDArray[np.int64], dict[str, torch.Tensor]]
 
 
-def _batches(examples: Examples, family: Family, device: str | torch.device, tokens_per_batch: int) -> Iterator[_Batch]:
-    """Indices and input tensors (without labels) of batches of like length."""
-    for indices in scoring_batches(examples.lengths, tokens_per_batch):
+def _batches(
+    examples: Examples, family: Family, device: str | torch.device, plan: list[NDArray[np.int64]]
+) -> Iterator[_Batch]:
+    """Indices and input tensors (without labels) of planned batches."""
+    for indices in plan:
         batch = collate(examples, indices, family)
         del batch["labels"]
         yield indices, {name: tensor.to(device) for name, tensor in batch.items()}
@@ -99,19 +102,20 @@ def _write_label(model: Any, examples: Examples, decode: Decode, batches: Iterat
 def _write_text(model: Any, examples: Examples, task: Task, decode: Decode, batches: Iterator[_Batch]) -> _Answers:
     """T5 on free text: answers or summaries."""
     texts = [""] * len(examples)
+    rows: list[int] = []
     written = 0
     finite = True
     for indices, batch in batches:
         opening, sequences = generate.greedy(model, **batch, end=examples.end, length=examples.target_length)
         finite &= bool(torch.isfinite(opening).all())
         for index, sequence in zip(indices.tolist(), sequences, strict=True):
-            texts[index] = decode(sequence).strip()
+            text = decode(sequence).strip()
+            texts[index] = metrics.clean(text) if task.kind == "qa" else text
             written += len(sequence)
-    if task.kind == "qa":
-        texts = [metrics.clean(text) for text in texts]
-    scores: dict[str, list[float]] = {name: [] for name in task.metrics}
-    for index, text in enumerate(texts):
-        references = examples.references(index)
+        rows += indices.tolist()
+    scores = {name: np.zeros(len(examples)) for name in task.metrics}
+    for index in rows:
+        text, references = texts[index], examples.references(index)
         if task.kind == "qa":
             found = {
                 "em": metrics.exact_match(text, references),
@@ -120,8 +124,30 @@ def _write_text(model: Any, examples: Examples, task: Task, decode: Decode, batc
         else:
             found = metrics.rouge(text, references[0])
         for name, value in found.items():
-            scores[name].append(value)
-    return _Answers(texts, {name: np.array(values) for name, values in scores.items()}, written, finite)
+            scores[name][index] = value
+    return _Answers(texts, scores, written, finite)
+
+
+def _merged(answers: _Answers, plan: list[NDArray[np.int64]], team: Team) -> _Answers:
+    """The answers of all processes, in every process.
+
+    Raises:
+        RuntimeError: an example was answered twice, or never.
+    """
+    if team.size == 1:
+        return answers
+    rows = np.concatenate([np.zeros(0, np.int64), *plan])
+    mine = ([answers.texts[row] for row in rows], {name: values[rows] for name, values in answers.metrics.items()})
+    shares = team.gather((rows, *mine, answers.written, answers.finite))
+    if not np.array_equal(np.sort(np.concatenate([share[0] for share in shares])), np.arange(len(answers.texts))):
+        raise RuntimeError("the processes did not answer each example once")
+    for places, texts, values, _, _ in shares:
+        for place, text in zip(places.tolist(), texts, strict=True):
+            answers.texts[place] = text
+        for name, found in values.items():
+            answers.metrics[name][places] = found
+    written, finite = sum(share[3] for share in shares), all(share[4] for share in shares)
+    return _Answers(answers.texts, answers.metrics, written, finite)
 
 
 def evaluate(
@@ -134,17 +160,21 @@ def evaluate(
     decode: Decode | None = None,
     device: str | torch.device = "cpu",
     tokens_per_batch: int = 8192,
+    team: Team = ALONE,
 ) -> Evaluation:
     """Scores of `model` on `examples`.
 
     T5 needs `decode` (ids to text). Batches hold examples of like length, `tokens_per_batch` tokens with
-    padding. The model's training mode is put back as it was.
+    padding. The model's training mode is put back as it was. The members of a team share the examples, whose number
+    need not divide, and each gets the scores of all.
 
     Raises:
         ValueError: T5 without `decode`.
+        RuntimeError: the team did not answer each example exactly once.
     """
     started = time.perf_counter()
-    batches = _batches(examples, family, device, tokens_per_batch)
+    plan = scoring_batches(examples.lengths, tokens_per_batch, team.rank, team.size)
+    batches = _batches(examples, family, device, plan)
     ids = task.classes(labels) if family == "bert" else range(len(task.words(labels)))
     words = dict(zip(ids, task.words(labels), strict=True))
     training = model.training
@@ -161,6 +191,7 @@ def evaluate(
                 answers = _write_text(model, examples, task, decode, batches)
     finally:
         model.train(training)
+    answers = _merged(answers, plan, team)
     references = (
         [words[label] for label in examples.label.tolist()]
         if task.has_labels

@@ -13,6 +13,7 @@ import os
 import socket
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,6 +26,19 @@ HEARTBEAT_S = 10.0
 STALE_AFTER_S = 120.0
 
 
+@dataclass(frozen=True)
+class Fence:
+    """What a process that acts for the holder of a lock needs in order to know that it still does."""
+
+    path: Path
+    token: str
+
+    def is_ours(self) -> bool:
+        """Whether the lock on disk is still this one; asked again before anything is published."""
+        holder = read_holder(self.path)
+        return holder is not None and holder.get("token") == self.token
+
+
 class CellLock:
     """Context manager that holds `<state>/lock` and keeps its heartbeat going.
 
@@ -35,7 +49,7 @@ class CellLock:
     def __init__(self, state: Path) -> None:
         self.path = state / "lock"
         self._guard = state / "lock.guard"
-        self._token = ""
+        self.fence = Fence(self.path, "")
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -62,15 +76,14 @@ class CellLock:
             self.path.unlink(missing_ok=True)
 
     def is_ours(self) -> bool:
-        """Whether the lock on disk is still this one; asked again before anything is published."""
-        holder = read_holder(self.path)
-        return holder is not None and holder.get("token") == self._token
+        """Whether the lock on disk is still this one."""
+        return self.fence.is_ours()
 
     def _write(self) -> None:
         me = psutil.Process()
-        self._token = f"{socket.gethostname()}:{me.pid}:{time.time_ns()}"
+        self.fence = Fence(self.path, f"{socket.gethostname()}:{me.pid}:{time.time_ns()}")
         document = {
-            "token": self._token,
+            "token": self.fence.token,
             "host": socket.gethostname(),
             "pid": me.pid,
             "process_started": me.create_time(),

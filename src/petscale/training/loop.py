@@ -2,6 +2,9 @@
 
 Everything random is a function of (seed, step): the order of examples by (seed, epoch), dropout by reseeding at each
 step. So a checkpoint needs no generator state, and a cell that was interrupted goes on to the same numbers.
+
+Several processes may run one cell's loop together, each with its share of every batch (training/gradient.py). They
+decide alike at every turn; the leading one alone writes. Checkpoints are whole, for any number of processes.
 """
 
 from __future__ import annotations
@@ -19,7 +22,9 @@ import torch
 
 from petscale.data.batches import collate, epoch_batches
 from petscale.errors import Interrupted
+from petscale.parallel.team import whole
 from petscale.training.checkpoint import Checkpoint, load_newest, save_checkpoint
+from petscale.training.gradient import backward
 from petscale.training.progress import Progress
 from petscale.training.schedule import learning_rate
 from petscale.training.setup import Ready
@@ -85,7 +90,7 @@ class Loop:
     """Trains one cell from its newest checkpoint (or from nothing) to its last step."""
 
     def __init__(self, ready: Ready, state: Path, progress: Progress, limits: Limits) -> None:
-        self.ready, self.cell = ready, ready.cell
+        self.ready, self.cell, self.team = ready, ready.cell, ready.team
         self.state, self.progress, self.limits = state, progress, limits
         self.optimizer = torch.optim.AdamW(
             ready.parameters or [torch.nn.Parameter(torch.zeros(0))],
@@ -93,6 +98,7 @@ class Loop:
             weight_decay=self.cell.weight_decay,
         )
         self.journey = Journey()
+        self.spool: Spool | None = None  # the leading process's
         self.best: dict[str, torch.Tensor] = {}
         self._epoch = -1
         self._order: list[np.ndarray] = []
@@ -102,29 +108,39 @@ class Loop:
     # State ------------------------------------------------------------------------------------------------
 
     def _resume(self) -> None:
-        found = load_newest(self.state, digest=self.ready.identity)
-        spool = self.state / "metrics.jsonl"
-        if found is not None and spool_digest(spool, found.data["spool"]) != found.data.get("spool_sha256"):
-            log.warning("%s: not what the checkpoint was saved with; starting afresh", spool)
-            found = None
-        if found is None:
-            self.spool = Spool(spool)
+        found = self._found() if self.team.leads else None
+        journey = self.team.told(None if found is None else found.data["journey"])
+        if journey is None:
             return
-        self.journey = Journey.from_data(found.data["journey"])
-        self.spool = Spool(spool, resume_at=found.data["spool"])
+        self.journey = Journey.from_data(journey)
         parts: dict[str, dict[str, torch.Tensor]] = {"now": {}, "best": {}, "optimizer": {}}
-        for name, tensor in found.tensors.items():
+        for name, tensor in (found.tensors if found else {}).items():
             part, _, key = name.partition("/")
             parts[part][key] = tensor
         self.ready.load_trained(parts["now"])
         self.best = parts["best"]
         self._load_optimizer(parts["optimizer"])
 
+    def _found(self) -> Checkpoint | None:
+        """The checkpoint to go on from, if any; opens the spool where that one left it."""
+        found = load_newest(self.state, digest=self.ready.identity)
+        spool = self.state / "metrics.jsonl"
+        if found is not None and spool_digest(spool, found.data["spool"]) != found.data.get("spool_sha256"):
+            log.warning("%s: not what the checkpoint was saved with; starting afresh", spool)
+            found = None
+        self.spool = Spool(spool, resume_at=found.data["spool"] if found else 0)
+        return found
+
     def _load_optimizer(self, tensors: dict[str, torch.Tensor]) -> None:
         state: dict[int, dict[str, torch.Tensor]] = {}
-        for name, tensor in tensors.items():
+        parameters = self.optimizer.param_groups[0]["params"]
+        for name in self.team.told(list(tensors)):
             index, _, key = name.partition("/")
-            state.setdefault(int(index), {})[key] = tensor
+            # Moments lie as their parameter does; the count of steps is one number.
+            value = tensors.get(name)
+            laid = self.team.told(value) if key == "step" else self.team.spread(value, parameters[int(index)])
+            assert laid is not None
+            state.setdefault(int(index), {})[key] = laid
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
 
@@ -133,15 +149,17 @@ class Loop:
         tensors = {f"now/{name}": tensor for name, tensor in self.ready.trained().items()}
         tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
         for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{index}/{key}": value for key, value in state.items()}
-        length = self.spool.sync()
-        data = {
-            "digest": self.ready.identity,
-            "journey": self.journey.to_data(),
-            "spool": length,
-            "spool_sha256": spool_digest(self.state / "metrics.jsonl", length),
-        }
-        save_checkpoint(self.state, self.journey.step, Checkpoint(tensors, data))
+            values = ((key, whole(value)) for key, value in state.items())
+            tensors |= {f"optimizer/{index}/{key}": value.cpu() for key, value in values if self.team.leads}
+        if self.spool is not None:
+            length = self.spool.sync()
+            data = {
+                "digest": self.ready.identity,
+                "journey": self.journey.to_data(),
+                "spool": length,
+                "spool_sha256": spool_digest(self.state / "metrics.jsonl", length),
+            }
+            save_checkpoint(self.state, self.journey.step, Checkpoint(tensors, data))
         self._saved_at = time.monotonic()
 
     # Training ---------------------------------------------------------------------------------------------
@@ -163,14 +181,15 @@ class Loop:
             if journey.step % self.cell.evaluate_every == 0 or journey.step == steps:
                 self._evaluate(select=True)
                 self.checkpoint()
-            elif self._is_time_to_save():
+            elif self.team.any(self._is_time_to_save()):
                 self.checkpoint()
-            if journey.step < steps and self.limits.stop():
+            if journey.step < steps and self.team.any(self.limits.stop()):
                 self.checkpoint()
                 raise Interrupted(f"{self.state}: stopped at step {journey.step} of {steps}; the same command goes on")
-        if self.best:
+        if self.team.any(bool(self.best)):
             self.ready.load_trained(self.best)
-        self.spool.sync()
+        if self.spool is not None:
+            self.spool.sync()
         return journey
 
     def _is_time_to_save(self) -> bool:
@@ -185,21 +204,18 @@ class Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         batch = self._batch(journey.step)
-        self._seed_dropout(journey.step)
-        with ready.autocast():
-            loss = ready.model(**batch).loss
-        loss.backward()
+        loss = backward(ready, batch, lambda: self._seed_dropout(journey.step))
         torch.nn.utils.clip_grad_norm_(ready.parameters, self.cell.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         ready.delta.after_step()
         journey.step += 1
         journey.tokens += int(batch["attention_mask"].sum()) + _label_tokens(batch)
-        journey.loss_sum += float(loss.detach())
+        journey.loss_sum += float(loss)
         journey.loss_steps += 1
         journey.train_s += time.perf_counter() - started
         if journey.step % max(1, self.cell.steps // SPOOLED_POINTS) == 0:
-            self.spool.write(journey.step, {"train/loss": float(loss.detach()), "train/learning_rate": rate})
+            self.tell({"train/loss": float(loss), "train/learning_rate": rate})
         if not math.isfinite(journey.loss_sum):
             journey.diverged = f"the training loss is {journey.loss_sum} at step {journey.step}"
         self.progress.step(journey.step, journey.mean_loss)
@@ -245,8 +261,13 @@ class Loop:
             journey.best_dev, journey.best_step = dev, journey.step
             self.best = {name: tensor.clone() for name, tensor in self.ready.trained().items()}
         told = {f"dev/{name}": value.value for name, value in evaluation.scores.items() if value.value is not None}
-        self.spool.write(journey.step, told)
+        self.tell(told)
         self.progress.dev(journey.step, dev)
+
+    def tell(self, metrics: dict[str, float]) -> None:
+        """Spool metrics of the step that the cell is at."""
+        if self.spool is not None:
+            self.spool.write(self.journey.step, metrics)
 
 
 def _label_tokens(batch: dict[str, torch.Tensor]) -> int:

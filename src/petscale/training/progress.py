@@ -15,7 +15,8 @@ TELL_EVERY_S = 2.0
 class Progress:
     """Tells log and status file how far the cell is."""
 
-    def __init__(self, state: StateFolder, steps: int) -> None:
+    def __init__(self, state: StateFolder | None, steps: int) -> None:
+        """`state` is None in processes that do not lead: they tell the log alone, which they leave empty."""
         self._state = state
         self._steps = steps
         self._started = time.perf_counter()
@@ -41,7 +42,8 @@ class Progress:
             "-" if self._dev is None else f"{self._dev:.4f}",
             "-" if left is None else f"{int(left) // 60}:{int(left) % 60:02d}",
         )
-        self._state.tell("running", step=step, steps=self._steps, loss=loss, dev=self._dev, left_s=left)
+        if self._state is not None:
+            self._state.tell("running", step=step, steps=self._steps, loss=loss, dev=self._dev, left_s=left)
 
     def dev(self, step: int, score: float) -> None:
         """Tell a dev evaluation."""

@@ -19,8 +19,8 @@ PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "snak
 SLURM = ("SLURM_JOB_ID", "SLURM_RESTART_COUNT", "SLURM_JOB_PARTITION", "SLURM_JOB_NODELIST")
 
 
-def capture(device: torch.device) -> dict[str, Any]:
-    """Versions, host, device and scheduler ids of this process."""
+def capture(device: torch.device, devices: int = 1) -> dict[str, Any]:
+    """Versions, host, device and scheduler ids of this process; `devices` trained the cell, all of one kind."""
     found: dict[str, Any] = {
         "petscale": __version__,
         "python": platform.python_version(),
@@ -29,6 +29,7 @@ def capture(device: torch.device) -> dict[str, Any]:
         "processor": _processor(),
         "threads": torch.get_num_threads(),
         "device": str(device),
+        "devices": devices,
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]][:3],
         "scheduler": {name: os.environ[name] for name in SLURM if name in os.environ},
         "image": os.environ.get("PETSCALE_IMAGE"),

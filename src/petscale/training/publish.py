@@ -18,7 +18,7 @@ from petscale.scoring.evaluate import Evaluation
 from petscale.study.stages import code_digest
 from petscale.training.loop import Curve, Journey
 from petscale.training.provenance import capture
-from petscale.training.setup import Ready
+from petscale.training.setup import HEAD, Ready
 from petscale.training.telemetry import SPOOL as SYSTEM_SPOOL
 from petscale.tuning.files import save_delta
 
@@ -32,19 +32,31 @@ def publish(
     energy_j: float | None,
     startup_s: float,
     wall_s: float,
-) -> CellResult:
+) -> CellResult | None:
     """Write delta, predictions, curve, metrics and, last, the record. Returns the record.
+
+    All processes of a cell come here, since values are gathered; the leading one writes, the others return None.
 
     Args:
         folder: the cell's folder below results/cells.
         evaluations: `dev`, `test` and further test sets at the selected step; empty when the cell diverged. Scores
             of a further test set stand beside the test's, as `<set>/<metric>`.
     """
+    trained, changed = ready.trained(), ready.changed()
+    peak = max(ready.team.gather(_peak_memory(ready.device)))
+    if not ready.team.leads:
+        return None
     folder.mkdir(parents=True, exist_ok=True)
     cell = ready.cell
     delta = folder / "delta.safetensors"
-    head = {name: value for name, value in ready.trained().items() if name.startswith("head/")}
-    save_delta(delta, ready.delta, extra_tensors=head, metadata={"cell": cell.path, "backbone": cell.backbone})
+    head = {name: value for name, value in trained.items() if name.startswith(HEAD)}
+    save_delta(
+        delta,
+        ready.delta,
+        state={name: value for name, value in trained.items() if name not in head},
+        extra_tensors=head,
+        metadata={"cell": cell.path, "backbone": cell.backbone},
+    )
     write_atomically(folder / "curve.csv", _curve(journey.curve))
     if "test" in evaluations:
         write_atomically(folder / "predictions.parquet", _parquet(evaluations["test"].examples))
@@ -61,8 +73,8 @@ def publish(
             trainable=counts.trainable,
             effective=counts.effective,
             head=sum(p.numel() for p in ready.head.values()) if cell.head == "trained" else 0,
-            stored=sum(value.numel() for value in ready.trained().values()),
-            changed=ready.delta.changed(),
+            stored=sum(value.numel() for value in trained.values()),
+            changed=changed,
             total=ready.shape.parameters,
         ),
         metric=ready.task.metric,
@@ -81,10 +93,10 @@ def publish(
             evaluate_s=journey.evaluate_s,
             wall_s=wall_s,
         ),
-        peak_memory=_peak_memory(ready.device),
+        peak_memory=peak,
         energy_j=energy_j,
         hashes={**ready.hashes, "code": code_digest("train"), "delta": sha256(delta)},
-        provenance=capture(ready.device),
+        provenance=capture(ready.device, ready.team.size),
     )
     write_result(folder / "result.json", result)
     return result

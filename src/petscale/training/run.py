@@ -15,9 +15,11 @@ from pathlib import Path
 
 import torch
 
-from petscale.errors import DuplicateTrainer, Exit, Interrupted, PetscaleError
+from petscale.errors import BadInput, DuplicateTrainer, Exit, Interrupted, PetscaleError
+from petscale.parallel.launch import launch
+from petscale.parallel.team import ALONE, Team
 from petscale.study.cell import Cell
-from petscale.training.lock import CellLock
+from petscale.training.lock import CellLock, Fence
 from petscale.training.loop import Limits, Loop
 from petscale.training.progress import Progress
 from petscale.training.publish import publish, publish_metrics
@@ -41,6 +43,8 @@ class Job:
     deadline_s: float | None = None
     checkpoint_every_s: float = 300.0
     checkpoint_every_steps: int | None = None
+    devices: int = 1  # a process for each, where there are several
+    micro_batch: int | None = None
 
 
 def run_cell(cell: Cell, job: Job) -> Exit:
@@ -52,16 +56,20 @@ def run_cell(cell: Cell, job: Job) -> Exit:
     try:
         with CellLock(job.state) as lock:
             state = StateFolder(job.state)
-            with _attempt_log(state.begin()):
-                return _outcome(cell, job, state, lock)
+            attempt = state.begin()
+            with _attempt_log(attempt):
+                return _outcome(cell, job, state, lock.fence, attempt)
     except DuplicateTrainer as error:
         print(f"petscale: {error}", file=sys.stderr)
         return Exit.DUPLICATE
 
 
-def _outcome(cell: Cell, job: Job, state: StateFolder, lock: CellLock) -> Exit:
+def _outcome(cell: Cell, job: Job, state: StateFolder, fence: Fence, attempt: Path) -> Exit:
     try:
-        cause = _train(cell, job, state, lock)
+        if job.devices == 1:
+            cause = _train(cell, job, state, fence)
+        else:
+            cause = _train_together(cell, job, state, fence, attempt)
     except Interrupted as error:
         state.end("interrupted", str(error))
         log.warning("%s", error)
@@ -91,16 +99,40 @@ def _is_lack_of_memory(error: Exception) -> bool:
     )
 
 
-def _train(cell: Cell, job: Job, state: StateFolder, lock: CellLock) -> str | None:
+def _train_together(cell: Cell, job: Job, state: StateFolder, fence: Fence, attempt: Path) -> str | None:
+    """`_train` in a process for each device; this one holds the lock and waits."""
+    seen = torch.cuda.device_count()
+    if 0 < seen < job.devices:
+        raise BadInput(f"petscale train: --devices {job.devices}: this job sees {seen} GPUs (hardware.max_devices)")
+    try:
+        result: str | None = launch(_member, (cell, job, fence, attempt), size=job.devices, imports=[__name__])
+    finally:
+        state.refresh()
+    return result
+
+
+def _member(team: Team, cell: Cell, job: Job, fence: Fence, attempt: Path) -> str | None:
+    """One of several processes: the leading one tells the log what a single one would."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    if not team.leads:
+        logging.getLogger("petscale").setLevel(logging.WARNING)
+        return _train(cell, job, None, fence, team)
+    with _attempt_log(attempt):
+        return _train(cell, job, StateFolder(job.state), fence, team)
+
+
+def _train(cell: Cell, job: Job, state: StateFolder | None, fence: Fence, team: Team = ALONE) -> str | None:
+    """Train, score and publish; returns why the cell diverged, if it did. `state` is the leading process's."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     torch.use_deterministic_algorithms(True, warn_only=True)
-    ready = prepare_cell(cell, job.inputs)
+    ready = prepare_cell(cell, job.inputs, team=team, micro_batch=job.micro_batch)
     startup_s = time.time() - job.started
     log.info(
         "%s: %d trainable of %d, ready after %.2f s", cell.path, ready.plan.trainable, ready.shape.parameters, startup_s
     )
     # The flag covers the last evaluation too: a SIGTERM there is waited out, since all that is left is to publish.
-    with Telemetry(job.state, ready.device) as telemetry, _stop_flag(job) as stop:
+    told = Telemetry(job.state, ready.device, count=team.size) if team.leads else contextlib.nullcontext()
+    with told as telemetry, _stop_flag(job) as stop:
         limits = Limits(stop, job.checkpoint_every_s, job.checkpoint_every_steps)
         loop = Loop(ready, job.state, Progress(state, cell.steps), limits)
         journey = loop.run()
@@ -108,20 +140,23 @@ def _train(cell: Cell, job: Job, state: StateFolder, lock: CellLock) -> str | No
         evaluations = {split: ready.evaluate(split) for split in splits}
     if "test" in evaluations:
         scores = evaluations["test"].scores.items()
-        loop.spool.write(journey.step, {f"test/{name}": s.value for name, s in scores if s.value is not None})
-    loop.spool.close()
-    if not lock.is_ours():
-        raise DuplicateTrainer(f"{lock.path}: another trainer took this cell over; nothing is published")
-    publish_metrics(job.state, job.folder)
+        loop.tell({f"test/{name}": s.value for name, s in scores if s.value is not None})
+    if loop.spool is not None:
+        loop.spool.close()
+        if not fence.is_ours():
+            raise DuplicateTrainer(f"{fence.path}: another trainer took this cell over; nothing is published")
+        publish_metrics(job.state, job.folder)
     result = publish(
         job.folder,
         ready,
         journey,
         evaluations,
-        energy_j=telemetry.energy_j,
+        energy_j=telemetry.energy_j if telemetry else None,
         startup_s=startup_s,
         wall_s=time.time() - job.started,
     )
+    if result is None:
+        return journey.diverged
     for leftover in job.state.glob("ckpt-*"):
         leftover.unlink()
     main = result.test[result.metric]

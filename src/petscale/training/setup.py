@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -16,6 +16,7 @@ from petscale.backbones.load import load_model
 from petscale.backbones.shape import BackboneShape
 from petscale.data.decode import Decode, load_decoder
 from petscale.data.tokens import Family, TokenSet, load_tokens
+from petscale.parallel.team import ALONE, Team, whole
 from petscale.scoring.evaluate import Evaluation, evaluate
 from petscale.study.cell import Cell, digest
 from petscale.study.counting import head_units, plan_of
@@ -24,6 +25,9 @@ from petscale.tasks import Task
 from petscale.tuning.install import Delta, install
 from petscale.tuning.plan import Plan
 from petscale.tuning.registry import METHODS
+
+if TYPE_CHECKING:
+    from petscale.parallel.shards import Sharded
 
 HEAD = "head/"
 
@@ -38,7 +42,15 @@ class Inputs:
 
 @dataclass
 class Ready:
-    """A cell in memory."""
+    """A cell in memory.
+
+    With a team every process has one, and all of them call its methods together.
+
+    Attributes:
+        team: the processes that train it.
+        micro_batch: most examples that a process takes in at once; None for all of its share.
+        sharded: where full fine-tuning over several devices keeps its parameters; None where every process has all.
+    """
 
     cell: Cell
     task: Task
@@ -52,6 +64,9 @@ class Ready:
     head: dict[str, torch.nn.Parameter]
     device: torch.device
     hashes: dict[str, str]
+    team: Team = ALONE
+    micro_batch: int | None = None
+    sharded: Sharded | None = None
 
     @property
     def identity(self) -> str:
@@ -77,12 +92,24 @@ class Ready:
         return lambda: torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def trained(self) -> dict[str, torch.Tensor]:
-        """Delta and head as tensors by name; a frozen head goes along, so that a file is complete."""
-        head = {HEAD + name: value.detach().cpu().clone() for name, value in self.head.items()}
-        return {**self.delta.state(), **head}
+        """Delta and head as tensors by name; a frozen head goes along, so that a file is complete.
+
+        Whole, and in the leading process only: the others get nothing, or large states would be held many times.
+        """
+        keep = self.team.leads
+        head = ((HEAD + name, whole(value.detach())) for name, value in self.head.items())
+        return {**self.delta.state(keep=keep), **{name: value.cpu().clone() for name, value in head if keep}}
+
+    def changed(self) -> int:
+        """Scalars of the delta that differ from their start."""
+        changed = self.delta.changed()
+        return changed if self.sharded is None else sum(self.team.gather(changed))
 
     def load_trained(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Put `trained()` back, bit for bit."""
+        """Put the leading process's `trained()` back, bit for bit; what the others bring does not count."""
+        if self.team.size > 1:
+            places = dict(self.delta.named_parameters()) | {HEAD + name: value for name, value in self.head.items()}
+            tensors = {name: self.team.spread(tensors.get(name), like) for name, like in places.items()}
         self.delta.load_state({name: value for name, value in tensors.items() if not name.startswith(HEAD)})
         with torch.no_grad():
             for name, parameter in self.head.items():
@@ -90,19 +117,29 @@ class Ready:
 
     def evaluate(self, split: str, tokens: TokenSet | None = None, task: Task | None = None) -> Evaluation:
         """Score a split, in evaluation mode, without gradients."""
-        with self.autocast():
+        model = contextlib.nullcontext(self.model) if self.sharded is None else self.sharded.gathered()
+        with self.autocast(), model as scored:
             return evaluate(
-                self.model,
+                scored,
                 (tokens or self.tokens).split(split),
                 task or self.task,
                 family=self.family,
                 labels=self.cell.labels,
                 decode=self.decode,
                 device=self.device,
+                team=self.team,
             )
 
 
-def prepare_cell(cell: Cell, inputs: Inputs, *, task: Task | None = None, classes: int | None = None) -> Ready:
+def prepare_cell(
+    cell: Cell,
+    inputs: Inputs,
+    *,
+    task: Task | None = None,
+    classes: int | None = None,
+    team: Team = ALONE,
+    micro_batch: int | None = None,
+) -> Ready:
     """Load and check everything; after this, only training can fail.
 
     Args:
@@ -110,12 +147,16 @@ def prepare_cell(cell: Cell, inputs: Inputs, *, task: Task | None = None, classe
         inputs: folders of tokens and backbone.
         task: the task of the tokens when it is not the cell's own (zero-shot transfer).
         classes: classes of the head when they are not those of the tokens.
+        team: the processes that train the cell together, this one's place in it included.
+        micro_batch: most examples that a process takes in at once.
 
     Raises:
         BadInput: an input is missing or corrupt, or the method cannot be installed.
     """
     task = task or task_registry.lookup(cell.task)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = _device(team)
+    # A delta is small, so its backbone is copied to every device; what does not fit is the states of full fine-tuning.
+    shards = team.size > 1 and cell.method == "full"
     # A second a few gigabytes: nothing against a cell that trains on other weights than its record names.
     verify(inputs.backbone)
     backbone = read_manifest(inputs.backbone)
@@ -127,14 +168,20 @@ def prepare_cell(cell: Cell, inputs: Inputs, *, task: Task | None = None, classe
         num_labels=classes or head_units(task, cell.labels) if shape.family == "bert" else None,
         head_seed=cell.seed,
         dtype=cell.precision,
-        device=str(device),
+        device="cpu" if shards else str(device),
         dropout=cell.dropout,
     )
+    sharded = None
+    if shards:
+        from petscale.parallel.shards import Sharded
+
+        sharded = Sharded(model, team, device)
     plan = plan_of(cell, shape, masks=True)
     delta = install(model, plan, seed=cell.seed)
     head = dict(model.classifier.named_parameters()) if shape.family == "bert" else {}
     for parameter in head.values():
-        parameter.data = parameter.data.float()
+        if sharded is None:  # shards are float32 already
+            parameter.data = parameter.data.float()
         parameter.requires_grad_(cell.head == "trained")
     if cell.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -155,4 +202,13 @@ def prepare_cell(cell: Cell, inputs: Inputs, *, task: Task | None = None, classe
             "data": tokens.manifest["data"],
             "backbone": digest(backbone, 64),
         },
+        team=team,
+        micro_batch=micro_batch,
+        sharded=sharded,
     )
+
+
+def _device(team: Team) -> torch.device:
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda") if team.size == 1 else torch.device("cuda", team.rank)

@@ -51,6 +51,12 @@ class StateFolder:
         with contextlib.suppress(OSError):
             write_atomically(self.folder / "status.json", json.dumps(self.status, indent=1) + "\n")
 
+    def refresh(self) -> None:
+        """Take in what another process told about the same attempt."""
+        found = read_status(self.folder)
+        if found is not None and len(found["attempts"]) == len(self.status["attempts"]):
+            self.status = found
+
     def end(self, phase: Phase, cause: str | None = None) -> None:
         """Close the attempt with its outcome, one line."""
         self.status["attempts"][-1].update(ended=now(), outcome=phase, cause=cause)

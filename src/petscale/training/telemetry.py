@@ -1,4 +1,4 @@
-"""What a cell costs while it runs: utilisation, memory, power and energy of its own device; CPU time and memory.
+"""What a cell costs while it runs: utilisation, memory, power and energy of its own devices; CPU time and memory.
 
 A thread samples every few seconds and writes to a spool of its own, `system.jsonl`: the spool of the cell's metrics
 belongs to the training thread and stays byte for byte comparable. Where there is no GPU its keys are absent, not 0.
@@ -34,7 +34,9 @@ CPU_S, ENERGY_J = "system/cpu_seconds", "system/energy_joules"
 class Telemetry:
     """Context manager that samples while a cell runs. `energy_j` covers all attempts of the cell since its start."""
 
-    def __init__(self, state: Path, device: torch.device, every_s: float = EVERY_S, nvml: Any = None) -> None:
+    def __init__(
+        self, state: Path, device: torch.device, every_s: float = EVERY_S, nvml: Any = None, count: int = 1
+    ) -> None:
         """Prepare; nothing is sampled before `with`.
 
         Args:
@@ -43,25 +45,26 @@ class Telemetry:
             device: what the cell computes on.
             every_s: seconds between samples; one is taken at the start and one at the end besides.
             nvml: the NVML module; `pynvml` when absent.
+            count: devices of the cell, from `device` on. CPU time and memory are those of this process alone.
         """
         path = state / SPOOL
         resumed = any(state.glob("ckpt-*.safetensors"))
         self._sampled, self._carried, whole = _carry(path) if resumed else (0, {}, 0)
         self._spool = Spool(path, resume_at=whole)
-        self._device, self._every_s, self._nvml = device, every_s, nvml
+        self._every_s, self._nvml = every_s, nvml
+        self._devices = [device] if count == 1 else [torch.device(device.type, index) for index in range(count)]
         self._process = psutil.Process()
         self._cpu_start = time.process_time()
-        self._gpu: Gpu | None = None
+        self._gpus: list[Gpu] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
         self._complained = False
 
     def __enter__(self) -> Telemetry:
-        if self._device.type == "cuda":
-            try:
-                self._gpu = open_gpu(self._device, self._nvml)
-            except Exception as error:  # no driver library, no permission, an unknown device
-                log.warning("no GPU telemetry: %s", error)
+        try:
+            self._gpus = [open_gpu(device, self._nvml) for device in self._devices if device.type == "cuda"]
+        except Exception as error:  # no driver library, no permission, an unknown device
+            log.warning("no GPU telemetry: %s", error)
         self._sample()
         self._thread.start()
         return self
@@ -77,10 +80,10 @@ class Telemetry:
 
     @property
     def energy_j(self) -> float | None:
-        """Joules that the device has used for this cell so far; None where no sample told any."""
-        used = None if self._gpu is None else self._gpu.energy_j
-        before = self._carried.get(ENERGY_J)
-        return None if used is None and before is None else (used or 0.0) + (before or 0.0)
+        """Joules that the devices have used for this cell so far; None where no sample told any."""
+        told = [gpu.energy_j for gpu in self._gpus] + [self._carried.get(ENERGY_J)]
+        known = [joules for joules in told if joules is not None]
+        return sum(known) if known else None
 
     def _run(self) -> None:
         while not self._stop.wait(self._every_s):
@@ -93,10 +96,10 @@ class Telemetry:
                 CPU_S: self._carried.get(CPU_S, 0.0) + used,
                 "system/resident_memory_megabytes": self._process.memory_info().rss / 1e6,
             }
-            if self._gpu is not None:
-                found |= self._gpu.sample()
-                if self.energy_j is not None:
-                    found[ENERGY_J] = self.energy_j
+            for gpu in self._gpus:
+                found |= gpu.sample()
+            if self._gpus and self.energy_j is not None:
+                found[ENERGY_J] = self.energy_j
             self._spool.write(self._sampled, found)
             self._spool.sync()
             self._sampled += 1

@@ -8,6 +8,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from petscale.parallel.team import own
 from petscale.tuning.plan import Site, Trained
 
 
@@ -20,7 +21,7 @@ class Block:
         spec: the tensor in the plan.
         parameter: what the optimizer holds: ``(count,)`` in mask order, or the whole shape when the mask is dense.
         indices: ``(count,)`` flat positions of the entries; None when the mask is dense.
-        start: value at the beginning, on the CPU; None for zeros.
+        start: value at the beginning, on the CPU; None for zeros. Of a sharded parameter this process's part.
     """
 
     key: str
@@ -34,8 +35,8 @@ class Block:
         return scatter(self.parameter, self.indices, self.spec.shape).to(dtype)
 
     def changed(self) -> int:
-        """Entries that differ from their start."""
-        value = self.parameter.detach()
+        """Entries that differ from their start; of a sharded parameter those of this process's part."""
+        value = own(self.parameter.detach())
         if self.start is None:
             return int(torch.count_nonzero(value))
         return int((value != self.start.to(value.device)).sum())

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from petscale.errors import BadInput
+from petscale.parallel.team import whole
 from petscale.tuning.block import Block
 from petscale.tuning.live import LiveWeight
 from petscale.tuning.operations import branch
@@ -47,15 +48,19 @@ class Delta:
         for live in self._live:
             live.write()
 
-    def state(self) -> dict[str, Tensor]:
+    def state(self, *, keep: bool = True) -> dict[str, Tensor]:
         """Copies of the trained values on the CPU, by key: what `load_state` and files take.
 
         Masked tensors are ``(count,)`` in mask order. A whole weight (`full`) is its own value, not a difference.
+
+        Args:
+            keep: False takes part in gathering sharded values and keeps none of them: for all processes but one.
         """
-        return {key: block.parameter.detach().cpu().clone() for key, block in self._blocks.items()}
+        values = ((key, whole(block.parameter.detach())) for key, block in self._blocks.items())
+        return {key: value.cpu().clone() for key, value in values if keep}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take values back, bit for bit, and write them into the live weights.
+        """Take values back, bit for bit, and write them into the live weights. A sharded value needs equal shards.
 
         Raises:
             BadInput: a tensor is missing, unknown or of another shape.
@@ -72,7 +77,7 @@ class Delta:
         self.after_step()
 
     def changed(self) -> int:
-        """Scalars that differ from their start."""
+        """Scalars that differ from their start; of sharded parameters those of this process's parts."""
         return sum(block.changed() for block in self._blocks.values())
 
     def remove(self) -> None:

@@ -24,6 +24,7 @@ def save_delta(
     path: Path,
     delta: Delta,
     *,
+    state: Mapping[str, Tensor] | None = None,
     extra_tensors: Mapping[str, Tensor] | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
@@ -32,13 +33,14 @@ def save_delta(
     Args:
         path: a `.safetensors` file.
         delta: what to save.
+        state: its values where they were gathered already.
         extra_tensors: what belongs to the cell but to no plan, such as a classification head, under names of its own.
         metadata: for readers; kept in the header beside the plan.
 
     Raises:
         BadInput: an extra tensor has the name of a delta's.
     """
-    tensors = delta.state()
+    tensors = dict(delta.state() if state is None else state)
     extras = {name: value.detach().cpu().contiguous() for name, value in (extra_tensors or {}).items()}
     if clash := tensors.keys() & extras.keys():
         raise BadInput(f"{path}: tensor {min(clash)} belongs to the delta")

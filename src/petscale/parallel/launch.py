@@ -1,0 +1,178 @@
+"""Run a function in several processes of this machine, and make one outcome of theirs."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+from petscale.errors import Interrupted
+from petscale.parallel.team import Team
+
+HOST = "127.0.0.1"
+# Members may wait for the leader to write hundreds of gigabytes. That one died is noticed here, not by this.
+PATIENCE = timedelta(hours=6)
+# A member that fails takes the others with it; what they say in this time tells cause from consequence.
+LAST_WORDS_S = 1.0
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why a member ended without a result. `error` is None where it could not tell."""
+
+    rank: int
+    at: float
+    error: Exception | None
+    trace: str = ""
+
+
+def launch(work: Callable[..., Any], arguments: tuple[Any, ...], *, size: int, imports: list[str]) -> Any:
+    """Call `work(team, *arguments)` in `size` processes; returns what the leader returns.
+
+    SIGTERM is passed on to all of them. They end with this process, however it ends.
+
+    Args:
+        work: a function of a module.
+        arguments: must survive pickling.
+        size: how many processes.
+        imports: modules that are imported once, for all of them.
+
+    Raises:
+        Interrupted: SIGTERM came before they could mind it.
+        RuntimeError: one was killed.
+        Exception: what the first that failed raised; the others are killed.
+    """
+    # Not fork: CUDA and threads do not survive it. A server that forks imports torch once for all members.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(imports)
+    store = TCPStore(HOST, 0, is_master=True, wait_for_workers=False)
+    members: list[Any] = []
+    pipes: list[Connection] = []
+    with _passed_on(members) as asked:
+        try:
+            for rank in range(size):
+                ours, theirs = context.Pipe(duplex=False)
+                member = context.Process(
+                    target=_member,
+                    args=(Team(rank, size), store.port, dict(os.environ), theirs, work, arguments),
+                    name=f"rank {rank}",
+                )
+                member.start()
+                theirs.close()
+                members.append(member)
+                pipes.append(ours)
+            return _outcome(members, pipes, asked)
+        finally:
+            for member in members:
+                member.kill()
+            for member in members:
+                member.join()
+
+
+def _outcome(members: list[Any], pipes: list[Connection], asked: list[int]) -> Any:
+    results: dict[int, Any] = {}
+    failures: list[_Failure] = []
+    open_pipes = dict(zip(pipes, range(len(pipes)), strict=True))
+    until: float | None = None
+    while open_pipes and (until is None or time.monotonic() < until):
+        for pipe in wait(list(open_pipes), None if until is None else max(0.0, until - time.monotonic())):
+            assert isinstance(pipe, Connection)
+            rank = open_pipes.pop(pipe)
+            try:
+                told = pipe.recv()
+            except EOFError:
+                told = _Failure(rank, time.time(), None)
+            if isinstance(told, _Failure):
+                failures.append(told)
+                until = until or time.monotonic() + LAST_WORDS_S
+            else:
+                results[rank] = told[0]
+    if not failures:
+        return results[0]
+    # Who died without a word is a cause, and so is who spoke first: the others only lost their connection.
+    first = min(failures, key=lambda failure: (failure.error is not None, failure.at))
+    if first.error is None:
+        members[first.rank].join(LAST_WORDS_S)
+        code = members[first.rank].exitcode
+        if asked and code == -signal.SIGTERM:
+            raise Interrupted("stopped before its first step; the same command goes on")
+        how = f"was killed by {signal.Signals(-code).name}" if code and code < 0 else f"ended with code {code}"
+        raise RuntimeError(f"the process of rank {first.rank} {how}")
+    raise first.error from RuntimeError(f"on rank {first.rank} of {len(members)}:\n{first.trace}")
+
+
+@contextlib.contextmanager
+def _passed_on(members: list[Any]) -> Iterator[list[int]]:
+    """Within it SIGTERM goes to the members, and into the list that is given."""
+    asked: list[int] = []
+
+    def forward(signum: int, frame: object) -> None:
+        asked.append(signum)
+        for member in list(members):
+            with contextlib.suppress(OSError):
+                member.terminate()
+
+    before = signal.signal(signal.SIGTERM, forward)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+# A member's side -----------------------------------------------------------------------------------------
+
+
+def _member(
+    team: Team,
+    port: int,
+    environment: dict[str, str],
+    pipe: Connection,
+    work: Callable[..., Any],
+    arguments: tuple[Any, ...],
+) -> None:
+    threading.Thread(target=_die_with_parent, name="parent", daemon=True).start()
+    os.environ.clear()
+    os.environ.update(environment)  # the server's own is that of the first launch
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # one node; not every host can resolve its own name
+    try:
+        if torch.cuda.is_available():
+            torch.cuda.set_device(team.rank)
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        store = TCPStore(HOST, port, is_master=False)
+        dist.init_process_group(backend, store=store, rank=team.rank, world_size=team.size, timeout=PATIENCE)
+        pipe.send((work(team, *arguments),))
+        dist.destroy_process_group()
+    except Exception as error:
+        pipe.send(_Failure(team.rank, time.time(), _portable(error), traceback.format_exc()))
+        pipe.close()
+        os._exit(1)  # at once: the others wait in a collective, and only this end of it tells them
+
+
+def _portable(error: Exception) -> Exception:
+    """The error, or its words where it cannot be sent to another process."""
+    try:
+        found: Exception = pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return found
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,82 @@
+"""The gradient of one batch, however many processes and parts it is cut into.
+
+The loss of a batch is a mean over its targets, so a part weighs as many targets as it holds; the weighted sum over
+parts and processes is the whole batch's loss, and so is its gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from petscale.data.batches import IGNORED
+from petscale.parallel.dropout import rows_of_whole
+from petscale.parallel.team import Team
+from petscale.training.setup import Ready
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows [first, stop) of a batch, and what they weigh in its loss."""
+
+    first: int
+    stop: int
+    weight: float
+
+
+def cut(targets: list[int], team: Team, most: int | None) -> list[Part]:
+    """The parts that this member takes in, one after the other; over all members each row is in one part.
+
+    All members get the same number of parts, because they wait for each other in each: who has too few rows repeats
+    the first one at weight 0.
+
+    Args:
+        targets: of each row: label tokens, or 1 for a class.
+        team: whose members share the batch.
+        most: rows in a part; all of a member's when None.
+    """
+    rows = len(targets)
+    shares = [(rows * rank // team.size, rows * (rank + 1) // team.size) for rank in range(team.size)]
+    largest = max(stop - first for first, stop in shares)
+    width = min(most or largest, largest)
+    first, stop = shares[team.rank]
+    total = sum(targets)
+    spans = [(start, min(start + width, stop)) for start in range(first, stop, width)]
+    parts = [Part(start, end, sum(targets[start:end]) / total) for start, end in spans]
+    return parts + [Part(0, 1, 0.0)] * (-(-largest // width) - len(parts))
+
+
+def backward(ready: Ready, batch: dict[str, Tensor], seed: Callable[[], None]) -> Tensor:
+    """Compute the gradients of a batch's mean loss into the parameters; returns that loss, detached.
+
+    Args:
+        ready: the cell; its team and its `micro_batch` say how the batch is cut.
+        batch: the whole batch, the same in every process.
+        seed: puts dropout's generator where it stands for this step.
+    """
+    labels = batch["labels"]
+    rows = len(labels)
+    if ready.team.size == 1 and rows <= (ready.micro_batch or rows):
+        seed()
+        with ready.autocast():
+            loss: Any = ready.model(**batch).loss
+        loss.backward()
+        detached: Tensor = loss.detach()
+        return detached
+    targets = (labels != IGNORED).sum(1).tolist() if labels.dim() == 2 else [1] * rows
+    total = torch.zeros((), device=ready.device)
+    for part in cut(targets, ready.team, ready.micro_batch):
+        seed()
+        with rows_of_whole(part.first, part.stop, rows):
+            with ready.autocast():
+                loss = part.weight * ready.model(**{k: v[part.first : part.stop] for k, v in batch.items()}).loss
+            loss.backward()
+        total += loss.detach()
+    ready.team.add_up([total])
+    if ready.sharded is None:
+        ready.team.add_up([p.grad for p in ready.parameters if p.grad is not None])
+    return total
