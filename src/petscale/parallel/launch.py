@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
 import time
@@ -94,8 +93,10 @@ def _outcome(members: list[Any], pipes: list[Connection], asked: list[int]) -> A
             rank = open_pipes.pop(pipe)
             try:
                 told = pipe.recv()
-            except EOFError:
+            except (EOFError, ConnectionError):
                 told = _Failure(rank, time.time(), None)
+            except Exception as error:  # an error that cannot be put together again from what was sent
+                told = _Failure(rank, time.time(), RuntimeError(f"failed; its error cannot be read ({error})"))
             if isinstance(told, _Failure):
                 failures.append(told)
                 until = until or time.monotonic() + LAST_WORDS_S
@@ -157,18 +158,13 @@ def _member(
         pipe.send((work(team, *arguments),))
         dist.destroy_process_group()
     except Exception as error:
-        pipe.send(_Failure(team.rank, time.time(), _portable(error), traceback.format_exc()))
+        at, trace = time.time(), traceback.format_exc()
+        try:
+            pipe.send(_Failure(team.rank, at, error, trace))
+        except Exception:  # not every error can be sent
+            pipe.send(_Failure(team.rank, at, RuntimeError(f"{type(error).__name__}: {error}"), trace))
         pipe.close()
         os._exit(1)  # at once: the others wait in a collective, and only this end of it tells them
-
-
-def _portable(error: Exception) -> Exception:
-    """The error, or its words where it cannot be sent to another process."""
-    try:
-        found: Exception = pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return found
 
 
 def _die_with_parent() -> None:
