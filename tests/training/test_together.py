@@ -29,7 +29,7 @@ from petscale.training.lock import Fence
 from petscale.training.loop import Loop
 from petscale.training.run import Job, run_cell
 from petscale.training.state import read_status
-from petscale.tuning.files import load_delta
+from petscale.tuning.files import load_delta, load_extra
 from training.bench import Bench, make_cell
 from training.test_cell import numbers
 from training.test_warm import command, wait_for
@@ -85,6 +85,15 @@ def test_two_processes_give_what_one_gives(bench: Bench, family: str, method: st
     assert_same(two, one)
     assert read_result(two.folder / "result.json").provenance["devices"] == 2
     assert (read_status(two.state) or {})["step"] == 6  # what a member told outlives the end of the attempt
+
+
+def test_a_frozen_head_is_sharded_and_stays_as_it_is(bench: Bench) -> None:
+    changes = {"head": "frozen"}
+    one, two = (train(bench, "bert", f"{n}-frozen-head", "full", changes, devices=n) for n in (1, 2))
+    assert_same(two, one)
+    heads = [load_extra(job.folder / "delta.safetensors") for job in (one, two)]
+    assert heads[0].keys() == heads[1].keys()
+    assert all(torch.equal(heads[0][name], heads[1][name]) for name in heads[0])
 
 
 @pytest.mark.parametrize("family", ["t5", "bert"])
@@ -253,8 +262,10 @@ def running(bench: Bench, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str
 
 
 def test_sigterm_reaches_all_processes(running: tuple[subprocess.Popen[str], Path, list[psutil.Process]]) -> None:
-    asking, state, _ = running
-    asking.send_signal(signal.SIGTERM)
+    """As a scheduler sends it: to everything that the job has started."""
+    asking, state, members = running
+    for process in (asking, *members):
+        process.terminate()
     _, told = asking.communicate(timeout=60)
     assert asking.returncode == 85, told
     assert list(state.glob("ckpt-*"))

@@ -45,8 +45,8 @@ def launch(work: Callable[..., Any], arguments: tuple[Any, ...], *, size: int, i
     SIGTERM is passed on to all of them. They end with this process, however it ends.
 
     Args:
-        work: a function of a module.
-        arguments: must survive pickling.
+        work: a function of a module. It returns plain data: a tensor would stay behind in its process.
+        arguments: plain data.
         size: how many processes.
         imports: modules that are imported once, for all of them.
 
