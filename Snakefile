@@ -14,11 +14,8 @@ if not workflow.overwrite_configfiles:
     configfile: "config.yaml"
 
 
-# Used with `--sdm apptainer`; `make image` builds it from the lock that `make install` installs.
-container: "containers/petscale.sif"
-
-
 include: "workflow/rules/common.smk"
+include: "workflow/rules/cluster.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/cells.smk"
 include: "workflow/rules/report.smk"

@@ -8,10 +8,14 @@ rule train:
         "results/cells/{cell}/result.json",
     log:
         "results/logs/train/{cell}.log",
+    group:
+        cell_group
     threads: 1
     resources:
+        **CELL_PLACE,
         mem_mb=cell_memory,
         runtime=cell_runtime,
+        device=1,
     params:
         spec=cell_spec,
         versions=cell_versions,
@@ -28,7 +32,14 @@ rule transfer:
         "results/transfer/{cell}/{target}.json",
     log:
         "results/logs/transfer/{cell}/{target}.log",
+    group:
+        transfer_group
     threads: 1
+    resources:
+        **CELL_PLACE,
+        mem_mb=cell_memory,
+        runtime=transfer_runtime,
+        device=1,
     params:
         versions=transfer_versions,
     shell:

@@ -65,14 +65,6 @@ def cell_versions(wildcards):
     return STUDY.cell_versions(wildcards.cell)
 
 
-def cell_memory(wildcards, attempt):
-    return STUDY.memory_mb(wildcards.cell) * attempt
-
-
-def cell_runtime(wildcards, attempt):
-    return STUDY.minutes(wildcards.cell) * attempt
-
-
 def cell_result(wildcards):
     return STUDY.layout.result(wildcards.cell)
 

@@ -8,6 +8,8 @@ rule prepare:
         "results/data/{data}/data.json",
     log:
         "results/logs/prepare/{data}.log",
+    resources:
+        **OTHER_PLACE,
     params:
         spec=data_spec,
     shell:
@@ -22,6 +24,8 @@ rule tokenize:
         "results/tokens/{tokenizer}/{data}-{labels}/tokens.json",
     log:
         "results/logs/tokenize/{tokenizer}/{data}-{labels}.log",
+    resources:
+        **OTHER_PLACE,
     params:
         version=STUDY.tokenize_version,
     shell:
@@ -34,6 +38,8 @@ rule backbone:
         "results/backbones/{backbone}/backbone.json",
     log:
         "results/logs/backbone/{backbone}.log",
+    resources:
+        **OTHER_PLACE,
     params:
         spec=backbone_spec,
     shell:

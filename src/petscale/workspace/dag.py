@@ -24,6 +24,7 @@ from petscale.study.layout import Layout
 from petscale.study.names import slug
 from petscale.study.stages import STAGES
 from petscale.tuning.registry import METHODS
+from petscale.workspace.image import Image
 from petscale.workspace.rungs import folder_of, open_grid
 from petscale.workspace.study_file import parse_study
 
@@ -40,11 +41,23 @@ class Dag:
     def __init__(self, grid: Grid, layout: Layout, lock: Path) -> None:
         self.grid, self.layout, self._lock = grid, layout, lock
         self.study = grid.study
+        self._image: Image | None = None
+        self._costs: dict[str, Cost] = {}
+
+    def run_in(self, image: Image) -> None:
+        """Let jobs run in an image: its versions take the place of the lock's."""
+        self._image = image
 
     @cached_property
     def environment(self) -> str:
-        """Digest of the locked versions that can move numbers."""
-        return environment_digest(self._lock)
+        """Digest of the versions that can move numbers: those of the image, or the locked ones."""
+        return numeric_digest(locked(self._lock) if self._image is None else self._image.packages)
+
+    @property
+    def folders(self) -> list[Path]:
+        """Local folders that jobs read besides the results: rows and backbones."""
+        rows = [str(self.study.data.folder)] if self.study.data.source == "local" else []
+        return [Path(os.path.expandvars(text)).expanduser() for text in (*rows, *self.study.folders.values())]
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], where: str, root: Path) -> Dag:
@@ -156,10 +169,14 @@ class Dag:
         return f"train {STAGES['train'].version}, {method} {METHODS[method].version}, pins {self.environment}"
 
     def cost(self, cell: str) -> Cost:
-        planned = self.planned(cell)
-        task = task_registry.lookup(planned.cell.task)
-        trainable = plan_of(planned.cell, planned.backbone.shape).trainable
-        return estimate(planned.cell, task, planned.backbone.shape, trainable, self.study.hardware)
+        found = self._costs.get(cell)
+        if found is None:
+            planned = self.planned(cell)
+            task = task_registry.lookup(planned.cell.task)
+            trainable = plan_of(planned.cell, planned.backbone.shape).trainable
+            found = estimate(planned.cell, task, planned.backbone.shape, trainable, self.study.hardware)
+            self._costs[cell] = found
+        return found
 
     def devices(self, cell: str) -> int:
         """Devices of one node that the cell takes."""
@@ -175,8 +192,13 @@ class Dag:
         return max(1_000, int(self.cost(cell).host / 1e6))
 
     def minutes(self, cell: str) -> int:
-        """Run time to ask for: the estimate doubled, ten minutes at least."""
-        return max(10, int(self.cost(cell).seconds / 30))
+        """Run time to ask for: the estimate doubled, five minutes at least."""
+        return max(5, int(self.cost(cell).seconds / 30))
+
+    def is_small(self, cell: str, minutes: int) -> bool:
+        """Whether a cell takes one device for less than `minutes`, so that several may share a job."""
+        cost = self.cost(cell)
+        return cost.devices == 1 and cost.seconds < 60 * minutes
 
     # Transfer ---------------------------------------------------------------------------------------------
 
@@ -189,6 +211,10 @@ class Dag:
             "tokens": tokens,
             "backbone": self.layout.backbone(self._backbone_folder(transfer.source.backbone)),
         }
+
+    def transfer_minutes(self, cell: str) -> int:
+        """Run time to ask for: scoring takes a part of what training the source took."""
+        return max(5, self.minutes(cell) // 2)
 
     def transfer_versions(self, cell: str, target: str) -> str:
         return f"transfer {STAGES['transfer'].version}, pins {self.environment}"
@@ -209,14 +235,22 @@ class Dag:
             ) from None
 
 
-def environment_digest(lock: Path) -> str:
-    """Digest of the locked versions that can move numbers (`NUMERIC_PACKAGES`)."""
+def locked(lock: Path) -> dict[str, str]:
+    """Package -> version of a lock file.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
     try:
         text = lock.read_text()
     except OSError as error:
         raise BadInput(f"{lock}: {error.strerror}; `make install` needs it and reruns depend on it") from None
-    pins = dict(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;#]+)", text, flags=re.MULTILINE))
-    chosen = {name: pins.get(name) for name in NUMERIC_PACKAGES}
+    return dict(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;#]+)", text, flags=re.MULTILINE))
+
+
+def numeric_digest(versions: Mapping[str, str]) -> str:
+    """Digest of the versions that can move numbers (`NUMERIC_PACKAGES`), labels of builds left out."""
+    chosen = {name: versions[name].split("+")[0] if name in versions else None for name in NUMERIC_PACKAGES}
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -1,0 +1,107 @@
+"""What an image holds: its digest for the record of each cell, its versions for reruns.
+
+`containers/build.sh` calls this module once the image stands; the description is a small file beside it, because the
+Snakefile is parsed in every job and an image takes seconds to hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from petscale.data.cache import cache_folder
+from petscale.errors import BadInput
+from petscale.record import write_atomically
+
+
+@dataclass(frozen=True)
+class Image:
+    """The description of an image.
+
+    Attributes:
+        sha256: of the image file.
+        torch: `cpu` or `cuda`, the build of torch.
+        python: version of the interpreter.
+        packages: name -> version of everything installed.
+    """
+
+    sha256: str
+    torch: str
+    python: str
+    packages: dict[str, str]
+
+
+def description_of(image: Path) -> Path:
+    """Where the description of an image lies: beside it."""
+    return image.with_name(image.name + ".json")
+
+
+def read_image(image: Path) -> Image:
+    """The description of an image that `make image` built.
+
+    Raises:
+        BadInput: image or description are missing or unreadable, or the image was replaced after its description.
+    """
+    path = description_of(image)
+    try:
+        found = Image(**json.loads(path.read_text()))
+        older = path.stat().st_mtime_ns < image.stat().st_mtime_ns
+    except OSError as error:
+        raise BadInput(f"{error.filename}: {error.strerror}; `make image` builds the image") from None
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"{path}: not the description of an image ({error}); `make image` writes it") from None
+    if older:
+        raise BadInput(f"{image}: newer than {path.name}; describe it: python -m petscale.workspace.image {image}")
+    return found
+
+
+def describe(image: Path, environment: Path) -> Image:
+    """Write the description of `image` from what it says of itself (`environment`, JSON).
+
+    Raises:
+        BadInput: a file cannot be read, or the environment is not what the definition file writes.
+    """
+    try:
+        with open(image, "rb") as handle:
+            sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
+        found = Image(sha256=sha256, **json.loads(environment.read_text()))
+    except OSError as error:
+        raise BadInput(f"{error.filename}: {error.strerror}") from None
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"{environment}: not what containers/petscale.def writes ({error})") from None
+    write_atomically(description_of(image), json.dumps(asdict(found), indent=1, sort_keys=True) + "\n")
+    return found
+
+
+def enter(image: Image, package: Path, working: Path, folders: Iterable[Path]) -> None:
+    """Set what Apptainer hands to the jobs of this process: paths to bind, where the code is, which image this is.
+
+    The code is that of the checkout which planned the cells, read-only, so an edit needs no new image; the working
+    directory alone can be written.
+
+    Args:
+        image: the image that the jobs run in.
+        package: the folder that holds the package `petscale`.
+        working: the working directory, where `results/` lies.
+        folders: what else jobs read.
+    """
+    read = [package, package.parent / "ladders", cache_folder(), *folders]
+    bound = [f"{path}:{path}:ro" for each in read for path in dict.fromkeys((each, each.resolve())) if path.exists()]
+    told = [os.environ["APPTAINER_BIND"]] if os.environ.get("APPTAINER_BIND") else []
+    os.environ["APPTAINER_BIND"] = ",".join(dict.fromkeys([*told, f"{working}:{working}", *bound]))
+    os.environ["APPTAINERENV_PYTHONPATH"] = str(package)
+    os.environ["APPTAINERENV_PETSCALE_CACHE"] = str(cache_folder())
+    os.environ["APPTAINERENV_PETSCALE_IMAGE"] = f"sha256:{image.sha256}"
+
+
+if __name__ == "__main__":
+    try:
+        told = describe(Path(sys.argv[1]), Path(sys.argv[2]))
+    except BadInput as problem:
+        sys.exit(f"petscale: {problem}")
+    print(f"{sys.argv[1]}: sha256 {told.sha256[:12]}, Python {told.python}, torch {told.packages['torch']}")

@@ -1,0 +1,194 @@
+"""What Slurm says of the jobs of a study, in words on which the executor plugin acts; and jobs that nobody waits for.
+
+The plugin (2.8.0) waits for ever in four cases that happen on every cluster:
+
+* `sacct` prints `CANCELLED by <uid>`, which it compares as a whole;
+* a preempted or failed node's job that Slurm does not requeue stays `PREEMPTED` or `NODE_FAIL`;
+* a job is gone from `squeue` because the driver slept or the controller lost it;
+* accounting is not set up, so `sacct` fails at each query.
+
+`install` puts `Watch` between the plugin and Slurm.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from functools import cache
+from typing import Any
+
+PLUGIN = "snakemake_executor_plugin_slurm"
+PREFIX = "petscale"
+"""Of the names of jobs (`slurm-jobname-prefix` in the profile); by it a study's jobs are found again."""
+
+GROUPS = ("cells", "transfers")
+"""Names under which the profile says how many small cells or transfers share a job (`group-components`)."""
+
+# States that Slurm may or may not turn into PENDING; how long it is given to do so.
+_REQUEUED = ("PREEMPTED", "NODE_FAIL", "REVOKED")
+PATIENCE_S = 180.0
+
+States = dict[str, str]
+Query = Callable[[str, Any], Awaitable[tuple[States | None, float | None]]]
+
+
+class Watch:
+    """Remembers what was seen of each job and turns states that the plugin would wait on into final ones.
+
+    A job that is gone counts as `UNKNOWN`: the plugin then lets the outputs decide, and those appear by rename only.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, patience_s: float = PATIENCE_S) -> None:
+        self._clock, self._patience = clock, patience_s
+        self._since: dict[str, float] = {}  # job -> when it was first seen in a state that may be final
+        self._states: States = {}
+
+    def expect(self, jobs: Iterable[str]) -> None:
+        """Jobs that the plugin waits for: one may end and be forgotten by Slurm before it was seen."""
+        for job in jobs:
+            self._states.setdefault(job, "PENDING")
+
+    def settle(self, told: Mapping[str, str]) -> States:
+        """The states as the plugin understands them, jobs that are gone included."""
+        now = self._clock()
+        settled = {job: self._settled(job, state, now) for job, state in told.items()}
+        for job, state in self._states.items():
+            if job not in settled:
+                settled[job] = self._after_patience(job, state, "UNKNOWN", now) if _is_open(state) else state
+        self._states = settled
+        return dict(settled)
+
+    def _settled(self, job: str, state: str, now: float) -> str:
+        words = state.split()
+        word = words[0].rstrip("+") if words else "UNKNOWN"
+        if word in _REQUEUED:
+            return self._after_patience(job, "RUNNING", "CANCELLED", now)
+        self._since.pop(job, None)
+        return word
+
+    def _after_patience(self, job: str, before: str, after: str, now: float) -> str:
+        return after if now - self._since.setdefault(job, now) >= self._patience else before
+
+
+def _is_open(state: str) -> bool:
+    """Whether a job in this state can still come to an end."""
+    return state in ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "REQUEUED", "STAGE_OUT")
+
+
+def watched(query: Query, watch: Watch) -> Query:
+    """The plugin's query with `watch` behind it, and `squeue` where `sacct` does not answer."""
+
+    async def ask(command: str, logger: Any) -> tuple[States | None, float | None]:
+        states, seconds = await query(command, logger)
+        if states is None and command.startswith("sacct "):
+            states, seconds = await query(_squeue(command), logger)
+        return (None if states is None else watch.settle(states)), seconds
+
+    return ask
+
+
+def _squeue(sacct: str) -> str:
+    """The query of the same jobs by `squeue`, which asks the controller and needs no accounting."""
+    words = shlex.split(sacct)
+    return f"squeue --format='%i|%T' --states=all --noheader --name {words[words.index('--name') + 1]}"
+
+
+def install() -> None:
+    """Watch the plugin's queries in this process; nothing where the plugin is not loaded."""
+    plugin: Any = sys.modules.get(PLUGIN)
+    if plugin is None:
+        return
+    watch, check = Watch(), plugin.Executor.check_active_jobs
+    plugin.query_job_status = watched(plugin.query_job_status, watch)
+
+    async def check_active_jobs(self: Any, active_jobs: list[Any]) -> AsyncIterator[Any]:
+        watch.expect(job.external_jobid for job in active_jobs if job.external_jobid)
+        async for job in check(self, active_jobs):
+            yield job
+
+    plugin.Executor.check_active_jobs = check_active_jobs
+
+
+def settle_settings(workflow: Any) -> None:
+    """Settings of a run that no profile can give; Snakemake knows them only when it starts to execute.
+
+    * `versions` of the cells covers the environment. Snakemake's own trigger compares names of images, and would rerun
+      all cells of a cluster when the report is made again without the image.
+    * Within a job, the members of a group are cells of their own: they take turns, and one that fails must not stop the
+      others. Snakemake hands neither `--keep-going` nor limits nor `--group-components` to the jobs that it submits.
+    * The driver alone watches Slurm.
+    """
+    execute = workflow.execute
+
+    def start(**asked: Any) -> Any:
+        triggers = workflow.dag_settings.rerun_triggers
+        workflow.dag_settings.rerun_triggers = {each for each in triggers if each.name != "SOFTWARE_ENV"}
+        if workflow.is_main_process:
+            install()
+        else:
+            workflow.execution_settings.keep_going = True
+            workflow.group_settings.group_components = dict.fromkeys(GROUPS, sys.maxsize)
+            workflow.register_resource("device", 1)
+        return execute(**asked)
+
+    workflow.execute = start
+
+
+@cache
+def time_limit(partition: str | None) -> int | None:
+    """Minutes that a partition (the default one if None) lets a job run; None where it has no limit or Slurm is mute.
+
+    A job that asks for more is taken by many sites, and never starts.
+    """
+    chosen = ["--partition", partition] if partition else []
+    for line in _slurm("sinfo", "--noheader", "--format=%P|%l", *chosen).splitlines():
+        name, _, limit = line.strip().partition("|")
+        if partition or name.endswith("*"):
+            return parse_limit(limit)
+    return None
+
+
+def parse_limit(text: str) -> int | None:
+    """Minutes of Slurm's `[days-][hours:]minutes:seconds`; None for `infinite` and what is no time."""
+    days, _, clock = text.rpartition("-")
+    parts = clock.split(":")
+    if not all(part.isdigit() for part in [*parts, days or "0"]):
+        return None
+    seconds = sum(int(part) * unit for part, unit in zip(reversed(parts), (1, 60, 3600), strict=False))
+    return (int(days or 0) * 86400 + seconds) // 60
+
+
+def orphans(folder: str) -> list[str]:
+    """Jobs of an earlier driver in the working directory `folder` that are still queued or running.
+
+    Snakemake locks its directory, so at the start of a driver all of the study's jobs there are an earlier one's.
+    """
+    told = _slurm("squeue", "--me", "--noheader", "--format=%i|%j|%Z")
+    rows = [line.split("|") for line in told.splitlines()]
+    return [row[0] for row in rows if len(row) == 3 and row[1].startswith(f"{PREFIX}_") and row[2] == folder]
+
+
+def cancel_orphans(folder: str, wait_s: float = 120.0) -> list[str]:
+    """Cancel them and wait until they are gone; trainers save at SIGTERM, so the next job of a cell goes on.
+
+    Left alone, they would hold the cells that this driver submits again.
+    """
+    found = orphans(folder)
+    if found:
+        _slurm("scancel", *found)
+        until = time.monotonic() + wait_s
+        while orphans(folder) and time.monotonic() < until:
+            time.sleep(1.0)
+    return found
+
+
+def _slurm(*words: str) -> str:
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, env={**os.environ, "LC_ALL": "C"})
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout

@@ -1,0 +1,102 @@
+# What differs on a cluster and in an image: where jobs go, what they ask for, how small ones share a device.
+
+import os
+import sys
+from pathlib import Path
+
+import petscale
+from petscale.errors import PetscaleError
+from petscale.workspace import scheduler
+from petscale.workspace.image import enter, read_image
+from petscale.workspace.site import read_site
+
+try:
+    ROOT = Path(workflow.basedir)
+    SITE = read_site(ROOT)
+    IMAGE = (SITE.image or ROOT / "containers" / "petscale.sif").expanduser()
+    if any(
+        method.name == "APPTAINER"
+        for method in workflow.deployment_settings.deployment_method
+    ):
+        # Jobs in an image rerun for what it holds, not for its name: the same versions give the same cells.
+        image = read_image(IMAGE)
+        STUDY.run_in(image)
+        enter(image, Path(petscale.__file__).parents[1], Path.cwd(), STUDY.folders)
+except PetscaleError as error:
+    print(f"petscale: {error}", file=sys.stderr)
+    sys.exit(int(error.exit_code))
+
+
+# `make image` builds it from the lock that `make install` installs; used with `--sdm apptainer`.
+container: str(IMAGE)
+
+
+scheduler.settle_settings(workflow)
+
+
+onstart:
+    if workflow.executor_plugin.name == "slurm":
+        cancelled = scheduler.cancel_orphans(os.getcwd())
+        if cancelled:
+            print(
+                f"petscale: cancelled {len(cancelled)} jobs of an earlier driver; their cells go on in new ones",
+                file=sys.stderr,
+            )
+
+
+def cell_devices(wildcards):
+    return STUDY.devices(wildcards.cell)
+
+
+def cell_memory(wildcards, attempt):
+    return STUDY.memory_mb(wildcards.cell) * attempt
+
+
+def cell_runtime(wildcards, attempt):
+    return allowed(STUDY.minutes(wildcards.cell) * attempt, "cells", wildcards.cell)
+
+
+def transfer_runtime(wildcards, attempt):
+    return allowed(
+        STUDY.transfer_minutes(wildcards.cell) * attempt, "transfers", wildcards.cell
+    )
+
+
+def allowed(minutes, kind, cell):
+    """What the partition lets a job ask for; those that share one, whose minutes add up, their part of it."""
+    if workflow.local_exec:
+        return minutes
+    limit = SITE.max_minutes or scheduler.time_limit(SITE.partition)
+    members = (
+        workflow.group_settings.group_components.get(kind, 1) if is_shared(cell) else 1
+    )
+    return min(minutes, max(1, limit // members)) if limit else minutes
+
+
+def is_shared(cell):
+    return STUDY.is_small(cell, SITE.group_minutes)
+
+
+def group_of(kind, cell):
+    """The group in which a small cell shares a device with others on its backbone; None for other cells."""
+    if workflow.local_exec or not is_shared(cell):
+        return None
+    group = f"{kind}-{cell.split('/')[0]}"
+    # By the parent's name the profile says how many share a device.
+    workflow.parent_groupids[group] = kind
+    return group
+
+
+def cell_group(wildcards):
+    return group_of("cells", wildcards.cell)
+
+
+def transfer_group(wildcards):
+    return group_of("transfers", wildcards.cell)
+
+
+# Beside these, cells and transfers ask for one `device`, a resource of our own: the profile allows one a job, so the
+# members of a group take turns, with GPUs or without.
+GPUS = STUDY.study.hardware.gpus
+CELL_PLACE = {**SITE.placement(GPUS), **(SITE.devices(cell_devices) if GPUS else {})}
+OTHER_PLACE = SITE.placement(False)
