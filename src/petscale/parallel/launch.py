@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 import time
 import traceback
@@ -58,7 +59,10 @@ def launch(work: Callable[..., Any], arguments: tuple[Any, ...], *, size: int, i
     # Not fork: CUDA and threads do not survive it. A server that forks imports torch once for all members.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(imports)
-    store = TCPStore(HOST, 0, is_master=True, wait_for_workers=False)
+    # A socket of our own making, because the store's would be open to the network.
+    listener = socket.create_server((HOST, 0))
+    port = listener.getsockname()[1]
+    store = TCPStore(HOST, port, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach())
     members: list[Any] = []
     pipes: list[Connection] = []
     with _passed_on(members) as asked:
