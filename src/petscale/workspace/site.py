@@ -40,13 +40,12 @@ class Site(BaseModel):
             wanted["constraint"] = self.constraint
         return {name: value for name, value in wanted.items() if value is not None}
 
-    def devices(self, count: Callable[[Any], int]) -> dict[str, Any]:
-        """Resources that ask for devices, in the site's style; `count` gives their number from a job's wildcards."""
+    def devices(self, count: int | Callable[[Any], int]) -> dict[str, Any]:
+        """Resources that ask for devices, in the site's style; `count` may depend on a job's wildcards."""
         if self.gpu_style == "gpus":
-            model = {"gpu_model": self.gpu_model} if self.gpu_model else {}
-            return {"gpu": lambda wildcards: count(wildcards), **model}
+            return {"gpu": count, **({"gpu_model": self.gpu_model} if self.gpu_model else {})}
         name = f"gpu:{self.gpu_model}" if self.gpu_model else "gpu"
-        return {"gres": lambda wildcards: f"{name}:{count(wildcards)}"}
+        return {"gres": f"{name}:{count}" if isinstance(count, int) else lambda wildcards: f"{name}:{count(wildcards)}"}
 
 
 def read_site(root: Path) -> Site:
