@@ -39,11 +39,13 @@ def test_touching_everything_reruns_nothing(workflow: Workflow) -> None:
 
 
 def test_other_text_of_the_study_file_reruns_no_cell(workflow: Workflow) -> None:
-    """A comment, a description, the machine that estimates are for."""
+    """A comment, a description, the machine that estimates are for, the number of devices that a cell takes."""
     path = workflow.write()
     path.write_text("# a comment\n" + path.read_text())
     assert workflow.planned() == {}
     assert "train" not in workflow.planned(hardware={"gpus": False, "tflops": 1.0})
+    spread = {"gpus": False, "memory_gb": 0.001, "max_devices": 4, "micro_batch": 2}
+    assert "train" not in workflow.planned(hardware=spread)
 
 
 def test_one_recipe_value_reruns_what_it_concerns(workflow: Workflow) -> None:
