@@ -16,9 +16,10 @@ import torch
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from petscale.parallel.team import Team, is_sharded, whole
+from petscale.parallel.team import Team, whole
 
 
 class Sharded:
@@ -45,7 +46,7 @@ class Sharded:
             policy = MixedPrecisionPolicy(self._precision, torch.float32, cast_forward_inputs=False)
         for module in (*(m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)), model):
             for parameter in module.parameters():
-                if not is_sharded(parameter):
+                if not isinstance(parameter, DTensor):
                     parameter.data = parameter.data.float()
             fully_shard(module, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
         for module in model.modules():

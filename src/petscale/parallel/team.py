@@ -13,6 +13,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 T = TypeVar("T")
 
@@ -74,27 +75,20 @@ class Team:
         if value is None:
             value = torch.empty(like.shape, dtype=like.dtype)
         value = value.to(like.device, like.dtype).contiguous()
-        if not is_sharded(like):
-            dist.broadcast(value, src=0)
-            return value
-        from torch.distributed.tensor import distribute_tensor
-
-        return distribute_tensor(value, like.device_mesh, like.placements)  # type: ignore[attr-defined]
+        if isinstance(like, DTensor):
+            return distribute_tensor(value, like.device_mesh, like.placements)
+        dist.broadcast(value, src=0)
+        return value
 
 
 ALONE = Team()
 
 
-def is_sharded(tensor: Tensor) -> bool:
-    """Whether a tensor is a DTensor; asked by name, since importing that type would cost small cells their time."""
-    return hasattr(tensor, "full_tensor")
-
-
 def own(tensor: Tensor) -> Tensor:
     """The part of a tensor that lies in this process; all of it where nothing is sharded."""
-    return tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def whole(tensor: Tensor) -> Tensor:
     """All of a tensor, in every process; a collective where it is sharded."""
-    return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
