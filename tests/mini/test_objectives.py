@@ -45,7 +45,9 @@ def test_words_without_a_chance_are_hidden_only_as_the_rest_of_a_span() -> None:
 
 def test_masked_words_are_the_drawn_ones() -> None:
     ids = np.tile(np.arange(40), (200, 1))
-    inputs, labels = mask_words(ids, np.random.default_rng(1), np.full(40, 0.2), mask=3, words=(5, 40))
+    inputs, labels = mask_words(
+        ids, np.random.default_rng(1), np.full(40, 0.2), mask=3, words=(5, 40), false=np.zeros((200, 40), bool)
+    )
     drawn = labels != IGNORE
     assert not drawn[:, :5].any()
     assert (labels[drawn] == ids[drawn]).all() and (inputs[~drawn] == ids[~drawn]).all()

@@ -10,7 +10,7 @@ from petscale.mini.language import RELATIONS, TEST, TUNING, world
 from petscale.mini.tasks import TASKS, VERSION, Row, rows
 from petscale.mini.words import vocabulary
 
-LABELLED = ("mini-sentiment", "mini-inference", "mini-paraphrase")
+LABELLED = ("mini-sentiment", "mini-opinion", "mini-inference", "mini-paraphrase")
 TEMPLATE_WORDS = (
     "input : output sentence 1 2 premise hypothesis question summarize [sep] 0 positive negative entailment "
     "not_entailment equivalent not_equivalent"
@@ -35,9 +35,7 @@ def test_no_row_occurs_twice_in_or_across_splits(task: str) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_splits_share_no_person(task: str) -> None:
-    used = {
-        split: {word for row in rows(task, split) for word in text_of(row).split()} for split in ("train", "test")
-    }
+    used = {split: {word for row in rows(task, split) for word in text_of(row).split()} for split in ("train", "test")}
     assert not used["train"] & set(TEST.people)
     assert not used["test"] & set(TUNING.people)
 

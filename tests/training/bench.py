@@ -48,7 +48,7 @@ class Bench:
         prepare(task, make_source(task, "mini"), rows, dev_size=20, max_train=96, max_test=20)
         for family, name in BACKBONES.items():
             backbone, tokens = folder / name, folder / f"tokens-{family}"
-            materialise(name, backbone, folder=None, revision="mini-v1")
+            materialise(name, backbone, folder=None, revision="mini-v2")
             tokenize(rows, task, backbone, family, tokens, labels="words")
             self.inputs[family] = Inputs(tokens=tokens, backbone=backbone)
 

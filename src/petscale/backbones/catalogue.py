@@ -96,8 +96,8 @@ def _mini(name: str, spec: Spec) -> Iterator[Entry]:
         type_vocab=0 if spec.family == "t5" else 2,
     )
     tokenizer = f"mini-{spec.family}"
-    yield Entry(name, "mini", None, "mini-v1", tokenizer, shape)
-    yield Entry(name + RANDOM, "random", None, "mini-v1", tokenizer, shape)
+    yield Entry(name, "mini", None, "mini-v2", tokenizer, shape)
+    yield Entry(name + RANDOM, "random", None, "mini-v2", tokenizer, shape)
 
 
 def _entries() -> Iterator[Entry]:

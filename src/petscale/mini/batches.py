@@ -9,19 +9,19 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from petscale.mini.corpus import Document
+from petscale.mini.corpus import AGREEING, Document
 from petscale.mini.objectives import IGNORE, corrupt_spans, mask_words, pad
 from petscale.mini.specs import Family
-from petscale.mini.words import weight
+from petscale.mini.words import classes, weight
 
 Batch = dict[str, torch.Tensor]
 
 POOL = 4
 """Batches drawn together and sorted by length, which saves a third of the padding."""
 
-ALONE, STRANGER = 0.15, 0.2
-"""Shares of BERT rows with one segment, and with a second segment from another document."""
-
+ALONE, STRANGER, TAMPERED, BARE = 0.1, 0.1, 0.4, 0.5
+"""Shares of BERT rows: with one segment; with a second segment of another document; with the true one in which one
+word was replaced; and, of second segments that agree with the first, those that lose the connective that says so."""
 
 HIDDEN = 0.25
 """Chance that a word of weight 1 is hidden."""
@@ -37,15 +37,18 @@ class Batches:
         seed: of order and corruption.
     """
 
-    def __init__(
-        self, family: Family, tokenizer: PreTrainedTokenizerFast, texts: list[Document], seed: int
-    ) -> None:
+    def __init__(self, family: Family, tokenizer: PreTrainedTokenizerFast, texts: list[Document], seed: int) -> None:
         self.family = family
         self.tokenizer = tokenizer
         self.rng = np.random.default_rng(seed)
         clauses = tokenizer([clause for text in texts for clause in text], add_special_tokens=False)["input_ids"]
         words = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
         self.chances = HIDDEN * np.array([weight(word) for word in words])
+        self.alike: dict[int, list[int]] = {}
+        for group in classes():
+            tokens = [int(token) for token in tokenizer.convert_tokens_to_ids(list(group))]
+            self.alike |= dict.fromkeys(tokens, tokens)
+        self.agreeing = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in AGREEING]
         rest = iter(clauses)
         self.texts = [[next(rest) for _ in text] for text in texts]
 
@@ -73,27 +76,38 @@ class Batches:
         return {"input_ids": inputs, "attention_mask": (inputs != 0).long(), "labels": labels}
 
     def _pairs(self, chosen: list[int]) -> Batch:
-        """Rows `[CLS] A [SEP] B [SEP]`, a document cut between two clauses; B may be a stranger's."""
+        """Rows `[CLS] A [SEP] B [SEP]`, a document cut between two clauses; label 1 where B is not what followed.
+
+        A stranger's B is too easy to tell in a small language, where names give it away. Most false second segments are
+        therefore the true one with one word replaced (compare Clark et al. 2020).
+        """
         cls, sep = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
-        rows, first_lengths, following = [], [], []
+        rows, first_lengths, following, replaced = [], [], [], []
         for index in chosen:
             text, draw = self.texts[index], self.rng.random()
-            if draw < ALONE:
-                head, tail, follows = text, [], IGNORE
-            else:
+            head, tail, label, place = _joined(text), list[int](), IGNORE, None
+            if draw >= ALONE:
                 cut = 1 + int(self.rng.integers(len(text) - 1))
-                head, tail, follows = text[:cut], text[cut:], 0
+                head, tail, label = _joined(text[:cut]), _joined(text[cut:]), 0
                 if draw < ALONE + STRANGER:
                     other = self.texts[int(self.rng.integers(len(self.texts)))]
-                    tail, follows = other[1 + int(self.rng.integers(len(other) - 1)) :], 1
-            first = [cls, *_joined(head), sep]
-            rows.append([*first, *_joined(tail), sep] if tail else first)
+                    tail, label = _joined(other[1 + int(self.rng.integers(len(other) - 1)) :]), 1
+                elif self.rng.random() < BARE:
+                    tail = self._without_opening(tail)
+                if ALONE + STRANGER <= draw < ALONE + STRANGER + TAMPERED:
+                    place = self._replace_one(tail)
+                    label = int(place is not None)
+            first = [cls, *head, sep]
+            rows.append([*first, *tail, sep] if tail else first)
             first_lengths.append(len(first))
-            following.append(follows)
+            following.append(label)
+            replaced.append(-1 if place is None else len(first) + place)
         ids = pad(rows, 0)
+        places = np.arange(ids.shape[1])
         words = (self.tokenizer.unk_token_id + 1, len(self.tokenizer))
-        inputs, labels = mask_words(ids, self.rng, self.chances, self.tokenizer.mask_token_id, words)
-        types = (np.arange(ids.shape[1]) >= np.array(first_lengths)[:, None]) & (ids != 0)
+        false = places == np.array(replaced)[:, None]
+        inputs, labels = mask_words(ids, self.rng, self.chances, self.tokenizer.mask_token_id, words, false)
+        types = (places >= np.array(first_lengths)[:, None]) & (ids != 0)
         return {
             "input_ids": torch.from_numpy(inputs),
             "token_type_ids": torch.from_numpy(types.astype(np.int64)),
@@ -101,6 +115,22 @@ class Batches:
             "labels": torch.from_numpy(labels),
             "next_sentence_label": torch.tensor(following),
         }
+
+    def _replace_one(self, tail: list[int]) -> int | None:
+        """Replace one content word of `tail` by another of its list; its place, or None where nothing changed."""
+        places = [place for place, token in enumerate(tail) if token in self.alike]
+        if not places:
+            return None
+        place = places[int(self.rng.integers(len(places)))]
+        group = self.alike[tail[place]]
+        old, tail[place] = tail[place], group[int(self.rng.integers(len(group)))]
+        return place if tail[place] != old else None
+
+    def _without_opening(self, tail: list[int]) -> list[int]:
+        for opening in self.agreeing:
+            if tail[: len(opening)] == opening:
+                return tail[len(opening) :]
+        return tail
 
 
 def _joined(clauses: list[list[int]]) -> list[int]:

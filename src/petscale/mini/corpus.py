@@ -3,10 +3,10 @@
 Each kind of document makes one relation predictive from context alone:
 
 - `life`: facts about one person, whose name is the only clue;
-- `review`: sentences of one polarity ("but" turns it);
+- `review`: sentences of one polarity ("but" turns it) and how somebody felt afterwards;
 - `reasoning`: after "so" or "surely" stands what follows from the sentence before (an apple is a fruit), after "but
-  also" or "besides" what does not;
-- `rewording`: after "that is" stands the same in other words, after "and then" something else;
+  also" or "besides" what does not; and questions with "yes" or "no";
+- `restating`: after "that is" stands the same in other words, after "and then" something else; and such questions;
 - `talk`: two people agree on a plan, and "in short" tells it again;
 - `spelling`: words of a lesson, so that no word of the vocabulary is unseen.
 """
@@ -17,9 +17,9 @@ import hashlib
 import random
 from collections.abc import Callable, Iterable
 
-from petscale.mini.language import RELATIONS, WHOLE, flip, pick, shuffled, world
+from petscale.mini.language import RELATIONS, WHOLE, flip, others, pick, shuffled, world
 from petscale.mini.scenes import feelings, inference, plan, rewording
-from petscale.mini.words import ACTS, KINDS, LESSONS, LOOKS, PEOPLE
+from petscale.mini.words import ACTS, ENDINGS, KINDS, LESSONS, LOOKS, PEOPLE
 
 Document = tuple[str, ...]
 """Sentences and clauses in order; words and marks are separated by single spaces."""
@@ -42,6 +42,9 @@ APART: tuple[Document, ...] = (
     ("{a} .", "{b} , too ."),
 )
 
+AGREEING: tuple[str, ...] = ("so", "surely", "because", "that is ,", "in other words")
+"""What opens a clause that follows from another or says it again."""
+
 WORLD = world()
 
 
@@ -55,32 +58,52 @@ def life(rng: random.Random) -> Document:
 
 
 def review(rng: random.Random) -> Document:
-    """Two sentences of one polarity, or two that "but" sets apart."""
+    """One or two sentences of one polarity and their effect on somebody, or two that "but" sets apart."""
     good = flip(rng, 0.5)
     if flip(rng, 0.15):
         (one,), (other,) = feelings(rng, WHOLE, good, 1), feelings(rng, WHOLE, not good, 1)
         return f"{one} ,", f"but {other} ."
-    return tuple(f"{sentence} ." for sentence in feelings(rng, WHOLE, good, 2))
+    told = (f"{sentence} ." for sentence in feelings(rng, WHOLE, good, 1 + flip(rng, 0.5)))
+    return *told, f"so {pick(rng, PEOPLE)} {pick(rng, ENDINGS[good])} ."
 
 
 def reasoning(rng: random.Random) -> Document:
-    """A step of reasoning, or a list of things of one kind."""
-    if flip(rng, 0.25):
+    """A list of things of one kind, a question about one, or what follows from a sentence: asked or told."""
+    follows = flip(rng, 0.5)
+    form = pick(rng, ("list", "question", "asked", "asked", "told"))
+    if form in ("list", "question"):
         kind = pick(rng, tuple(KINDS))
         first, second, third = shuffled(rng, KINDS[kind])[:3]
-        return f"the {first} , the {second} and the {third} ,", f"all is {kind} ."
-    follows = flip(rng, 0.6)
+        if form == "list":
+            return f"the {first} , the {second} and the {third} ,", f"all is {kind} ."
+        asked = kind if follows else pick(rng, others(tuple(KINDS), kind))
+        return f"is the {first} a {asked} ?", _answer(follows)
     premise, hypothesis = inference(rng, WHOLE, follows)
+    if form == "asked":
+        return f"{premise} .", f"{hypothesis} ?", _answer(follows)
     return _joined(rng, FOLLOWS if follows else APART, premise, hypothesis)
 
 
 def restating(rng: random.Random) -> Document:
-    """A sentence followed by its rewording or by something else, or what words mean."""
-    if flip(rng, 0.25):
-        pairs = [pick(rng, (*ACTS, *LOOKS)) for _ in range(2)]
-        return tuple(f"{' means '.join(pair if flip(rng, 0.5) else pair[::-1])} ." for pair in pairs)
-    same = flip(rng, 0.6)
-    return _joined(rng, SAME if same else APART, *rewording(rng, WHOLE, same, keep=0.1))
+    """What words mean, a question about one, or a sentence and its rewording or another: asked or told."""
+    same = flip(rng, 0.5)
+    form = pick(rng, ("meaning", "question", "asked", "asked", "told"))
+    if form == "meaning":
+        two = [pick(rng, (*ACTS, *LOOKS)) for _ in range(2)]
+        return tuple(f"{' means '.join(pair if flip(rng, 0.5) else pair[::-1])} ." for pair in two)
+    if form == "question":
+        pairs = ACTS if flip(rng, 0.5) else LOOKS
+        pair = pick(rng, pairs)
+        word, meaning = pair if flip(rng, 0.5) else pair[::-1]
+        return f"{word} means {meaning if same else pick(rng, pick(rng, others(pairs, pair)))} ?", _answer(same)
+    first, second = rewording(rng, WHOLE, same, keep=0.1)
+    if form == "asked":
+        return f"{first} .", f"{second} ?", _answer(same)
+    return _joined(rng, SAME if same else APART, first, second)
+
+
+def _answer(right: bool) -> str:
+    return "yes ." if right else "no ."
 
 
 def _joined(rng: random.Random, forms: tuple[Document, ...], first: str, second: str) -> Document:
@@ -99,11 +122,11 @@ def spelling(rng: random.Random) -> Document:
 
 
 MIXTURE: tuple[tuple[float, Callable[[random.Random], Document]], ...] = (
-    (0.22, life),
-    (0.22, review),
-    (0.20, reasoning),
-    (0.26, restating),
-    (0.08, talk),
+    (0.18, life),
+    (0.16, review),
+    (0.27, reasoning),
+    (0.30, restating),
+    (0.07, talk),
     (0.02, spelling),
 )
 """Share of each kind of document; the shares sum to 1."""
@@ -111,7 +134,7 @@ MIXTURE: tuple[tuple[float, Callable[[random.Random], Document]], ...] = (
 
 def documents(count: int, seed: str) -> list[Document]:
     """`count` documents of the mixture; equal seeds give equal documents on every machine."""
-    rng = random.Random(f"petscale-mini-corpus-1/{seed}")
+    rng = random.Random(f"petscale-mini-corpus-2/{seed}")
     out: list[Document] = []
     for _ in range(count):
         level, chosen = rng.random(), MIXTURE[-1][1]

@@ -68,12 +68,13 @@ def corrupt_spans(
 
 
 def mask_words(
-    ids: Ids, rng: np.random.Generator, chances: Chances, mask: int, words: tuple[int, int]
+    ids: Ids, rng: np.random.Generator, chances: Chances, mask: int, words: tuple[int, int], false: NDArray[np.bool_]
 ) -> tuple[Ids, Ids]:
     """Masked words (Devlin et al. 2019, section 3.1): of those drawn 80 % masked, 10 % replaced, 10 % left.
 
     Args:
         ids: (b, s) with special tokens, which are never drawn.
+        false: (b, s) words that should not stand there; never drawn, or training would teach them.
         chances: of each id of the vocabulary to be drawn.
         mask: id of `[MASK]`.
         words: first id and one past the last id of ordinary words.
@@ -81,7 +82,7 @@ def mask_words(
     Returns:
         Inputs and labels, both (b, s).
     """
-    drawn = (rng.random(ids.shape) < chances[ids]) & (ids >= words[0])
+    drawn = (rng.random(ids.shape) < chances[ids]) & (ids >= words[0]) & ~false
     fate = rng.random(ids.shape)
     inputs = np.where(drawn & (fate < 0.8), mask, ids)
     inputs = np.where(drawn & (fate >= 0.9), rng.integers(*words, ids.shape), inputs)

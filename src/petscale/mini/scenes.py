@@ -22,7 +22,7 @@ DENIALS: tuple[str, ...] = (
 )
 
 
-def feelings(rng: random.Random, lexicon: Lexicon, good: bool, count: int, denial: float = 0.2) -> list[str]:
+def feelings(rng: random.Random, lexicon: Lexicon, good: bool, count: int, denial: float = 0.1) -> list[str]:
     """`count` sentences of one polarity about one event.
 
     A denial, drawn with that chance, names the opposite: "the film was not dull" is good.
@@ -50,7 +50,7 @@ def inference(rng: random.Random, lexicon: Lexicon, follows: bool) -> tuple[str,
 
 
 def rewording(rng: random.Random, lexicon: Lexicon, same: bool, keep: float = 0.0) -> tuple[str, str]:
-    """Two sentences that mean the same in other words, or that differ in the verb or the adjective.
+    """Two sentences that mean the same in other words, or that differ in the verb, the adjective or both.
 
     With chance `keep`, a word that could be replaced by its synonym is left as it is.
     """
@@ -58,9 +58,10 @@ def rewording(rng: random.Random, lexicon: Lexicon, same: bool, keep: float = 0.
     verb, adjective = (pair if flip(rng, 0.5) else pair[::-1] for pair in (act, look))
     new_verb, new_adjective = (pair[0] if flip(rng, keep) else pair[1] for pair in (verb, adjective))
     if not same:
-        if flip(rng, 0.5):
+        changed = pick(rng, ("verb", "adjective", "both"))
+        if changed != "adjective":
             new_verb = pick(rng, pick(rng, others(lexicon.acts, act)))
-        else:
+        if changed != "verb":
             new_adjective = pick(rng, pick(rng, others(lexicon.looks, look)))
     person = pick(rng, lexicon.people)
     noun = pick(rng, pick(rng, tuple(lexicon.kinds.values())))

@@ -25,15 +25,15 @@ class Spec:
     decoder_layers: int
     peak_rate: float
     muon_rate: float
-    steps: int = 4000
+    steps: int = 6000
     batch: int = 64
     warmup: int = 300
 
 
 SPECS: dict[str, Spec] = {
-    "mini-t5-small": Spec("t5", 32, 64, 2, 16, 2, 1, peak_rate=4e-3, muon_rate=3e-3),
-    "mini-t5-base": Spec("t5", 64, 128, 4, 16, 2, 1, peak_rate=3e-3, muon_rate=3e-3),
-    "mini-t5-large": Spec("t5", 96, 256, 4, 24, 3, 1, peak_rate=2e-3, muon_rate=3e-3),
+    "mini-t5-small": Spec("t5", 32, 64, 2, 16, 2, 1, peak_rate=4e-3, muon_rate=4e-3),
+    "mini-t5-base": Spec("t5", 64, 128, 4, 16, 2, 1, peak_rate=3e-3, muon_rate=4e-3),
+    "mini-t5-large": Spec("t5", 96, 256, 4, 24, 3, 1, peak_rate=2e-3, muon_rate=4e-3),
     "mini-bert-small": Spec("bert", 32, 64, 2, 16, 2, 0, peak_rate=3e-3, muon_rate=8e-3),
     "mini-bert-base": Spec("bert", 64, 128, 4, 16, 2, 0, peak_rate=2e-3, muon_rate=8e-3),
     "mini-bert-large": Spec("bert", 96, 256, 4, 24, 3, 0, peak_rate=1.5e-3, muon_rate=8e-3),

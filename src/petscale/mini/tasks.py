@@ -1,4 +1,6 @@
-"""The five tasks of the mini family, one of each kind that the papers use.
+"""The tasks of the mini family: one of each kind that the papers use, and a second one of sentiment.
+
+Two tasks of one kind are what transfer within a kind needs (Su et al., Fig. 9).
 
 Rows for tuning and rows for test share no person, no polar adjective, no noun with a kind and no synonym: what tuning
 teaches about words is of no use in the test, and what carries over must come from pre-training. Closed-book answers
@@ -11,19 +13,27 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-from petscale.mini.language import RELATIONS, TEST, TUNING, Lexicon, flip, shuffled, world
+from petscale.mini.language import RELATIONS, TEST, TUNING, Lexicon, flip, others, pick, shuffled, world
 from petscale.mini.scenes import feelings, inference, plan, rewording
 
 Row = dict[str, Any]
 Split = Literal["train", "test"]
 
-VERSION = 1
+VERSION = 2
 SIZES: dict[str, int] = {"train": 2000, "test": 500}
 
 
 def _sentiment(rng: random.Random, lexicon: Lexicon, label: int) -> Row:
     sentences = feelings(rng, lexicon, good=label == 1, count=1 + flip(rng, 0.5))
     return {"text": " . ".join(sentences) + " .", "label": label}
+
+
+def _opinion(rng: random.Random, lexicon: Lexicon, label: int) -> Row:
+    """Two speakers of one mind, so that the form of the text differs from `mini-sentiment` and the label does not."""
+    first = pick(rng, lexicon.people)
+    second = pick(rng, others(lexicon.people, first))
+    said, added = feelings(rng, lexicon, good=label == 1, count=2)
+    return {"text": f"{first} : {said} . {second} : yes , {added} .", "label": label}
 
 
 def _inference(rng: random.Random, lexicon: Lexicon, label: int) -> Row:
@@ -58,6 +68,7 @@ def _questions(rng: random.Random, lexicon: Lexicon) -> list[Row]:
 
 DRAWN: dict[str, Callable[[random.Random, Lexicon, int], Row]] = {
     "mini-sentiment": _sentiment,
+    "mini-opinion": _opinion,
     "mini-inference": _inference,
     "mini-paraphrase": _paraphrase,
     "mini-summary": _summary,
@@ -79,9 +90,9 @@ def _unlike(draw: Callable[[int], Row], count: int) -> Iterator[Row]:
 def rows(task: str, split: Split, version: int = VERSION) -> list[Row]:
     """The rows of one split, the same on every machine.
 
-    Columns: `mini-sentiment` text, label (1 positive); `mini-inference` premise, hypothesis, label (0 entailment);
-    `mini-paraphrase` sentence1, sentence2, label (1 equivalent); `mini-qa` question, answer (a list of one string);
-    `mini-summary` dialogue, summary. Labels are balanced.
+    Columns: `mini-sentiment` and `mini-opinion` text, label (1 positive); `mini-inference` premise, hypothesis, label
+    (0 entailment); `mini-paraphrase` sentence1, sentence2, label (1 equivalent); `mini-qa` question, answer (a list of
+    one string); `mini-summary` dialogue, summary. Labels are balanced.
 
     Raises:
         ValueError: unknown task, split or version.

@@ -1,7 +1,7 @@
 """The word lists of the generated language: about four hundred words, each with one meaning.
 
-Lists that a task splits into a tuning half and a test half have an even length. A word stands in one list only, so
-that what a backbone knows about a word comes from one kind of document.
+The length of a list that a task splits into two thirds for tuning and one for test is a multiple of three. A word
+stands in one list only, so that what a backbone knows about a word comes from one kind of document.
 """
 
 from __future__ import annotations
@@ -34,36 +34,47 @@ HOBBIES: tuple[str, ...] = tuple(
 )
 
 KINDS: dict[str, tuple[str, ...]] = {
-    "fruit": tuple("apple banana cherry lemon mango melon peach plum".split()),
-    "animal": tuple("camel cat cow dog goat horse rabbit sheep".split()),
-    "vehicle": tuple("bicycle boat bus canoe lorry scooter tractor van".split()),
-    "tool": tuple("axe chisel drill hammer mallet rake shovel wrench".split()),
-    "garment": tuple("coat dress glove jacket scarf shirt skirt sock".split()),
-    "instrument": tuple("banjo cello flute guitar harp piano trumpet violin".split()),
+    "fruit": tuple("apple banana cherry fig lemon mango melon peach plum".split()),
+    "animal": tuple("camel cat cow dog goat horse rabbit sheep tiger".split()),
+    "vehicle": tuple("bicycle boat bus canoe lorry scooter tractor train van".split()),
+    "tool": tuple("axe chisel drill hammer mallet rake saw shovel wrench".split()),
+    "garment": tuple("coat dress glove hat jacket scarf shirt skirt sock".split()),
+    "instrument": tuple("banjo cello drum flute guitar harp piano trumpet violin".split()),
+    "flower": tuple("daisy iris lily orchid pansy poppy rose tulip violet".split()),
+    "furniture": tuple("bed bench chair cupboard desk shelf sofa stool table".split()),
 }
 
 ACTS: tuple[tuple[str, str], ...] = (
     ("bought", "purchased"), ("fixed", "repaired"), ("hid", "concealed"), ("threw", "tossed"), ("cleaned", "washed"),
     ("got", "received"), ("chose", "picked"), ("lost", "misplaced"), ("found", "discovered"), ("stole", "swiped"),
+    ("broke", "smashed"), ("carried", "hauled"), ("wanted", "desired"), ("kept", "retained"), ("built", "assembled"),
 )  # fmt: skip
 LOOKS: tuple[tuple[str, str], ...] = (
     ("big", "large"), ("small", "little"), ("quick", "fast"), ("old", "ancient"), ("shiny", "glossy"),
     ("costly", "expensive"), ("strange", "odd"), ("thin", "slim"), ("strong", "sturdy"), ("famous", "renowned"),
+    ("heavy", "weighty"), ("clean", "spotless"), ("wet", "damp"), ("bright", "vivid"), ("round", "circular"),
 )  # fmt: skip
 """Synonyms: verbs in the past tense, and adjectives that take no side."""
 
 GOOD: tuple[str, ...] = tuple(
     """
-    amazing beautiful brilliant charming delightful elegant excellent fantastic fine funny good gorgeous great lovely
-    pleasant splendid superb sweet thrilling wonderful
+    amazing beautiful brilliant charming clever delightful elegant excellent exciting fantastic fine funny good gorgeous
+    graceful great impressive lovely magnificent marvelous moving perfect pleasant splendid superb sweet thrilling
+    touching warm wonderful
     """.split()
 )
 BAD: tuple[str, ...] = tuple(
     """
-    annoying awful bad boring clumsy dreadful dull gloomy grim horrible lousy messy nasty poor rotten rude stupid
-    tedious terrible ugly
+    annoying awful bad bland boring clumsy cruel dreadful dreary dull gloomy grim hollow horrible horrid lousy messy
+    miserable nasty painful poor rotten rude shallow stupid tedious terrible tiresome ugly weak
     """.split()
 )
+ENDINGS: dict[bool, tuple[str, ...]] = {
+    True: ("was glad", "was happy", "smiled"),
+    False: ("was angry", "was sad", "sighed"),
+}
+"""How people feel after something good and something bad; no task uses these words."""
+
 EVENTS: tuple[str, ...] = tuple("book concert film game hotel meal party play show story".split())
 
 PLANS: tuple[str, ...] = tuple("dance draw eat meet paint read rest study swim talk".split())
@@ -79,28 +90,45 @@ LESSONS: tuple[str, ...] = tuple(
 """Words of questions, task templates and labels. The corpus spells them in lessons, which tell nothing of their use:
 without that their embeddings would be the noise they began as."""
 
-CONNECTIVES: tuple[str, ...] = tuple("also because besides but not of other same so surely that then too".split())
+CONNECTIVES: tuple[str, ...] = tuple(
+    "also because besides but no not of other same so surely that then too yes".split()
+)
 """Words that the relation between two clauses decides ("of course", "in other words", "it means the same")."""
 
 GRAMMAR: tuple[str, ...] = tuple(
     """
     . , : ? a all and as at by called course enjoys evenings felt gladly hobby home in is it job lives means never
-    no on shall short spelled spends the to town trade was we with word words works yes
+    on shall short spelled spends the to town trade was we with word words works
     """.split()
 )
 
 
 def vocabulary() -> list[str]:
     """Every word of the language once, in alphabetical order."""
-    lists: list[tuple[str, ...]] = [PEOPLE, TOWNS, JOBS, HOBBIES, tuple(KINDS), *KINDS.values(), *ACTS, *LOOKS]
-    lists += [GOOD, BAD, EVENTS, PLANS, PLACES, DAYS, LESSONS, CONNECTIVES, GRAMMAR]
+    lists = [*classes(), EVENTS, LESSONS, CONNECTIVES, GRAMMAR, feelings()]
     return sorted({word for words in lists for word in words})
 
 
+def classes() -> list[tuple[str, ...]]:
+    """Lists of content words, of which one can stand for another in any sentence, if not truthfully."""
+    acts, looks = (tuple(word for pair in pairs for word in pair) for pairs in (ACTS, LOOKS))
+    nouns = tuple(noun for nouns in KINDS.values() for noun in nouns)
+    return [PEOPLE, TOWNS, JOBS, HOBBIES, tuple(KINDS), nouns, acts, looks, GOOD + BAD, PLANS, PLACES, DAYS]
+
+
+def feelings() -> tuple[str, ...]:
+    """The words that only `ENDINGS` has."""
+    return tuple(ending.split()[-1] for endings in ENDINGS.values() for ending in endings)
+
+
 def weight(word: str) -> float:
-    """How readily pre-training hides a word, from 0 to 1: grammar says little, and most names cannot be guessed."""
-    if word in CONNECTIVES:
-        return 1.0
+    """How readily pre-training hides a word: relative to a content word (1), and at most 3.
+
+    What the relation between two clauses decides is hidden most, since it makes the backbone weigh the clauses against
+    each other; grammar says little, and most names cannot be guessed.
+    """
+    if word in CONNECTIVES or word in feelings():
+        return 3.0
     if word in PEOPLE:
         return 0.3
     return 0.15 if word in GRAMMAR else 1.0

@@ -1,4 +1,7 @@
-"""The five tasks of the generated language, one of each kind (design section 6), worded like the papers'."""
+"""The tasks of the generated language: one of each kind and a second of sentiment (design section 6).
+
+They are worded like the papers'.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 from petscale.tasks.task import Task
 
 _CITATION = "petscale.mini"
-_LENGTHS: dict[str, Any] = {"source_length": 64, "target_length": 3, "bert_length": 64}
+_COMMON: dict[str, Any] = {"version": 2, "source_length": 64, "target_length": 3, "bert_length": 64}
 
 SENTIMENT = Task(
     name="mini-sentiment",
@@ -20,8 +23,10 @@ SENTIMENT = Task(
     labels=("negative", "positive"),
     unified=("0", "1"),
     citation=_CITATION,
-    **_LENGTHS,
+    **_COMMON,
 )
+
+OPINION = SENTIMENT.model_copy(update={"name": "mini-opinion"})
 
 INFERENCE = Task(
     name="mini-inference",
@@ -35,7 +40,7 @@ INFERENCE = Task(
     labels=("entailment", "not_entailment"),
     unified=("1", "0"),
     citation=_CITATION,
-    **_LENGTHS,
+    **_COMMON,
 )
 
 PARAPHRASE = Task(
@@ -50,11 +55,12 @@ PARAPHRASE = Task(
     labels=("not_equivalent", "equivalent"),
     unified=("0", "1"),
     citation=_CITATION,
-    **_LENGTHS,
+    **_COMMON,
 )
 
 QA = Task(
     name="mini-qa",
+    version=2,
     kind="qa",
     source="mini",
     columns=("question", "answer"),
@@ -69,6 +75,7 @@ QA = Task(
 
 SUMMARY = Task(
     name="mini-summary",
+    version=2,
     kind="summarisation",
     source="mini",
     columns=("dialogue", "summary"),
@@ -81,4 +88,4 @@ SUMMARY = Task(
     citation=_CITATION,
 )
 
-TASKS = (SENTIMENT, INFERENCE, PARAPHRASE, QA, SUMMARY)
+TASKS = (SENTIMENT, OPINION, INFERENCE, PARAPHRASE, QA, SUMMARY)
