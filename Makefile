@@ -8,12 +8,20 @@ BIN := .venv/bin
 RUN := env PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONNOUSERSITE=1
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES) --rerun-incomplete --keep-going --quiet rules host
 
-.PHONY: help install demo study ladder test test-all faults lint lock ui
+.PHONY: help install install-profile image demo study ladder test test-all test-cluster faults lint lock ui
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 install: .venv/.runtime  ## the environment alone; leaves .venv/bin/petscale
+
+install-profile:  ## `snakemake --profile slurm` from any folder; site settings go to ~/.config/petscale/site.yaml
+	mkdir -p ~/.config/snakemake/slurm ~/.config/petscale
+	cp workflow/profiles/slurm/config.yaml ~/.config/snakemake/slurm/config.yaml
+	cp -n workflow/profiles/slurm/site.example.yaml ~/.config/petscale/site.yaml || true
+
+image: .venv/.runtime  ## the locked environment as containers/petscale.sif (BASE=, TORCH=cpu or cuda: containers/build.sh)
+	$(RUN) containers/build.sh
 
 demo: .venv/.runtime  ## a study of three scales, to results/mini/report.html
 	$(SNAKEMAKE) --configfile studies/mini.yaml
@@ -27,10 +35,13 @@ ladder: .venv/.runtime  ## pre-train the mini ladders anew (they are shipped in 
 	$(RUN) python -m petscale.mini.ladder ladders
 
 test: .venv/.dev  ## the tests that every machine can run, in minutes
-	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n $(CORES) -m "not slow and not chromium and not slurm and not apptainer and not gpu"
+	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n $(CORES) -m "not slow and not chromium and not cluster and not gpu"
 
 test-all: .venv/.dev  ## all tests; those that lack a tool say so
 	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n $(CORES)
+
+test-cluster: .venv/.dev  ## a study through a real Slurm and Apptainer, set up on this Debian machine for it (as root)
+	$(RUN) OMP_NUM_THREADS=1 tests/cluster/run.sh
 
 lint: .venv/.dev  ## format, lint, types, workflow lint, generated files, stage versions
 	$(RUN) ruff check .

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from petscale.study.layout import Layout
 from petscale.workspace import scheduler
 from petscale.workspace.scheduler import Watch, parse_limit, watched
 
@@ -91,6 +94,19 @@ def test_the_plugin_still_has_what_is_watched() -> None:
     assert "query_job_status(" in Path(plugin.__file__).read_text()
     assert callable(plugin.query_job_status)
     assert callable(plugin.Executor.check_active_jobs)
+
+
+def test_a_job_that_comes_again_leaves_alone_what_was_finished_for_it(tmp_path: Path) -> None:
+    """Of its members, one was made since the driver started, one before it (and is to be replaced), one never."""
+    layout, started = Layout(str(tmp_path)), tmp_path / "started"
+    jobs = [SimpleNamespace(rulename="train", wildcards_dict={"cell": f"b/t/m/seed{i}"}) for i in range(3)]
+    other = SimpleNamespace(rulename="tokenize", wildcards_dict={})
+    assert scheduler.unfinished(jobs, layout, started) == jobs
+    for moment, name in enumerate([layout.result("b/t/m/seed1"), str(started), layout.result("b/t/m/seed0")]):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("")
+        os.utime(name, ns=(moment, moment))
+    assert scheduler.unfinished([*jobs, other], layout, started) == [*jobs[1:], other]
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ onstart:
                 f"petscale: cancelled {len(cancelled)} jobs of an earlier driver; their cells go on in new ones",
                 file=sys.stderr,
             )
+        scheduler.mark_start()
 
 
 def cell_devices(wildcards):
