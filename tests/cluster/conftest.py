@@ -45,8 +45,12 @@ class Folder:
     log: Path = field(init=False)
 
     def __post_init__(self) -> None:
-        (self.path / "study.yaml").write_text(yaml.safe_dump(STUDY))
+        self.change()
         self.log = self.path / "driver.log"
+
+    def change(self, **changes: Any) -> None:
+        """Write the tiny study anew, with other values."""
+        (self.path / "study.yaml").write_text(yaml.safe_dump({**STUDY, **changes}))
 
     def snakemake(self, *words: str) -> list[str]:
         """The command of a driver; it stands in the project's root, where the profile is found."""
@@ -61,7 +65,7 @@ class Folder:
                 stdout=log, stderr=subprocess.STDOUT, text=True, start_new_session=True,
             )  # fmt: skip
 
-    def run(self, *words: str, timeout: float = 400) -> int:
+    def run(self, *words: str, timeout: float = 1_200) -> int:
         driver = self.start(*words)
         try:
             return driver.wait(timeout)
@@ -137,7 +141,7 @@ def jobs(state: str) -> list[str]:
     return [line.split("|")[0] for line in told if "rule_train" in line or "cells-" in line]
 
 
-def wait_for(what: str, ready: Callable[[], Any], folder: Folder, timeout: float = 180) -> Any:
+def wait_for(what: str, ready: Callable[[], Any], folder: Folder, timeout: float = 600) -> Any:
     until = time.monotonic() + timeout
     while time.monotonic() < until:
         found = ready()

@@ -108,6 +108,14 @@ def test_after_all_that_the_study_is_complete(story: dict[str, Any]) -> None:
     assert len(story["plan"]) == CELLS
     assert folder.status()["totals"]["done"] == CELLS
     assert (folder.path / "results" / "tiny" / "report.html").exists()
+    # Also of the cells that ended while no driver ran, the parameters are known: later changes will rerun them.
+    again = subprocess.run(
+        folder.snakemake("cells", "-n", "--cores", "1"), cwd=folder.root, env=folder.environment,
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert "Nothing to be done" in again.stderr + again.stdout
+    assert "without provenance" not in again.stderr + again.stdout
+    assert "metadata" not in again.stderr + again.stdout
 
 
 def test_no_cell_is_trained_twice_at_once(story: dict[str, Any]) -> None:
@@ -210,3 +218,24 @@ def test_another_image_reruns_and_the_same_does_not(story: dict[str, Any], image
     assert not trains(None)
     assert not trains(site_with(torch))
     assert trains(site_with("2.0.0"))
+
+
+def test_a_cell_that_slurm_stops_is_trained_again(make_folder: Callable[[str], Folder]) -> None:
+    """SIGTERM to every process of the step, the one that serves the image included."""
+    folder = make_folder("limit")
+    recipe = {"steps": 800, "evaluate_every": 400, "learning_rate": 1e-3, "learning_rate_by_task": {}}
+    folder.change(
+        ladders=[{"name": "mini-t5", "backbones": ["mini-t5-small-random"]}],
+        seeds=[1],
+        recipe=recipe,
+        experiments={"methods": {"methods": ["lora"]}},
+    )
+    driver = folder.start("cells", "--profile", "slurm", *QUICK)
+    wait_for("step", lambda: folder.status()["cells"][0]["step"], folder)
+    slurm("scancel", "--signal=TERM", jobs("RUNNING")[0])
+    assert driver.wait(1_200) == 0, folder.tail()
+    state = next((folder.path / "results" / "state").rglob("status.json"))
+    outcomes = [attempt.get("outcome") for attempt in json.loads(state.read_text())["attempts"]]
+    assert len(outcomes) == 2
+    assert outcomes[-1] == "done"
+    assert len(folder.results()) == 1

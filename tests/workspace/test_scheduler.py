@@ -6,7 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -107,6 +107,32 @@ def test_a_job_that_comes_again_leaves_alone_what_was_finished_for_it(tmp_path: 
         Path(name).write_text("")
         os.utime(name, ns=(moment, moment))
     assert scheduler.unfinished([*jobs, other], layout, started) == [*jobs[1:], other]
+
+
+def test_cells_that_ended_without_a_driver_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of this code and image alone, once, and nothing that is to run or that a driver saw end."""
+
+    def job(name: str, rule: str = "train") -> SimpleNamespace:
+        return SimpleNamespace(rule=SimpleNamespace(name=rule), output=[name])
+
+    class Persistence:
+        known: ClassVar = {"seen"}
+
+        def has_metadata(self, job: Any) -> bool:
+            return job.output[0] in self.known
+
+        def finished(self, job: Any) -> None:
+            self.known.add(job.output[0])
+
+    jobs = [job("seen"), job("unseen"), job("pending"), job("other code"), job("unseen rows", "prepare")]
+    workflow = SimpleNamespace(
+        dag=SimpleNamespace(jobs=jobs, needrun=lambda job: job.output[0] == "pending"),
+        persistence=Persistence(),
+        async_run=lambda done: done,
+    )
+    monkeypatch.setattr(scheduler, "_made_by", lambda path, code, image: path.name != "other code")
+    assert [scheduler.adopt(workflow, None) for _ in range(2)] == [1, 0]
+    assert Persistence.known == {"seen", "unseen"}
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ try:
     ROOT = Path(workflow.basedir)
     SITE = read_site(ROOT)
     IMAGE = (SITE.image or ROOT / "containers" / "petscale.sif").expanduser()
+    IMAGE_DIGEST = None
     if any(
         method.name == "APPTAINER"
         for method in workflow.deployment_settings.deployment_method
@@ -22,6 +23,7 @@ try:
         # Jobs in an image rerun for what it holds, not for its name: the same versions give the same cells.
         image = read_image(IMAGE)
         STUDY.run_in(image)
+        IMAGE_DIGEST = image.digest
         enter(image, Path(petscale.__file__).parents[1], Path.cwd(), STUDY.folders)
 except PetscaleError as error:
     print(f"petscale: {error}", file=sys.stderr)
@@ -43,6 +45,7 @@ onstart:
                 f"petscale: cancelled {len(cancelled)} jobs of an earlier driver; their cells go on in new ones",
                 file=sys.stderr,
             )
+        scheduler.adopt(workflow, IMAGE_DIGEST)
         scheduler.mark_start()
 
 

@@ -58,7 +58,12 @@ def cell_spec(wildcards):
 
 # Asks for resources to count as derived from them: on how many devices a cell runs is no reason to run it again.
 def cell_placement(wildcards, resources):
-    return STUDY.placement(wildcards.cell)
+    placement = STUDY.placement(wildcards.cell)
+    if workflow.is_main_process:
+        return placement
+    # In a job, a cell saves before its time is up: Slurm's own signal reaches all processes, and the one that serves
+    # the image to the container dies of it before the trainer has saved.
+    return f"{placement} --deadline {max(60, 60 * resources.runtime - 60)}"
 
 
 def cell_versions(wildcards):

@@ -35,6 +35,11 @@ class Image:
     python: str
     packages: dict[str, str]
 
+    @property
+    def digest(self) -> str:
+        """As records of cells name the image."""
+        return f"sha256:{self.sha256}"
+
 
 def description_of(image: Path) -> Path:
     """Where the description of an image lies: beside it."""
@@ -96,7 +101,7 @@ def enter(image: Image, package: Path, working: Path, folders: Iterable[Path]) -
     os.environ["APPTAINER_BIND"] = ",".join(dict.fromkeys([*told, f"{working}:{working}", *bound]))
     os.environ["APPTAINERENV_PYTHONPATH"] = str(package)
     os.environ["APPTAINERENV_PETSCALE_CACHE"] = str(cache_folder())
-    os.environ["APPTAINERENV_PETSCALE_IMAGE"] = f"sha256:{image.sha256}"
+    os.environ["APPTAINERENV_PETSCALE_IMAGE"] = image.digest
 
 
 if __name__ == "__main__":

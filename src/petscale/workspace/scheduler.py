@@ -22,7 +22,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from petscale.errors import BadInput
+from petscale.record import read_result
 from petscale.study.layout import Layout
+from petscale.study.stages import code_digest
 
 PLUGIN = "snakemake_executor_plugin_slurm"
 PREFIX = "petscale"
@@ -176,6 +179,31 @@ def _output(job: Any, layout: Layout) -> Path | None:
 
 def _newer(path: Path | None, since: int) -> bool:
     return path is not None and path.exists() and path.stat().st_mtime_ns > since
+
+
+def adopt(workflow: Any, image: str | None) -> int:
+    """Record, as Snakemake does for jobs that it saw end, the cells that ended while no driver ran; returns how many.
+
+    Without a record of its parameters a later change of them would not rerun a cell. Only what this code made in this
+    image is taken over; `petscale status --stale` lists the others.
+    """
+    code, adopted = code_digest("train"), 0
+    for job in workflow.dag.jobs:
+        if job.rule.name != "train" or workflow.dag.needrun(job):
+            continue
+        if workflow.persistence.has_metadata(job) or not _made_by(Path(job.output[0]), code, image):
+            continue
+        workflow.async_run(workflow.persistence.finished(job))
+        adopted += 1
+    return adopted
+
+
+def _made_by(result: Path, code: str, image: str | None) -> bool:
+    try:
+        record = read_result(result)
+    except BadInput:
+        return False
+    return record.hashes.get("code") == code and record.provenance.get("image") == image
 
 
 @cache
