@@ -69,13 +69,15 @@ def transfer_runtime(wildcards, attempt):
 
 def allowed(minutes, kind, cell):
     """What the partition lets a job ask for; those that share one, whose minutes add up, their part of it."""
-    if workflow.local_exec:
-        return minutes
-    limit = SITE.max_minutes or scheduler.time_limit(SITE.partition)
-    members = (
-        workflow.group_settings.group_components.get(kind, 1) if is_shared(cell) else 1
-    )
-    return min(minutes, max(1, limit // members)) if limit else minutes
+    shared = is_shared(cell)
+    told = f"PETSCALE_MINUTES_{kind.upper() if shared else 'ALONE'}"
+    if workflow.is_main_process and not workflow.local_exec:
+        limit = SITE.max_minutes or scheduler.time_limit(SITE.partition)
+        members = workflow.group_settings.group_components.get(kind, 1) if shared else 1
+        if limit:
+            # Jobs inherit it: their deadlines follow from the same minutes.
+            os.environ[told] = str(max(1, limit // members))
+    return min(minutes, int(os.environ.get(told, minutes)))
 
 
 def is_shared(cell):
