@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,3 +102,19 @@ def test_cell_dies_with_who_asked_for_it(bench: Bench, tmp_path: Path, environme
 def test_scheduled_jobs_have_processes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "1")
     assert not warm.wanted()
+
+
+def test_a_request_that_the_child_has_read_does_not_stop_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker sees the request arrive, then the child reads it: waiting for more would run cells one at a time."""
+    killed: list[int] = []
+    monkeypatch.setattr(warm, "_signal", lambda process, signum: killed.append(process))
+    worker, asking = socket.socketpair()
+    with worker, asking:
+        looked = threading.Thread(target=warm._drop_orphans, args=({7: worker}, [worker]), daemon=True)
+        looked.start()
+        looked.join(5)
+        assert not looked.is_alive()
+        assert killed == []
+        asking.close()
+        warm._drop_orphans({7: worker}, [worker])
+        assert killed == [7]

@@ -205,8 +205,12 @@ def _fork(listener: socket.socket, connection: socket.socket, run: Callable[[lis
 def _drop_orphans(children: dict[int, socket.socket], readable: list[socket.socket]) -> None:
     """An asking process that went away closes its end: its cell must not train on unseen."""
     for child, connection in children.items():
-        if connection in readable and not connection.recv(1, socket.MSG_PEEK):
-            _signal(child, signal.SIGKILL)
+        if connection not in readable:
+            continue
+        # The child may have read the request since: waiting for more would stop the worker until that cell ends.
+        with contextlib.suppress(BlockingIOError):
+            if not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+                _signal(child, signal.SIGKILL)
 
 
 def _reap(children: dict[int, socket.socket]) -> bool:
