@@ -40,9 +40,7 @@ def plan_document(grid: Grid) -> dict[str, Any]:
             for ladder in study.ladders
         ],
         "tasks": [_task(name) for name in study.tasks],
-        "cells": [
-            _cell(planned, cost) for planned, cost in zip(grid.cells.values(), costs, strict=True)
-        ],
+        "cells": [_cell(planned, cost) for planned, cost in zip(grid.cells.values(), costs, strict=True)],
         "transfers": [
             {
                 "source": transfer.source.cell.path,
@@ -134,5 +132,3 @@ def _cell(planned: PlannedCell, cost: Cost) -> dict[str, Any]:
             "devices": cost.devices,
         },
     }
-
-
