@@ -53,11 +53,11 @@ DEFAULT_STUDY: dict[str, Any] = {
         "threshold": {
             "backbones": ["mini-t5-small", "mini-t5-large", "mini-bert-small", "mini-bert-large"],
             "tasks": ["mini-sentiment", "mini-qa"],
-            "budgets": [16, 64, 256, 1024, 4096],
+            "budgets": [64, 256, 1024, 4096],
         },
         "transfer": {
             "backbones": ["mini-t5-small", "mini-t5-large", "mini-bert-small", "mini-bert-large"],
-            "tasks": ["mini-sentiment", "mini-opinion", "mini-inference", "mini-paraphrase"],
+            "tasks": ["mini-sentiment", "mini-opinion", "mini-inference"],
         },
         "control": {"methods": ["full"], "tasks": ONE_OF_A_KIND, "seeds": [1, 2, 3]},
     },
