@@ -8,7 +8,7 @@ BIN := .venv/bin
 RUN := env PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONNOUSERSITE=1
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES) --rerun-incomplete --keep-going --quiet rules host
 
-.PHONY: help install install-profile image demo study ladder test test-all test-cluster faults lint lock ui
+.PHONY: help install install-profile image demo study ladder test test-all test-chromium test-cluster faults lint lock ui
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,10 @@ ladder: .venv/.runtime  ## pre-train the mini ladders anew (they are shipped in 
 
 test: .venv/.dev  ## the tests that every machine can run, in minutes
 	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n $(CORES) -m "not slow and not chromium and not cluster and not gpu"
+
+test-chromium: .venv/.dev  ## the report of the demo and the MLflow UI in headless Chromium; pictures in results/screenshots
+	mkdir -p results/screenshots
+	$(RUN) PETSCALE_REPORT=results/mini/report.html PETSCALE_ARTEFACTS=results/screenshots python -m pytest -q -m chromium
 
 test-all: .venv/.dev  ## all tests; those that lack a tool say so
 	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n $(CORES)
