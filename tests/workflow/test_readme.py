@@ -36,12 +36,14 @@ TINY = {
     "petscale plan",
     "MINILM=<backbone folder> ROWS=<folder of tasks> snakemake --cores 2 --configfile studies/real-smoke.yaml",
 }
-CI = {"make test", "make install"}
-LONG = {"make demo", "make study"}  # minutes and hours; test_experiments.py runs all their parts in small
+CI = {"make test", "make install", "make demo"}
+LONG = {"make study"}  # an hour; test_experiments.py runs all its parts in small
+# tests/cluster runs the profile on a tiny study.
+CLUSTER = {"snakemake --profile slurm --configfile studies/su2023.yaml"}
 
 
 def test_every_command_of_the_readme_is_run_somewhere(root: Path) -> None:
-    assert spans(root) == DIRECT | TINY | CI | LONG
+    assert spans(root) == DIRECT | TINY | CI | LONG | CLUSTER
 
 
 @pytest.mark.parametrize("command", sorted(DIRECT))
