@@ -49,9 +49,9 @@ def scoring_batches(
     order = np.argsort(-lengths, kind="stable")[rank::size]
     batches = []
     while len(order):
-        size = max(1, tokens // max(1, int(lengths[order[0]])))
-        batches.append(order[:size])
-        order = order[size:]
+        count = max(1, tokens // max(1, int(lengths[order[0]])))
+        batches.append(order[:count])
+        order = order[count:]
     return batches
 
 

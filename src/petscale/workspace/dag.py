@@ -14,17 +14,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from petscale import tasks as task_registry
 from petscale.errors import BadInput
 from petscale.study.cell import DataSpec, canonical
-from petscale.study.counting import plan_of
-from petscale.study.estimate import Cost, estimate
+from petscale.study.estimate import Cost
 from petscale.study.grid import Backbone, Grid, PlannedCell, PlannedTransfer
 from petscale.study.layout import Layout
 from petscale.study.names import slug
 from petscale.study.stages import STAGES
 from petscale.tuning.registry import METHODS
 from petscale.workspace.image import Image
+from petscale.workspace.plan import cost_of
 from petscale.workspace.rungs import folder_of, open_grid
 from petscale.workspace.study_file import parse_study
 
@@ -171,11 +170,7 @@ class Dag:
     def cost(self, cell: str) -> Cost:
         found = self._costs.get(cell)
         if found is None:
-            planned = self.planned(cell)
-            task = task_registry.lookup(planned.cell.task)
-            trainable = plan_of(planned.cell, planned.backbone.shape).trainable
-            found = estimate(planned.cell, task, planned.backbone.shape, trainable, self.study.hardware)
-            self._costs[cell] = found
+            found = self._costs[cell] = cost_of(self.planned(cell), self.study.hardware)
         return found
 
     def devices(self, cell: str) -> int:

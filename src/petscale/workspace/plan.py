@@ -7,6 +7,7 @@ from typing import Any
 
 from petscale import tasks as task_registry
 from petscale.study.cell import digest
+from petscale.study.config import Hardware
 from petscale.study.counting import head_parameters, plan_of
 from petscale.study.estimate import Cost, estimate
 from petscale.study.grid import Grid, PlannedCell
@@ -16,7 +17,7 @@ from petscale.study.layout import Layout
 def plan_document(grid: Grid) -> dict[str, Any]:
     """The plan as plain data (see docs/analysis.md for its keys)."""
     study, layout = grid.study, Layout()
-    costs = [_cost(planned, grid) for planned in grid.cells.values()]
+    costs = [cost_of(planned, study.hardware) for planned in grid.cells.values()]
     return {
         "study": study.name,
         "description": study.description,
@@ -79,10 +80,11 @@ def totals(grid: Grid, costs: list[Cost]) -> list[dict[str, Any]]:
     ]
 
 
-def _cost(planned: PlannedCell, grid: Grid) -> Cost:
+def cost_of(planned: PlannedCell, hardware: Hardware) -> Cost:
+    """Estimated cost of a planned cell on the study's hardware."""
     task = task_registry.lookup(planned.cell.task)
     trainable = plan_of(planned.cell, planned.backbone.shape).trainable
-    return estimate(planned.cell, task, planned.backbone.shape, trainable, grid.study.hardware)
+    return estimate(planned.cell, task, planned.backbone.shape, trainable, hardware)
 
 
 def _task(name: str) -> dict[str, Any]:
