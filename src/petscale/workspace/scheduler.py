@@ -241,7 +241,7 @@ def orphans(folder: str) -> list[str]:
 
 
 def cancel_orphans(folder: str, wait_s: float = 120.0) -> list[str]:
-    """Cancel them and wait until they are gone; trainers save at SIGTERM, so the next job of a cell goes on.
+    """Cancel them and wait until they are gone; the next job of a cell goes on from its newest checkpoint.
 
     Left alone, they would hold the cells that this driver submits again.
     """
