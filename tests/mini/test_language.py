@@ -34,7 +34,7 @@ def test_documents_use_known_words_only_and_leave_no_word_unseen() -> None:
 def test_each_word_stands_in_one_list() -> None:
     lists = [words.PEOPLE, words.TOWNS, words.JOBS, words.HOBBIES, tuple(words.KINDS), *words.KINDS.values()]
     lists += [sum(words.ACTS, ()), sum(words.LOOKS, ()), words.GOOD, words.BAD, words.EVENTS, words.PLANS]
-    lists += [words.PLACES, words.DAYS, words.LESSONS, words.CONNECTIVES, words.GRAMMAR, words.feelings()]
+    lists += [words.PLACES, words.DAYS, words.LESSONS, words.CONNECTIVES, words.GRAMMAR, words.moods()]
     count = Counter(word for group in lists for word in group)
     assert [word for word in count if count[word] > 1] == []
 

@@ -127,9 +127,9 @@ def describe(task: Task, source: Source) -> dict[str, object]:
         digests = {path.name: file_digest(path) for path in _local_files(task, source).values()}
         return {"kind": "local", "name": source.name, "files": digests}
     if isinstance(source, MiniSource):
-        from petscale.mini.tasks import VERSION
+        from petscale.mini.tasks import VERSIONS
 
-        return {"kind": "mini", "version": VERSION}
+        return {"kind": "mini", "version": VERSIONS[task.name]}
     if task.hub is None:
         raise BadInput(f"task {task.name}: not on the hub")
     return {"kind": "hub", **task.hub.model_dump()}

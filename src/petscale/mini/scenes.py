@@ -28,15 +28,29 @@ def feelings(rng: random.Random, lexicon: Lexicon, good: bool, count: int, denia
     A denial, drawn with that chance, names the opposite: "the film was not dull" is good.
     """
     person, event = pick(rng, lexicon.people), pick(rng, EVENTS)
-    sentences: list[str] = []
-    for _ in range(count):
-        denied = flip(rng, denial)
-        words = lexicon.polar[good != denied]
-        first = pick(rng, words)
-        second = pick(rng, others(words, first))
-        form = pick(rng, DENIALS if denied else FEELINGS)
-        sentences.append(form.format(n=person, event=event, first=first, second=second))
-    return sentences
+    return [_verdict(rng, lexicon, person, event, good, denial) for _ in range(count)]
+
+
+def _verdict(rng: random.Random, lexicon: Lexicon, person: str, event: str, good: bool, denial: float) -> str:
+    denied = flip(rng, denial)
+    words = lexicon.polar[good != denied]
+    first = pick(rng, words)
+    second = pick(rng, others(words, first))
+    form = pick(rng, DENIALS if denied else FEELINGS)
+    return form.format(n=person, event=event, first=first, second=second)
+
+
+def verdicts(rng: random.Random, lexicon: Lexicon, same: bool) -> tuple[str, str]:
+    """Two sentences about one event that come to the same verdict in other words, or to opposite ones.
+
+    No adjective stands in both, so that the words they share say nothing of `same`.
+    """
+    person, event, good = pick(rng, lexicon.people), pick(rng, EVENTS), flip(rng, 0.5)
+    polar = {word for words in lexicon.polar.values() for word in words}
+    while True:
+        first, second = (_verdict(rng, lexicon, person, event, side, 0.1) for side in (good, good == same))
+        if not polar & set(first.split()) & set(second.split()):
+            return first, second
 
 
 def inference(rng: random.Random, lexicon: Lexicon, follows: bool) -> tuple[str, str]:

@@ -105,7 +105,7 @@ GRAMMAR: tuple[str, ...] = tuple(
 
 def vocabulary() -> list[str]:
     """Every word of the language once, in alphabetical order."""
-    lists = [*classes(), EVENTS, LESSONS, CONNECTIVES, GRAMMAR, feelings()]
+    lists = [*classes(), EVENTS, LESSONS, CONNECTIVES, GRAMMAR, moods()]
     return sorted({word for words in lists for word in words})
 
 
@@ -116,7 +116,7 @@ def classes() -> list[tuple[str, ...]]:
     return [PEOPLE, TOWNS, JOBS, HOBBIES, tuple(KINDS), nouns, acts, looks, GOOD + BAD, PLANS, PLACES, DAYS]
 
 
-def feelings() -> tuple[str, ...]:
+def moods() -> tuple[str, ...]:
     """The words that only `ENDINGS` has."""
     return tuple(ending.split()[-1] for endings in ENDINGS.values() for ending in endings)
 
@@ -127,7 +127,7 @@ def weight(word: str) -> float:
     What the relation between two clauses decides is hidden most, since it makes the backbone weigh the clauses against
     each other; grammar says little, and most names cannot be guessed.
     """
-    if word in CONNECTIVES or word in feelings():
+    if word in CONNECTIVES or word in moods():
         return 3.0
     if word in PEOPLE:
         return 0.3

@@ -55,7 +55,7 @@ PARAPHRASE = Task(
     labels=("not_equivalent", "equivalent"),
     unified=("0", "1"),
     citation=_CITATION,
-    **_COMMON,
+    **(_COMMON | {"version": 3}),
 )
 
 QA = Task(
