@@ -49,6 +49,7 @@ test-cluster: .venv/.dev  ## a study through a real Slurm and Apptainer, set up 
 
 lint: .venv/.dev  ## format, lint, types, workflow lint, generated files, stage versions
 	$(RUN) ruff check .
+	$(RUN) ruff format --check .
 	$(RUN) mypy
 	$(RUN) snakefmt --check Snakefile workflow
 	$(RUN) snakemake --lint

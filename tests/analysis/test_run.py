@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,21 @@ def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
     for path in sorted(tmp_path.glob("*.csv")):
         assert path.read_bytes() == (study.folder / "tables" / path.name).read_bytes(), path.name
     assert len(list(tmp_path.glob("*.csv"))) >= 19
+
+
+def test_claims_in_markdown_say_what_the_table_says() -> None:
+    study = unlike_claimed()
+    lines = (study.folder / "tables" / "claims.md").read_text().splitlines()
+    head, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in [lines[0], *lines[2:]])
+    told = {(row[0], ladder): cell for row in rows for ladder, cell in zip(head[2:], row[2:], strict=True)}
+    claims = study.tables["claims"]
+    assert len(told) == len(claims)
+    for row in claims.itertuples():
+        cell = told[row.claim, row.ladder]
+        assert cell.startswith(f"**{row.verdict}**")
+        numbers = [float(word) for word in re.findall(r"-?\d+\.\d+|-?inf", cell)]
+        expected = [value for value in (row.value, row.low, row.high) if pd.notna(value)]
+        assert numbers == pytest.approx(expected, abs=0.005)
 
 
 def test_means_are_the_truth_within_their_intervals() -> None:

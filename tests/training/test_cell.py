@@ -11,9 +11,12 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from petscale.errors import Exit
+from petscale.errors import BadInput, Exit
+from petscale.parallel.team import ALONE
 from petscale.record import read_result
+from petscale.training import run, setup
 from petscale.training.run import Job, run_cell
+from petscale.training.setup import Inputs
 from petscale.training.spool import read_spool
 from petscale.training.state import read_status
 from training.bench import Bench, make_cell
@@ -73,7 +76,7 @@ class StopAt:
     def __init__(self, call: int) -> None:
         self.calls, self.at = 0, call
 
-    def __call__(self) -> bool:
+    def __call__(self, need_s: float) -> bool:
         self.calls += 1
         return self.calls == self.at
 
@@ -82,8 +85,6 @@ class StopAt:
 def test_interruption_changes_no_number(bench: Bench, family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped after every single step and resumed each time, against one run in one go."""
     import contextlib
-
-    from petscale.training import run
 
     cell = make_cell(family, "lora")
     whole = bench.job(family, f"whole-{family}")
@@ -143,3 +144,30 @@ def test_missing_input_is_bad_input(bench: Bench, tmp_path: Path) -> None:
     assert run_cell(make_cell("t5", "lora"), job) == Exit.BAD_INPUT
     assert "nowhere" in (read_status(tmp_path / "state") or {})["cause"]
     assert not (tmp_path / "cell").exists()
+
+
+def test_a_gpu_that_cannot_be_used_is_no_reason_to_train_on_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CUDA build on a node with an older driver: the job holds a GPU that torch does not see."""
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for nothing in ("", "-1", "NoDevFiles"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", nothing)
+        assert setup._device(ALONE) == torch.device("cpu")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with pytest.raises(BadInput, match=r"CUDA_VISIBLE_DEVICES=0, but CUDA 13\.0 of torch"):
+        setup._device(ALONE)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    assert setup._device(ALONE) == torch.device("cpu")
+
+
+def test_the_deadline_leaves_time_to_save(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A minute, or what a checkpoint and an evaluation took; a quarter of a short job at most."""
+    now = [0.0]
+    monkeypatch.setattr(run.time, "time", lambda: now[0])
+    job = Job(Path("folder"), Path("state"), Inputs(Path("tokens"), Path("backbone")), deadline_s=3600.0, started=0.0)
+    with run._stop_flag(job) as stop:
+        for need_s, late_at in ((0.0, 3540.0), (600.0, 3000.0), (5000.0, 2700.0)):
+            now[0] = late_at
+            assert not stop(need_s)
+            now[0] = late_at + 1
+            assert stop(need_s)

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from petscale.errors import DuplicateTrainer
+from petscale.training import lock as locks
 from petscale.training.checkpoint import Checkpoint, load_newest, save_checkpoint
 from petscale.training.lock import STALE_AFTER_S, CellLock
 from petscale.training.spool import Spool, read_spool
@@ -120,13 +121,43 @@ def test_second_trainer_is_told_who_holds_the_cell(tmp_path: Path) -> None:
     assert not (tmp_path / "lock").exists()
 
 
-def test_lock_of_another_host_is_judged_by_its_heartbeat(tmp_path: Path) -> None:
-    lock = tmp_path / "lock"
-    lock.write_text(json.dumps({"token": "x", "host": "elsewhere", "pid": 1, "since": "then"}))
+def held_elsewhere(folder: Path, **more: str) -> Path:
+    lock = folder / "lock"
+    lock.write_text(json.dumps({"token": "x", "host": "elsewhere", "pid": 1, "since": "then", **more}))
+    return lock
+
+
+def test_lock_of_another_host_is_judged_by_its_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that beats is left alone; one that fell silent a moment ago is waited for; an old one is taken at once."""
+    lock = held_elsewhere(tmp_path)
+    waits: list[float] = []
+
+    def beats(seconds: float) -> None:
+        waits.append(seconds)
+        os.utime(lock, ns=(len(waits), time.time_ns() + len(waits)))
+
+    monkeypatch.setattr(locks.time, "sleep", beats)
     with pytest.raises(DuplicateTrainer, match="elsewhere"), CellLock(tmp_path):
         pass
+    assert len(waits) == 1
+    monkeypatch.setattr(locks.time, "sleep", waits.append)
+    monkeypatch.setattr(locks, "STALE_AFTER_S", 0.05)
+    os.utime(lock, (time.time() + 60, time.time() + 60))  # fresh for long, by this machine's clock
+    with CellLock(tmp_path) as ours:
+        assert ours.is_ours()
+    assert len(waits) > 1
+    waits.clear()
     old = time.time() - STALE_AFTER_S - 1
-    os.utime(lock, (old, old))
+    os.utime(held_elsewhere(tmp_path), (old, old))
+    with CellLock(tmp_path) as ours:
+        assert ours.is_ours()
+    assert waits == []
+
+
+def test_a_job_requeued_on_another_node_takes_its_own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held_elsewhere(tmp_path, job="41")
+    monkeypatch.setenv("SLURM_JOB_ID", "41")
+    monkeypatch.setattr(locks.time, "sleep", lambda seconds: pytest.fail("it waited for itself"))
     with CellLock(tmp_path) as ours:
         assert ours.is_ours()
 

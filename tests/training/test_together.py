@@ -148,9 +148,9 @@ def test_shards_compute_in_the_precision_of_the_study(bench: Bench) -> None:
 
 
 @contextlib.contextmanager
-def stop_after_two_steps(job: Job) -> Iterator[Callable[[], bool]]:
+def stop_after_two_steps(job: Job) -> Iterator[Callable[[float], bool]]:
     calls = iter(range(100))
-    yield lambda: next(calls) == 1
+    yield lambda need_s: next(calls) == 1
 
 
 def stopped_member(team: Any, cell: Any, job: Job, fence: Fence, attempt: Path) -> str | None:

@@ -51,6 +51,18 @@ def test_a_build_of_torch_is_no_other_version(root: Path) -> None:
     assert numeric_digest({**pins, "mlflow": "0"}) == numeric_digest(pins)
 
 
+def test_results_on_another_disk_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPTAINER_BIND", "")
+    for name in ("PYTHONPATH", "PETSCALE_CACHE", "PETSCALE_IMAGE"):
+        monkeypatch.setenv(f"APPTAINERENV_{name}", "")
+    scratch, work = tmp_path / "scratch", tmp_path / "work"
+    (scratch / "state").mkdir(parents=True)
+    (work / "results").mkdir(parents=True)
+    (work / "results" / "state").symlink_to(scratch / "state")
+    enter(Image("ab" * 32, "cpu", "3.11.2", {}), tmp_path, work, [])
+    assert f"{scratch / 'state'}:{scratch / 'state'}" in os.environ["APPTAINER_BIND"].split(",")
+
+
 def test_jobs_can_write_into_the_working_directory_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("APPTAINER_BIND", raising=False)
     for name in ("APPTAINERENV_PYTHONPATH", "APPTAINERENV_PETSCALE_CACHE", "APPTAINERENV_PETSCALE_IMAGE"):

@@ -10,9 +10,11 @@ from typing import Any, ClassVar
 
 import pytest
 
+from petscale.errors import BadInput
 from petscale.study.layout import Layout
 from petscale.workspace import scheduler
 from petscale.workspace.scheduler import Watch, parse_limit, watched
+from petscale.workspace.submit import PAUSE_S, submit
 
 
 class Clock:
@@ -141,6 +143,46 @@ def test_cells_that_ended_without_a_driver_are_recorded(monkeypatch: pytest.Monk
 )
 def test_limits(text: str, minutes: int | None) -> None:
     assert parse_limit(text) == minutes
+
+
+def test_one_driver_a_folder(tmp_path: Path) -> None:
+    """A second one would take the first one's jobs for those of a dead driver and cancel them."""
+    first = scheduler.only_driver(str(tmp_path))
+    with pytest.raises(BadInput, match=rf"process {os.getpid()} on .* wait for it"):
+        scheduler.only_driver(str(tmp_path))
+    first.close()
+    scheduler.only_driver(str(tmp_path)).close()
+
+
+@pytest.mark.parametrize(
+    "error, tries",
+    [
+        ("sbatch: error: QOSMaxSubmitJobPerUserLimit", 3),
+        ("sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)", 3),
+        ("sbatch: error: invalid partition specified: gpu", 1),
+    ],
+)
+def test_sbatch_waits_for_what_time_mends(tmp_path: Path, error: str, tries: int) -> None:
+    """A stand-in refuses twice, then takes the job: refusals that pass are waited out, others end at once."""
+    program, calls, slept = tmp_path / "sbatch", tmp_path / "calls", list[float]()
+    program.write_text(
+        f'#!/bin/sh\necho "$@ $(cat)" >>{calls}\n[ $(wc -l <{calls}) -gt 2 ] && echo 41 && exit 0\n'
+        f'echo "{error}" >&2; exit 1\n'
+    )
+    program.chmod(0o755)
+    done = submit(["--parsable", "/dev/stdin"], "script", str(program), sleep=slept.append)
+    assert calls.read_text().splitlines() == ["--parsable /dev/stdin script"] * tries
+    assert (done.returncode, done.stdout) == ((0, "41\n") if tries == 3 else (1, ""))
+    assert slept == [PAUSE_S] * (tries - 1)
+
+
+def test_sbatch_is_given_up_after_an_hour(tmp_path: Path) -> None:
+    slept: list[float] = []
+    program = tmp_path / "sbatch"
+    program.write_text("#!/bin/sh\necho 'Socket timed out on send/recv operation' >&2; exit 1\n")
+    program.chmod(0o755)
+    assert submit([], None, str(program), patience_s=90, sleep=slept.append).returncode == 1
+    assert sum(slept) == 90
 
 
 def test_orphans_are_this_folders_petscale_jobs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,10 +35,16 @@ container: str(IMAGE)
 
 
 scheduler.settle_settings(workflow)
+DRIVER = []  # the lock of this driver, held while the process lives
 
 
 onstart:
     if workflow.executor_plugin.name == "slurm":
+        try:
+            DRIVER.append(scheduler.only_driver(os.getcwd()))
+        except PetscaleError as error:
+            print(f"petscale: {error}", file=sys.stderr)
+            sys.exit(int(error.exit_code))
         cancelled = scheduler.cancel_orphans(os.getcwd())
         if cancelled:
             print(
@@ -54,7 +60,19 @@ def cell_devices(wildcards):
 
 
 def cell_memory(wildcards, attempt):
-    return STUDY.memory_mb(wildcards.cell) * attempt
+    # Attempts are also how long cells get their time: memory grows twice and stops.
+    wanted = STUDY.memory_mb(wildcards.cell) * min(attempt, 3)
+    return min(wanted, SITE.max_memory_mb or wanted)
+
+
+def cell_cpus(wildcards):
+    # One process a device, and its helpers, when there are several; the number of threads in torch stays the rule's.
+    devices = STUDY.devices(wildcards.cell)
+    return 2 * devices if devices > 1 else 1
+
+
+def input_memory(wildcards, attempt):
+    return 8000 * attempt
 
 
 def cell_runtime(wildcards, attempt):
@@ -106,7 +124,12 @@ def transfer_group(wildcards):
 # members of a group take turns, with GPUs or without.
 COUNT = cell_devices if STUDY.study.hardware.max_devices > 1 else 1
 GPUS = STUDY.study.hardware.gpus
-CELL_PLACE = {**SITE.placement(GPUS), **(SITE.devices(COUNT) if GPUS else {})}
+# One node: Slurm may find a job's GPUs on several otherwise, and its processes talk through one node's memory.
+CELL_PLACE = {
+    **SITE.placement(GPUS),
+    **({"nodes": 1, **SITE.devices(COUNT)} if GPUS else {}),
+    "cpus_per_task": cell_cpus,
+}
 OTHER_PLACE = SITE.placement(False)
 
 
@@ -123,6 +146,8 @@ for looked_up in (
     cell_result,
     cell_devices,
     cell_memory,
+    cell_cpus,
+    input_memory,
     cell_runtime,
     cell_group,
     transfer_inputs,

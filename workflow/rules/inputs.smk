@@ -10,6 +10,7 @@ rule prepare:
         "results/logs/prepare/{data}.log",
     resources:
         **OTHER_PLACE,
+        mem_mb=input_memory,
     params:
         spec=data_spec,
     shell:
@@ -26,6 +27,7 @@ rule tokenize:
         "results/logs/tokenize/{tokenizer}/{data}-{labels}.log",
     resources:
         **OTHER_PLACE,
+        mem_mb=input_memory,
     params:
         version=STUDY.tokenize_version,
     shell:
@@ -40,6 +42,7 @@ rule backbone:
         "results/logs/backbone/{backbone}.log",
     resources:
         **OTHER_PLACE,
+        mem_mb=input_memory,
     params:
         spec=backbone_spec,
     shell:

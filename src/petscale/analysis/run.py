@@ -16,7 +16,7 @@ from petscale.analysis import (
     threshold,
     transfer,
 )
-from petscale.analysis.claims import Evidence, claims_table
+from petscale.analysis.claims import Evidence, claims_markdown, claims_table
 from petscale.analysis.examples import example_scores
 from petscale.analysis.plan import Plan, read_plan, settings_of
 from petscale.analysis.tidy import curves, tidy
@@ -29,12 +29,12 @@ _WITH_EXAMPLES = {"methods", "structure", "control"}
 
 
 def analyse(plan_path: Path, results_root: Path, out_dir: Path) -> Tables:
-    """Write every table of a study as CSV; the same results give the same bytes.
+    """Write every table of a study as CSV, the claims also as Markdown; the same results give the same bytes.
 
     Args:
         plan_path: the study's plan.json.
         results_root: the folder with `cells/` and `transfer/`.
-        out_dir: where `<table>.csv` go.
+        out_dir: where `<table>.csv` and `claims.md` go.
 
     Raises:
         BadInput: the plan cannot be used.
@@ -42,6 +42,7 @@ def analyse(plan_path: Path, results_root: Path, out_dir: Path) -> Tables:
     tables = make_tables(read_plan(plan_path), results_root)
     for name, table in tables.items():
         write_atomically(out_dir / f"{name}.csv", csv_text(table))
+    write_atomically(out_dir / "claims.md", claims_markdown(tables["claims"]))
     return tables
 
 

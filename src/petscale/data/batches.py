@@ -38,9 +38,7 @@ def epoch_batches(
     return [batches[place] for place in rng.permutation(len(batches))]
 
 
-def scoring_batches(
-    lengths: NDArray[np.integer], tokens: int, rank: int = 0, size: int = 1
-) -> list[NDArray[np.int64]]:
+def scoring_batches(lengths: NDArray[np.integer], tokens: int, rank: int = 0, size: int = 1) -> list[NDArray[np.int64]]:
     """Index batches by falling length, of at most `tokens` tokens with padding, but one example at least.
 
     The longest examples come first, so that a lack of memory shows at once. Of `size` processes each takes every

@@ -29,6 +29,8 @@ from petscale.record import write_atomically
 from petscale.tasks import LabelScheme, Task
 
 _CLOSING = {"t5": "</s>", "bert": "[SEP]"}
+SLICE = 1000
+"""Texts encoded at once: an encoding holds dozens of bytes a token until it is cut, and articles are long."""
 _PADDING = {"t5": "<pad>", "bert": "[PAD]"}
 
 
@@ -45,7 +47,8 @@ def _closed(ids: Sequence[int], end: int, length: int | None) -> list[int]:
 
 
 def _t5_sequences(tokenizer: Tokenizer, texts: Sequence[str], end: int, length: int | None) -> list[list[int]]:
-    return [_closed(item.ids, end, length) for item in tokenizer.encode_batch_fast(list(texts))]
+    slices = (list(texts[start : start + SLICE]) for start in range(0, len(texts), SLICE))
+    return [_closed(item.ids, end, length) for some in slices for item in tokenizer.encode_batch_fast(some)]
 
 
 def _bert_arrays(tokenizer: Tokenizer, task: Task, columns: dict[str, list[Any]], end: int) -> dict[str, Any]:

@@ -77,7 +77,6 @@ VERSIONS: dict[str, int] = dict.fromkeys(TASKS, 2) | {"mini-paraphrase": 3}
 """Versions of the rows: a change of how a task's are drawn raises its own."""
 
 
-
 def _unlike(draw: Callable[[int], Row], count: int) -> Iterator[Row]:
     """`count` rows with labels 0 and 1 in turn, no two alike."""
     seen: set[str] = set()

@@ -90,7 +90,5 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
 
 def _python_files(entry: Traversable, name: str) -> list[tuple[str, str]]:
     if entry.is_dir():
-        return [
-            file for child in entry.iterdir() for file in _python_files(child, f"{name}/{child.name}")
-        ]
+        return [file for child in entry.iterdir() for file in _python_files(child, f"{name}/{child.name}")]
     return [(name, entry.read_text())] if name.endswith(".py") else []

@@ -63,6 +63,8 @@ def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
 
 def load_newest(folder: Path, *, digest: str) -> Checkpoint | None:
     """The newest checkpoint that verifies and belongs to the cell `digest`; None to start from step 0."""
+    for half in folder.glob(".ckpt-*.tmp"):  # of a trainer killed while it wrote
+        half.unlink(missing_ok=True)
     for path in sorted(folder.glob("ckpt-*.safetensors"), reverse=True):
         try:
             checkpoint = _load(path)

@@ -1,8 +1,9 @@
 """The fence of a cell: at most one live trainer, whatever the scheduler believes.
 
 A lock names its holder (host, process, start of that process) and carries a heartbeat, the file's mtime. On the
-holder's own host the process table decides whether it lives; elsewhere the heartbeat does. Taking a stale lock over
-happens under an flock, so two heirs cannot both win (facts 5.3, design section 9).
+holder's own host the process table decides whether it lives. Elsewhere the heartbeat does: who finds a fresh one waits
+for the next, so that a trainer killed a moment ago does not cost its heir an attempt, and clocks of two machines need
+not agree. Taking a stale lock over happens under an flock, so two heirs cannot both win (facts 5.3, design section 9).
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from typing import Any
 
 import psutil
 
-from petscale.errors import DuplicateTrainer
+from petscale.errors import BadInput, DuplicateTrainer
 
 HEARTBEAT_S = 10.0
 STALE_AFTER_S = 120.0
+LISTEN_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,14 @@ class CellLock:
 
     def __enter__(self) -> CellLock:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        silent = self._listen()
         with open(self._guard, "w") as guard:
-            fcntl.flock(guard, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(guard, fcntl.LOCK_EX)
+            except OSError as error:
+                raise BadInput(f"{self._guard}: this file system has no locks (flock: {error.strerror})") from None
             holder = read_holder(self.path)
-            if holder is not None and is_alive(self.path, holder):
+            if holder is not None and holder.get("token", "") != silent and is_alive(self.path, holder):
                 raise DuplicateTrainer(
                     f"{self.path}: held by process {holder.get('pid')} on {holder.get('host')} since "
                     f"{holder.get('since')}; this trainer leaves the cell to it"
@@ -78,6 +84,20 @@ class CellLock:
     def is_ours(self) -> bool:
         """Whether the lock on disk is still this one."""
         return self.fence.is_ours()
+
+    def _listen(self) -> str | None:
+        """The token of a holder on another host that gives no sign of life while one waits for it; else None."""
+        holder = read_holder(self.path)
+        if holder is None or _is_local(holder) or not is_alive(self.path, holder):
+            return None
+        if holder.get("job") and holder["job"] == os.environ.get("SLURM_JOB_ID"):
+            return holder.get("token")  # this very job, requeued on another node
+        seen, until = _heartbeat(self.path), time.monotonic() + STALE_AFTER_S
+        while time.monotonic() < until:
+            time.sleep(LISTEN_S)
+            if _heartbeat(self.path) != seen:
+                return None
+        return holder.get("token")
 
     def _write(self) -> None:
         me = psutil.Process()
@@ -102,6 +122,17 @@ class CellLock:
                 return
 
 
+def _is_local(holder: dict[str, Any]) -> bool:
+    return bool(holder.get("host") == socket.gethostname())
+
+
+def _heartbeat(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
 def read_holder(path: Path) -> dict[str, Any] | None:
     """The document of a lock; None when there is none, an empty one when it cannot be read."""
     try:
@@ -115,7 +146,7 @@ def read_holder(path: Path) -> dict[str, Any] | None:
 
 def is_alive(path: Path, holder: dict[str, Any]) -> bool:
     """Whether the holder of a lock still runs."""
-    if holder.get("host") == socket.gethostname():
+    if _is_local(holder):
         try:
             process = psutil.Process(int(holder["pid"]))
             same = abs(process.create_time() - float(holder["process_started"])) < 1.0

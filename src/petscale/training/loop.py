@@ -81,7 +81,7 @@ class Journey:
 class Limits:
     """What may stop the loop early, to go on in another attempt."""
 
-    stop: Callable[[], bool] = lambda: False
+    stop: Callable[[float], bool] = lambda need_s: False  # told how many seconds stopping may take
     checkpoint_every_s: float = 300.0
     checkpoint_every_steps: int | None = None
 
@@ -103,6 +103,8 @@ class Loop:
         self._epoch = -1
         self._order: list[np.ndarray] = []
         self._saved_at = time.monotonic()
+        self._save_s = 0.0  # what the last checkpoint took
+        self._evaluate_s = 0.0  # and the last evaluation
         self._resume()
 
     # State ------------------------------------------------------------------------------------------------
@@ -146,6 +148,7 @@ class Loop:
 
     def checkpoint(self) -> None:
         """Save all that the next attempt needs."""
+        started = time.monotonic()
         tensors = {f"now/{name}": tensor for name, tensor in self.ready.trained().items()}
         tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
         for index, state in self.optimizer.state_dict()["state"].items():
@@ -161,6 +164,7 @@ class Loop:
             }
             save_checkpoint(self.state, self.journey.step, Checkpoint(tensors, data))
         self._saved_at = time.monotonic()
+        self._save_s = self._saved_at - started
 
     # Training ---------------------------------------------------------------------------------------------
 
@@ -183,7 +187,7 @@ class Loop:
                 self.checkpoint()
             elif self.team.any(self._is_time_to_save()):
                 self.checkpoint()
-            if journey.step < steps and self.team.any(self.limits.stop()):
+            if journey.step < steps and self.team.any(self.limits.stop(2 * self._save_s + self._evaluate_s)):
                 self.checkpoint()
                 raise Interrupted(f"{self.state}: stopped at step {journey.step} of {steps}; the same command goes on")
         if self.team.any(bool(self.best)):
@@ -194,7 +198,8 @@ class Loop:
 
     def _is_time_to_save(self) -> bool:
         every = self.limits.checkpoint_every_steps
-        due = time.monotonic() - self._saved_at >= self.limits.checkpoint_every_s
+        # A tenth of the time at most goes into checkpoints, however large they are.
+        due = time.monotonic() - self._saved_at >= max(self.limits.checkpoint_every_s, 10 * self._save_s)
         return due or (every is not None and self.journey.step % every == 0)
 
     def _train_step(self) -> None:
@@ -243,6 +248,7 @@ class Loop:
         journey = self.journey
         evaluation = self.ready.evaluate("dev")
         journey.evaluate_s += evaluation.seconds
+        self._evaluate_s = evaluation.seconds
         score = evaluation.scores[self.ready.task.metric].value
         dev = float("nan") if score is None else score
         loss = journey.mean_loss

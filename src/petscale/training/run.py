@@ -23,7 +23,7 @@ from petscale.training.lock import CellLock, Fence
 from petscale.training.loop import Limits, Loop
 from petscale.training.progress import Progress
 from petscale.training.publish import publish, publish_metrics
-from petscale.training.setup import Inputs, prepare_cell
+from petscale.training.setup import Inputs, prepare_cell, was_given_a_gpu
 from petscale.training.state import StateFolder
 from petscale.training.telemetry import Telemetry
 
@@ -59,9 +59,9 @@ def run_cell(cell: Cell, job: Job) -> Exit:
             attempt = state.begin()
             with _attempt_log(attempt):
                 return _outcome(cell, job, state, lock.fence, attempt)
-    except DuplicateTrainer as error:
+    except PetscaleError as error:  # at the fence
         print(f"petscale: {error}", file=sys.stderr)
-        return Exit.DUPLICATE
+        return error.exit_code
 
 
 def _outcome(cell: Cell, job: Job, state: StateFolder, fence: Fence, attempt: Path) -> Exit:
@@ -102,7 +102,7 @@ def _is_lack_of_memory(error: Exception) -> bool:
 def _train_together(cell: Cell, job: Job, state: StateFolder, fence: Fence, attempt: Path) -> str | None:
     """`_train` in a process for each device; this one holds the lock and waits."""
     seen = torch.cuda.device_count()
-    if 0 < seen < job.devices:
+    if seen < job.devices and (seen or was_given_a_gpu()):
         raise BadInput(f"petscale train: --devices {job.devices}: this job sees {seen} GPUs (hardware.max_devices)")
     try:
         result: str | None = launch(_member, (cell, job, fence, attempt), size=job.devices, imports=[__name__])
@@ -165,19 +165,19 @@ def _train(cell: Cell, job: Job, state: StateFolder | None, fence: Fence, team: 
 
 
 @contextlib.contextmanager
-def _stop_flag(job: Job) -> Iterator[Callable[[], bool]]:
-    """A callable that turns true at SIGTERM, or shortly before the job's own deadline."""
+def _stop_flag(job: Job) -> Iterator[Callable[[float], bool]]:
+    """A callable that turns true at SIGTERM, or before the job's own deadline by the seconds that stopping may take."""
     asked = False
 
     def ask(signum: int, frame: object) -> None:
         nonlocal asked
         asked = True
 
-    def stop() -> bool:
-        late = job.deadline_s is not None and time.time() - job.started > job.deadline_s - min(
-            DEADLINE_MARGIN_S, job.deadline_s / 4
-        )
-        return asked or late
+    def stop(need_s: float) -> bool:
+        if job.deadline_s is None:
+            return asked
+        margin = min(max(DEADLINE_MARGIN_S, need_s), job.deadline_s / 4)
+        return asked or time.time() - job.started > job.deadline_s - margin
 
     before = signal.signal(signal.SIGTERM, ask)
     try:

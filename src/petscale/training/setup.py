@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from petscale.backbones.load import load_model
 from petscale.backbones.shape import BackboneShape
 from petscale.data.decode import Decode, load_decoder
 from petscale.data.tokens import Family, TokenSet, load_tokens
+from petscale.errors import BadInput
 from petscale.parallel.team import ALONE, Team, whole
 from petscale.scoring.evaluate import Evaluation, evaluate
 from petscale.study.cell import Cell, digest
@@ -158,7 +161,8 @@ def prepare_cell(
     # A delta is small, so its backbone is copied to every device; what does not fit is the states of full fine-tuning.
     shards = team.size > 1 and cell.method == "full"
     # A second a few gigabytes: nothing against a cell that trains on other weights than its record names.
-    verify(inputs.backbone)
+    if team.leads:
+        verify(inputs.backbone)
     backbone = read_manifest(inputs.backbone)
     shape = BackboneShape.from_json(backbone["shape"])
     tokens = load_tokens(inputs.tokens)
@@ -208,7 +212,19 @@ def prepare_cell(
     )
 
 
+def was_given_a_gpu() -> bool:
+    """Whether whoever started this process gave it a GPU, and torch is a build that could use one."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return torch.version.cuda is not None and given not in ("", "-1", "NoDevFiles")
+
+
 def _device(team: Team) -> torch.device:
     if not torch.cuda.is_available():
+        if was_given_a_gpu():
+            # Else the cell would hold a GPU and train on one core, and its record would look as good as any.
+            raise BadInput(
+                f"{socket.gethostname()}: CUDA_VISIBLE_DEVICES={os.environ['CUDA_VISIBLE_DEVICES']}, but CUDA "
+                f"{torch.version.cuda} of torch {torch.__version__} cannot use it (an older driver, or none?)"
+            )
         return torch.device("cpu")
     return torch.device("cuda") if team.size == 1 else torch.device("cuda", team.rank)

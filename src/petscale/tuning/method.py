@@ -38,7 +38,6 @@ class Request:
             raise BadInput(f"{self.method}: option {option}: expected a positive whole number, found {value!r}")
         return value
 
-
     def number(self, option: str) -> float:
         """An option that must be a positive, finite number.
 

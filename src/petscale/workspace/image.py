@@ -61,7 +61,7 @@ def read_image(image: Path) -> Image:
     except (ValueError, TypeError) as error:
         raise BadInput(f"{path}: not the description of an image ({error}); `make image` writes it") from None
     if older:
-        raise BadInput(f"{image}: newer than {path.name}; describe it: python -m petscale.workspace.image {image}")
+        raise BadInput(f"{image}: newer than {path.name}: copy the two together, or run `make image`")
     return found
 
 
@@ -87,7 +87,7 @@ def enter(image: Image, package: Path, working: Path, folders: Iterable[Path]) -
     """Set what Apptainer hands to the jobs of this process: paths to bind, where the code is, which image this is.
 
     The code is that of the checkout which planned the cells, read-only, so an edit needs no new image; the working
-    directory alone can be written.
+    directory alone can be written, and what `results/` links to.
 
     Args:
         image: the image that the jobs run in.
@@ -96,9 +96,12 @@ def enter(image: Image, package: Path, working: Path, folders: Iterable[Path]) -
         folders: what else jobs read.
     """
     read = [package, package.parent / "ladders", cache_folder(), *folders]
+    # `results` or a folder in it may be a link to where there is room.
+    links = [path for path in (working / "results", *(working / "results").glob("*")) if path.is_symlink()]
+    written = [f"{path}:{path}" for path in (working, *(link.resolve() for link in links))]
     bound = [f"{path}:{path}:ro" for each in read for path in dict.fromkeys((each, each.resolve())) if path.exists()]
     told = [os.environ["APPTAINER_BIND"]] if os.environ.get("APPTAINER_BIND") else []
-    os.environ["APPTAINER_BIND"] = ",".join(dict.fromkeys([*told, f"{working}:{working}", *bound]))
+    os.environ["APPTAINER_BIND"] = ",".join(dict.fromkeys([*told, *written, *bound]))
     os.environ["APPTAINERENV_PYTHONPATH"] = str(package)
     os.environ["APPTAINERENV_PETSCALE_CACHE"] = str(cache_folder())
     os.environ["APPTAINERENV_PETSCALE_IMAGE"] = image.digest

@@ -7,20 +7,23 @@ The plugin (2.8.0) waits for ever in four cases that happen on every cluster:
 * a job is gone from `squeue` because the driver slept or the controller lost it;
 * accounting is not set up, so `sacct` fails at each query.
 
-`install` puts `Watch` between the plugin and Slurm.
+And it counts an attempt as failed when the controller is too busy to take a job, or a limit on queued jobs is reached.
+`install` puts `Watch` between the plugin and Slurm's answers, and `petscale.workspace.submit` before `sbatch`.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shlex
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from petscale.errors import BadInput
 from petscale.record import read_result
@@ -112,6 +115,7 @@ def install() -> None:
         return
     watch, check = Watch(), plugin.Executor.check_active_jobs
     plugin.query_job_status = watched(plugin.query_job_status, watch)
+    plugin.get_submit_command = patient(plugin.get_submit_command)
 
     async def check_active_jobs(self: Any, active_jobs: list[Any]) -> AsyncIterator[Any]:
         watch.expect(job.external_jobid for job in active_jobs if job.external_jobid)
@@ -119,6 +123,17 @@ def install() -> None:
             yield job
 
     plugin.Executor.check_active_jobs = check_active_jobs
+
+
+def patient(command: Callable[..., str]) -> Callable[..., str]:
+    """The plugin's command line with `petscale.workspace.submit` in the place of `sbatch`."""
+
+    def make(*args: Any, **kwargs: Any) -> str:
+        program, _, rest = command(*args, **kwargs).partition(" ")
+        assert program == "sbatch", program
+        return f"{shlex.quote(sys.executable)} -m petscale.workspace.submit {rest}"
+
+    return make
 
 
 def settle_settings(workflow: Any) -> None:
@@ -230,10 +245,35 @@ def parse_limit(text: str) -> int | None:
     return (int(days or 0) * 86400 + seconds) // 60
 
 
+def only_driver(folder: str) -> TextIO:
+    """The lock of the one driver that sends this folder's cells to Slurm; held until the handle is closed.
+
+    Snakemake's own lock is on files, so two studies of one folder run side by side; but cells are shared by studies,
+    and a driver cancels what it finds of an earlier one's jobs.
+
+    Raises:
+        BadInput: another driver holds it; the message names it.
+    """
+    path = Path(folder) / ".snakemake" / "petscale-driver"
+    path.parent.mkdir(exist_ok=True)
+    handle = path.open("a+")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.seek(0)
+        holder = handle.read().strip()
+        handle.close()
+        raise BadInput(f"{path}: {holder or 'another driver'} sends jobs from this folder; wait for it") from None
+    handle.truncate(0)
+    handle.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    handle.flush()
+    return handle
+
+
 def orphans(folder: str) -> list[str]:
     """Jobs of an earlier driver in the working directory `folder` that are still queued or running.
 
-    Snakemake locks its directory, so at the start of a driver all of the study's jobs there are an earlier one's.
+    For who holds `only_driver`: then all of petscale's jobs there are an earlier driver's.
     """
     told = _slurm("squeue", "--me", "--noheader", "--format=%i|%j|%Z")
     rows = [line.split("|") for line in told.splitlines()]

@@ -30,6 +30,7 @@ class Site(BaseModel):
     gpu_style: Literal["gpus", "gres"] = Field("gpus", description="--gpus=1 or --gres=gpu:1")
     gpu_model: str | None = Field(None, pattern=r"^[A-Za-z0-9_.]+$", description="e.g. a100: --gpus=a100:1")
     max_minutes: int | None = Field(None, ge=1, description="limit of a job; the partition's own if absent")
+    max_memory_mb: int | None = Field(None, ge=1, description="memory of the largest node; retries ask for no more")
     group_minutes: int = Field(10, ge=0, description="cells estimated below this share a device, one after the other")
 
     def placement(self, gpu: bool) -> dict[str, str]:

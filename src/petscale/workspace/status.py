@@ -47,6 +47,14 @@ def study_status(grid: Grid, root: Path, command: str) -> list[CellStatus]:
     return [_status(path, root, layout, code, command) for path in grid.cells]
 
 
+def _last_words(log: Path) -> str | None:
+    try:
+        lines = log.read_text(errors="replace").split("\n")
+    except OSError:
+        return None
+    return next((line.strip() for line in reversed(lines) if line.strip()), None)
+
+
 def _status(path: str, root: Path, layout: Layout, code: str, command: str) -> CellStatus:
     result, state = root / layout.result(path), root / layout.state(path)
     told: dict[str, Any] = read_status(state) or {}
@@ -67,6 +75,8 @@ def _status(path: str, root: Path, layout: Layout, code: str, command: str) -> C
             phase, cause = "failed", KILLED
         elif told.get("phase") in ("failed", "interrupted"):
             phase, cause = told["phase"], told.get("cause")
+        elif not told and holder is None and (words := _last_words(root / layout.log("train", path))):
+            phase, cause = "failed", words  # before it could begin: in the image, at the fence
     running = phase == "running"
     return CellStatus(
         cell=path,
