@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from analysis.studies import Study, as_claimed, too_noisy, unlike_claimed, with_holes
+from analysis.studies import (
+    AS_CLAIMED,
+    UNLIKE_CLAIMED,
+    Study,
+    as_claimed,
+    design,
+    too_noisy,
+    unlike_claimed,
+    with_holes,
+)  # fmt: skip
+from petscale.analysis.claims import speed
 from petscale.analysis.interval import Estimate
-from petscale.analysis.verdict import all_at_least, all_equal, at_least, corrected_level, increase, no_increase, nonzero
+from petscale.analysis.verdict import (
+    all_at_least,
+    all_equal,
+    at_least,
+    corrected_level,
+    increase,
+    no_increase,
+    nonzero,
+    only_if_all,
+)  # fmt: skip
 
 CLAIMS = [
     "gap-shrinks", "gap-shrinks-log-odds", "reach-full", "structure-less", "structure-less-log-odds", "speed-differs",
@@ -41,6 +63,61 @@ def test_not_supported(claim: str) -> None:
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_inconclusive(claim: str) -> None:
     assert _verdict(too_noisy(), claim) == "inconclusive"
+
+
+@pytest.fixture(scope="module")
+def worst_gone() -> Study:
+    """Gaps that stay; but on the largest backbone the worst method diverges."""
+
+    def fate(cell: dict[str, Any]) -> str:
+        lost = cell["method"] == "prompt" and cell["scale"] == 1
+        return "diverged" if lost else "done"
+
+    return Study(UNLIKE_CLAIMED, design(), fate)
+
+
+def test_gaps_do_not_shrink_for_want_of_the_worst_method(worst_gone: Study) -> None:
+    claims = worst_gone.tables["claims"].set_index("id")
+    assert claims.loc["gap-shrinks", "verdict"] == "not supported"
+    assert "not at both ends: prompt" in claims.loc["gap-shrinks", "detail"]
+    assert claims.loc["gap-shrinks", "diverged"] > 0
+
+
+def test_each_claim_leads_back_to_its_cells(worst_gone: Study) -> None:
+    claims, cells = worst_gone.tables["claims"], worst_gone.tables["cells"].set_index("cell")
+    assert (claims["planned"] > 0).all()
+    for row in claims.itertuples():
+        behind = cells.loc[row.cells.split(";")]
+        assert len(behind) == row.planned
+        assert set(behind["ladder"]) == {row.ladder}
+
+
+def test_a_claim_on_all_is_not_supported_by_some() -> None:
+    assert only_if_all("supported", ["untested"]) == "inconclusive"
+    assert only_if_all("supported", []) == "supported"
+    assert only_if_all("not supported", ["untested"]) == "not supported"
+
+
+def test_pairs_of_which_one_never_converged_forbid_to_deny_a_difference() -> None:
+    """Five ties, and ten pairs in which discrete alone never converged: no ratio, but no equality either."""
+    tables = unlike_claimed().tables
+    pairs = tables["convergence_pairs"].copy()
+    largest = pairs["backbone"] == pairs.loc[pairs["scale"].idxmax(), "backbone"]
+    evidence = SimpleNamespace(pairs=pairs, largest=pairs.loc[largest, "backbone"].iloc[0])
+    assert speed._open("not supported", evidence) == "not supported"  # type: ignore[arg-type]
+    some = pairs.index[largest][:2]
+    pairs.loc[some, "ratio"], pairs.loc[some, "first"] = math.nan, "adjacent"
+    assert speed._open("not supported", evidence) == "inconclusive"  # type: ignore[arg-type]
+    assert speed._open("supported", evidence) == "supported"  # type: ignore[arg-type]
+
+
+def test_a_task_that_was_not_learnt_has_no_high_threshold() -> None:
+    """Full fine-tuning six points above the baseline: 'three below full' would lie below 'five above nothing'."""
+    study = Study(replace(AS_CLAIMED, full=8.0, offsets={}), design(ladders=(("mini-t5", "t5"),)))
+    table = study.tables["threshold"]
+    assert set(table["high_censored"]) == {"full near baseline"}
+    assert table["high_threshold"].isna().all()
+    assert _verdict(study, "high-falls") == "inconclusive"
 
 
 @pytest.mark.parametrize("study", [as_claimed, unlike_claimed, too_noisy, with_holes])

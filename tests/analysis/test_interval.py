@@ -35,12 +35,12 @@ def test_a_95_percent_interval_covers_95_percent(seeds: int, shared: float) -> N
 
 @pytest.mark.parametrize("seeds", [3, 5])
 def test_coverage_holds_with_cells_missing(seeds: int) -> None:
+    """A fifth is missing at random; some tasks are left with one seed."""
     generator = np.random.default_rng(seeds)
     inside = 0
     for _ in range(DRAWS):
         values = 70.0 + generator.normal(size=(TASKS, seeds))
         values[generator.random(values.shape) < 0.2] = np.nan
-        values[:, :2] = np.where(np.isnan(values[:, :2]), 70.0 + generator.normal(size=(TASKS, 2)), values[:, :2])
         estimate = mean_over_tasks(values)
         inside += estimate.low <= 70.0 <= estimate.high
     assert 0.90 <= inside / DRAWS <= 0.99

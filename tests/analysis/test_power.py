@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from petscale.analysis.interval import mean_over_tasks
-from petscale.analysis.power import detectable_difference
+from petscale.analysis.power import detectable_difference, of_examples
 
 
 @pytest.mark.parametrize(("seeds", "tasks", "shared"), [(3, 5, 0.0), (5, 5, 0.3), (5, 11, 0.0)])
@@ -26,6 +26,20 @@ def test_it_is_found_four_times_of_five(seeds: int, tasks: int, shared: float) -
             for _ in range(2)
         ]
         estimate = mean_over_tasks(effect + sides[0] - sides[1])
+        found += estimate.low > 0 or estimate.high < 0
+    assert found / draws == pytest.approx(0.8, abs=0.06)
+
+
+def test_test_examples_count_too() -> None:
+    """Two methods, 100 test rows of each of two tasks drawn anew, seeds with a spread of their own."""
+    generator, seeds, tasks, rows, right = np.random.default_rng(0), 5, 2, 100, 0.8
+    further = of_examples(tasks, rows, right)
+    effect = detectable_difference(seeds, tasks, 1.5, examples=further)
+    found, draws = 0, 600
+    for _ in range(draws):
+        sampled = 100 * (generator.binomial(rows, right, (2, tasks, 1)) / rows - right)
+        one, two = sampled + 1.5 * generator.normal(size=(2, tasks, seeds))
+        estimate = mean_over_tasks(effect + one - two, further=further)
         found += estimate.low > 0 or estimate.high < 0
     assert found / draws == pytest.approx(0.8, abs=0.06)
 

@@ -28,15 +28,12 @@ def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
 def test_claims_in_markdown_say_what_the_table_says() -> None:
     study = unlike_claimed()
     lines = (study.folder / "tables" / "claims.md").read_text().splitlines()
-    head, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in [lines[0], *lines[2:]])
-    told = {(row[0], ladder): cell for row in rows for ladder, cell in zip(head[2:], row[2:], strict=True)}
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
     claims = study.tables["claims"]
-    assert len(told) == len(claims)
-    for row in claims.itertuples():
-        cell = told[row.claim, row.ladder]
-        assert cell.startswith(f"**{row.verdict}**")
-        numbers = [float(word) for word in re.findall(r"-?\d+\.\d+|-?inf", cell)]
-        expected = [value for value in (row.value, row.low, row.high) if pd.notna(value)]
+    assert [row[:3] for row in rows] == claims[["claim", "ladder", "verdict"]].to_numpy().tolist()
+    for row, known in zip(rows, claims.itertuples(), strict=True):
+        numbers = [float(word) for cell in row[4:] for word in re.findall(r"-?(?:\d+\.\d+|inf)", cell)]
+        expected = [value for value in (known.value, known.low, known.high) if pd.notna(value)]
         assert numbers == pytest.approx(expected, abs=0.005)
 
 

@@ -85,6 +85,7 @@ def pairs_table(runs: pd.DataFrame, curves: pd.DataFrame, settings: AnalysisSett
                 "target_ratio": log_ratio(at[1], at[0], one["resolution"]),
                 "target_ratio_variance": grid_variance(at[1], at[0], one["resolution"]),
                 "first": _first(one, two),
+                **{word: sum(side["outcome"] == word for side in (one, two)) for word in ("diverged", "missing")},
                 "cells": f"{one['cell']};{two['cell']}",
             }
         )
@@ -113,6 +114,8 @@ def convergence_table(pairs: pd.DataFrame, settings: AnalysisSettings) -> pd.Dat
                     "discrete_first": int((part["first"] == DISCRETE).sum()),
                     "tasks": ";".join(used),
                     "left_out": ";".join(task for task in tasks if task not in used),
+                    "diverged": int(part["diverged"].sum()),
+                    "missing": int(part["missing"].sum()),
                     "cells": ";".join(part["cells"]),
                 }
             )

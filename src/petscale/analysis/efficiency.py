@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import numpy as np
 import pandas as pd
 
@@ -9,9 +11,10 @@ from petscale.analysis import means
 
 _KEYS = ["ladder", "backbone", "scale", "display", "method", "budget"]
 _COUNTS = ["trainable", "effective", "head_parameters", "stored", "changed", "total"]
+_EXPERIMENTS = {"methods", "structure"}
+_SPEEDS = ["train_tokens_per_s", "inference_tokens_per_s"]
 _COSTS = [
-    "train_tokens_per_s",
-    "inference_tokens_per_s",
+    *_SPEEDS,
     "peak_memory",
     "energy_j",
     "train_s",
@@ -21,28 +24,38 @@ _COSTS = [
 
 
 def efficiency_table(cells: pd.DataFrame) -> pd.DataFrame:
-    """Medians over the finished cells of each backbone, method and budget, the budget sweep left out.
+    """Medians over the finished cells of each backbone, method and budget.
 
-    Speeds are real (unpadded) tokens a second. Numbers that were not measured stay absent; energy is never 0 for want
-    of a meter. Cells that share a machine with others slow one another: compare methods, not machines.
+    Of the experiments `methods` and `structure`, on the tasks that all of a backbone's methods have: other tasks have
+    other lengths, and medians over different tasks compare tasks. Speeds are real (unpadded) tokens a second. Numbers
+    that were not measured stay absent; energy is never 0 for want of a meter. Cells that share a
+    machine with others slow one another: compare methods, not machines.
     """
-    asked = [any(name != "threshold" for name in names) for names in cells["experiments"]]
+    asked = [not _EXPERIMENTS.isdisjoint(names) for names in cells["experiments"]]
     chosen = cells[pd.Series(asked, index=cells.index, dtype=bool) & ~cells["control"]]
+    common: dict[Hashable, list[str]] = {
+        backbone: means.common_tasks(rung, ["method", "budget"])[0]
+        for (backbone,), rung in means.groups(chosen, ["backbone"])
+    }
     rows = []
-    for key, part in means.groups(chosen, _KEYS):
-        known = part[part["status"] != "missing"]
+    for key, whole in means.groups(chosen, _KEYS):
+        part = whole[whole["task"].isin(common[whole["backbone"].iloc[0]])]
+        known = part[part["status"] == "done"].copy()
+        # An idle cell trains at no speed; it does not train at speed 0.
+        known[_SPEEDS] = known[_SPEEDS].replace(0.0, np.nan)
         medians = known[[*_COUNTS, *_COSTS]].median(numeric_only=True) if len(known) else {}
         total = medians.get("total", np.nan)
-        trainable = float(part["trainable"].median())
+        trainable = float(whole["trainable"].median())
         rows.append(
             {
                 **dict(zip(_KEYS, key, strict=True)),
-                "matches": ";".join(means.ordered(name for names in part["matches"] for name in names)),
+                "matches": ";".join(means.ordered(name for names in whole["matches"] for name in names)),
                 **{name: medians.get(name, np.nan) for name in _COUNTS},
                 "trainable": trainable,
                 "percent": 100 * trainable / total,
                 **{name: medians.get(name, np.nan) for name in _COSTS},
-                **means.account(part),
+                "tasks": ";".join(means.ordered(part["task"])),
+                **means.account(whole),
             }
         )
     return pd.DataFrame(rows)

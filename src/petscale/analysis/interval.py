@@ -67,12 +67,13 @@ def mean_over_tasks(values: Matrix, confidence: float = 0.95, further: float = m
     With Y[t, s] the value of task t and seed s, n_t the seeds of task t and T the tasks,
 
         estimate = (1/T) sum_t mean_s Y[t, s]
-        c_s      = sum_t (Y[t, s] - mean_s Y[t, s]) / (T n_t)          (contribution of seed s)
-        v        = S/(S-1) sum_s c_s^2,     se^2 = v + further
+        c_s      = sum_t (Y[t, s] - mean_s Y[t, s]) / (T sqrt(n_t (n_t - 1)))     (contribution of seed s)
+        v        = sum_s c_s^2,     se^2 = v + further
         interval = estimate +- t((S-1) (v + further)^2 / v^2) se                  (Satterthwaite)
 
     With no cell missing this is the t interval of the per-seed means. It allows any correlation between the tasks
-    of one seed. A task without any seed is left out: callers name it.
+    of one seed. A task with a single seed shows no spread of its own and borrows the mean variance of those that do.
+    A task without any seed is left out: callers name it.
 
     Args:
         values: array of shape (tasks, seeds), NaN where missing.
@@ -95,8 +96,12 @@ def mean_over_tasks(values: Matrix, confidence: float = 0.95, further: float = m
     # One seed a task is one seed, even when the tasks have different ones: nothing shows the spread of a task.
     if seeds < 2 or counts.max() < 2:
         return Estimate(estimate, seeds=int(counts.max()))
-    contributions = np.nansum((values - means) / (len(values) * counts), axis=0)
-    shown = seeds / (seeds - 1) * float((contributions**2).sum())
+    residuals = np.where(present, values - means, 0.0)
+    several = counts[:, 0] >= 2
+    scale = len(values) * np.sqrt(np.maximum(counts * (counts - 1), 1))
+    contributions = (residuals / scale).sum(axis=0)
+    spread = (residuals[several] ** 2).sum(axis=1) / (counts[several, 0] - 1)
+    shown = float((contributions**2).sum() + (~several).sum() * spread.mean() / len(values) ** 2)
     variance = shown + (0.0 if math.isnan(further) else further)
     degrees = (seeds - 1) * (variance / shown) ** 2 if shown > 0 else math.inf
     half = t_quantile(confidence, degrees) * math.sqrt(variance)

@@ -11,6 +11,7 @@ import pandas as pd
 from petscale.analysis.examples import Examples, example_variance
 from petscale.analysis.interval import Estimate, Matrix, mean_over_tasks, task_seed_matrix
 from petscale.analysis.spread import Cube
+from petscale.analysis.tidy import RANK
 
 REFERENCES = ("full", "frozen")  # not parameter-efficient methods: the two ends they are held against
 MEAN = "(mean)"  # the row of a table that is the mean over tasks
@@ -105,6 +106,14 @@ def mean_with_diverged(planned: pd.DataFrame, tasks: Sequence[str]) -> float:
     """The mean with each diverged cell counted at chance: what leaving them out hides."""
     filled = planned.assign(score=planned["score"].where(planned["status"] != "diverged", planned["chance"]))
     return mean_over_tasks(matrix(filled, tasks, sorted(set(filled["seed"])))).value
+
+
+def rank_of(planned: pd.DataFrame, tasks: Sequence[str]) -> float:
+    """Mean over tasks of the accuracy by the rank of the label words; NaN where no task has one.
+
+    It stands beside exact match, which a text-to-text backbone fails until it has learnt to write labels at all.
+    """
+    return mean_over_tasks(matrix(planned, tasks, sorted(set(planned["seed"])), RANK)).value
 
 
 def _scored_tasks(values: Matrix, tasks: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from petscale.analysis import means
 from petscale.analysis.examples import Examples
 from petscale.analysis.gaps import LOG_ODDS, POINTS, gap_row
 from petscale.analysis.settings import AnalysisSettings
-from petscale.analysis.tidy import asked_by
+from petscale.analysis.tidy import RANK, asked_by
 
 EXPERIMENT = "methods"
 _KEYS = ["ladder", "backbone", "scale", "display"]
@@ -45,6 +45,7 @@ def methods_table(cells: pd.DataFrame, settings: AnalysisSettings, examples: Exa
                             "method": method,
                             "task": task,
                             **_values(part, full, chosen, settings.confidence, examples),
+                            RANK: means.rank_of(part, chosen),
                             "tasks": ";".join(chosen),
                             "left_out": ";".join(left_out) if mean else "",
                             **means.account(part if mean else part[part["task"] == task]),

@@ -10,16 +10,24 @@ from petscale.analysis.interval import t_quantile
 
 
 def detectable_difference(
-    seeds: int, tasks: int, sd: float, *, confidence: float = 0.95, power: float = 0.8, shared: float = 0.0
+    seeds: int,
+    tasks: int,
+    sd: float,
+    *,
+    confidence: float = 0.95,
+    power: float = 0.8,
+    shared: float = 0.0,
+    examples: float = 0.0,
 ) -> float:
     """Smallest true paired difference of two methods, as a mean over tasks, that the interval test finds.
 
-    The test is that of `interval.mean_over_tasks` on paired differences: a t test with seeds - 1 degrees of freedom.
-    The paired difference of one task and seed has standard deviation sqrt(2) sd; the mean over tasks of one seed has
+    The test is that of `interval.mean_over_tasks` on paired differences. The paired difference of one task and seed
+    has standard deviation sqrt(2) sd; the mean over tasks of one seed has
 
         sigma = sqrt(2) sd sqrt((1 + (tasks - 1) shared) / tasks)
 
-    and the answer d solves P(|T| > t) = power for T noncentral t with mean d sqrt(seeds) / sigma.
+    and with v = sigma^2 / seeds and se^2 = v + examples the answer d solves P(|T| > t) = power for T noncentral t with
+    mean d / se and (seeds - 1) (se^2 / v)^2 degrees of freedom.
 
     Args:
         seeds: training seeds of each cell.
@@ -28,6 +36,7 @@ def detectable_difference(
         confidence: level of the test.
         power: chance of finding the difference.
         shared: correlation of the tasks of one seed.
+        examples: variance of the mean difference over drawings of the test examples (`of_examples`).
 
     Returns:
         The difference in the units of `sd`; infinite with one seed, which gives no interval.
@@ -39,12 +48,16 @@ def detectable_difference(
         raise ValueError("tasks >= 1, sd >= 0, 0 < confidence, power < 1 and 0 <= shared <= 1 are needed")
     if seeds < 2:
         return math.inf
-    sigma = math.sqrt(2) * sd * math.sqrt((1 + (tasks - 1) * shared) / tasks)
-    critical = t_quantile(confidence, seeds - 1)
+    shown = 2 * sd**2 * (1 + (tasks - 1) * shared) / tasks / seeds
+    se = math.sqrt(shown + examples)
+    if se == 0:
+        return 0.0
+    # Beyond some thousands the quantiles are the normal distribution's.
+    degrees = min((seeds - 1) * (se**2 / shown) ** 2, 1e4) if shown else 1e4
+    critical = t_quantile(confidence, degrees)
 
     def found(effect: float) -> float:
-        tail = stats.nct.sf(critical, seeds - 1, effect) + stats.nct.cdf(-critical, seeds - 1, effect)
-        return float(tail)
+        return float(stats.nct.sf(critical, degrees, effect) + stats.nct.cdf(-critical, degrees, effect))
 
     low, high = 0.0, 1.0
     while found(high) < power:
@@ -52,4 +65,13 @@ def detectable_difference(
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (middle, high) if found(middle) < power else (low, middle)
-    return high * sigma / math.sqrt(seeds)
+    return high * se
+
+
+def of_examples(tasks: int, rows: int, right: float = 0.8) -> float:
+    """Variance in points squared of the mean difference of two methods over drawings of `rows` test examples a task.
+
+    Both are right on the share `right` of the examples, independently of each other: 2 p (1 - p) for one example.
+    Methods that err on the same examples have less.
+    """
+    return 100.0**2 * 2 * right * (1 - right) / rows / tasks

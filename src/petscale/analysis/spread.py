@@ -83,7 +83,7 @@ def smallest_gap(a: Cube) -> float:
 
 @dataclass(frozen=True)
 class Null:
-    """What the largest gap would be were the methods interchangeable."""
+    """The largest gap that noise alone makes (its mean), and how rare the observed one is among shuffled methods."""
 
     mean: float
     p: float
@@ -92,7 +92,9 @@ class Null:
 def permutation_null(cube: Cube, draws: int, seed: int) -> Null:
     """Shuffle the methods within each seed, all tasks of a seed together, and look at the largest gap.
 
-    The p value counts the observed order among the draws: (1 + #{null >= observed}) / (1 + draws).
+    The p value counts the observed order among the draws: (1 + #{null >= observed}) / (1 + draws). The mean is of the
+    same shuffles of what is left of each method without its own mean, scaled to the noise's variance by
+    sqrt(n / (n - 1)): real differences that are scattered by the shuffle would swell it.
     """
     observed = largest_gap(per_seed(cube))
     if math.isnan(observed):
@@ -101,11 +103,20 @@ def permutation_null(cube: Cube, draws: int, seed: int) -> Null:
     generator = np.random.default_rng(seed)
     methods, seeds = a.shape
     order = generator.random((draws, methods, seeds)).argsort(axis=1)
-    shuffled = np.take_along_axis(np.broadcast_to(a, (draws, methods, seeds)), order, axis=1)
-    means = np.nansum(shuffled, axis=2) / np.maximum((~np.isnan(shuffled)).sum(axis=2), 1)
-    gaps = means.max(axis=1) - means.min(axis=1)
+    gaps = _shuffled_gaps(a, order)
     p = (1 + int((gaps >= observed - 1e-12).sum())) / (1 + draws)
-    return Null(float(gaps.mean()), p)
+    counts = (~np.isnan(a)).sum(axis=1, keepdims=True)
+    if (counts < 2).any():
+        return Null(math.nan, p)  # nothing shows the noise of a method with one seed
+    noise = (a - np.nanmean(a, axis=1, keepdims=True)) * np.sqrt(counts / (counts - 1))
+    return Null(float(_shuffled_gaps(noise, order).mean()), p)
+
+
+def _shuffled_gaps(a: Cube, order: NDArray[np.intp]) -> Cube:
+    shuffled = np.take_along_axis(np.broadcast_to(a, order.shape), order, axis=1)
+    means = np.nansum(shuffled, axis=2) / np.maximum((~np.isnan(shuffled)).sum(axis=2), 1)
+    gaps: Cube = means.max(axis=1) - means.min(axis=1)
+    return gaps
 
 
 def _method_means(a: Cube) -> Cube:

@@ -6,7 +6,9 @@ With y[k, s] the score at budget k and seed s, and the baseline and full fine-tu
 
 with z_s standard normal and W chi-squared with S - 1 degrees of freedom: a multivariate t with the covariance of the
 seed means as the seeds show it. Resampling three seeds would give ten distinct curves; this gives a continuum with
-the right tails, and keeps the seeds paired over budgets and references.
+the right tails, and keeps the seeds paired over budgets and references. Draw i of one sweep and draw i of another have
+the same z: the cells of a seed share data order and masks, and sweeps share their references, so thresholds are
+compared and averaged draw by draw without being taken for independent.
 """
 
 from __future__ import annotations
@@ -74,7 +76,7 @@ def fit_sweep(sweep: Sweep, draws: int, generator: np.random.Generator) -> Fit:
     Args:
         sweep: the scores.
         draws: bootstrap draws; none are made with fewer than two seeds.
-        generator: source of the draws.
+        generator: source of the draws; sweeps that are compared take equal ones and the same columns of seeds.
     """
     columns = np.vstack([sweep.scores, sweep.baseline, sweep.full])  # (k + 2, seeds)
     present = ~np.isnan(columns)
@@ -95,9 +97,10 @@ def _noise(residuals: Array, counts: NDArray[np.intp], draws: int, generator: np
     several = counts >= 2
     scale = np.sqrt(np.maximum(counts * (counts - 1), 1))
     weights = residuals / scale[:, None]
+    normal = generator.standard_normal((draws, residuals.shape[1]))  # first, so that it is the same in all sweeps
     degrees = int(counts.max()) - 1
     tails = np.sqrt(generator.chisquare(degrees, (draws, 1)) / degrees)
-    noise = generator.standard_normal((draws, residuals.shape[1])) @ weights.T
+    noise = normal @ weights.T
     if not several.all():
         # A budget with one seed shows no spread of its own; it borrows that of the budgets that do.
         variance = (residuals[several] ** 2).sum(axis=1) / (counts[several] - 1)

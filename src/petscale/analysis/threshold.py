@@ -3,13 +3,13 @@
     low threshold  = first budget at which the monotone fit lies `rise_points` above the measured budget-0 baseline
     high threshold = first budget at which it lies no more than `margin_points` below full fine-tuning
 
-on the interpolation over log budget. Where several learning rates were swept, each budget takes the rate with the
-best median dev score: selected on dev, reported on test.
+on the interpolation over log budget. Where full fine-tuning is not rise + margin points above the baseline there is no
+high threshold: the task was not learnt, and the two levels would change places. Where several learning rates were
+swept, each budget takes the rate with the best median dev score: selected on dev, reported on test.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -22,11 +22,13 @@ from petscale.analysis.bounds import Bounds, percentiles
 from petscale.analysis.interval import task_seed_matrix
 from petscale.analysis.settings import AnalysisSettings
 from petscale.analysis.sweep import Array, Fit, Sweep, fit_sweep
-from petscale.analysis.tidy import asked_by
+from petscale.analysis.tidy import RANK, asked_by
 
 EXPERIMENT = "threshold"
 KEYS = ["ladder", "backbone", "scale", "display", "task", "kind", "method"]
 _RUNG = ["backbone", "task"]
+_NO_DRAWS: Array = np.array([np.nan])
+_NOTHING = Bounds(_NO_DRAWS, _NO_DRAWS, 0)
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,14 @@ class Threshold:
     method: str
     low: Bounds
     high: Bounds
-    fit: Fit
+    seeds: int
+    low_none: str  # why there is no low threshold, not even a bound; "" where there is
+    high_none: str
     jump: Array  # (1 + draws,) % of full at the first budget past the low threshold
     jump_above: Array  # the same with the baseline taken off both
     missing: tuple[float, ...]  # planned budgets that the fit lacks
+    diverged: int
+    absent: int  # planned cells without a record
     cells: str
 
 
@@ -81,6 +87,7 @@ def points_table(cells: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFram
                     **named,
                     "learning_rate": rates[0] if len(rates) == 1 else np.nan,
                     **means.interval_columns(estimate),
+                    RANK: means.rank_of(point, [str(named["task"])]),
                     **means.account(point),
                 }
             )
@@ -91,13 +98,12 @@ def find_thresholds(cells: pd.DataFrame, settings: AnalysisSettings) -> list[Thr
     """The thresholds of every method, backbone and task that the experiment sweeps."""
     asked = asked_by(cells, EXPERIMENT)
     swept = best_rates(_swept(asked))
+    seeds = sorted(set(asked["seed"]))
     found = []
     for key, planned in means.groups(swept, KEYS):
         part = means.scored(planned[planned["complete"]])
-        if part["budget"].nunique() < 2:
-            continue
-        references = asked[(asked[_RUNG] == part[_RUNG].iloc[0]).all(axis=1)]
-        found.append(_threshold(key, part, sorted(set(planned["budget"])), references, settings))
+        references = asked[(asked[_RUNG] == planned[_RUNG].iloc[0]).all(axis=1)]
+        found.append(_threshold(key, part, planned, references, seeds, settings))
     return found
 
 
@@ -106,18 +112,18 @@ def threshold_table(found: list[Threshold], settings: AnalysisSettings) -> pd.Da
     rows = []
     for one in found:
         row: dict[str, Any] = {key: getattr(one, key) for key in KEYS}
-        for name, bounds in (("low", one.low), ("high", one.high)):
+        for name, bounds, none in (("low", one.low, one.low_none), ("high", one.high, one.high_none)):
             estimate = bounds.estimate(settings.confidence)
             row[f"{name}_threshold"] = 10**estimate.value
-            row[f"{name}_censored"] = bounds.censored if bounds.seeds else "no reference"
+            row[f"{name}_censored"] = none or bounds.censored
             row[f"{name}_from"] = 10**estimate.low
             row[f"{name}_to"] = 10**estimate.high
         for name, draws in (("jump", one.jump), ("jump_above_baseline", one.jump_above)):
-            estimate = percentiles(draws, settings.confidence, one.fit.seeds)
+            estimate = percentiles(draws, settings.confidence, one.seeds)
             row.update({name: estimate.value, f"{name}_from": estimate.low, f"{name}_to": estimate.high})
-        row["seeds"] = one.fit.seeds
+        row["seeds"] = one.seeds
         row["left_out"] = ";".join(f"{budget:g}" for budget in one.missing)
-        row["cells"] = one.cells
+        row |= {"diverged": one.diverged, "missing": one.absent, "cells": one.cells}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -125,35 +131,51 @@ def threshold_table(found: list[Threshold], settings: AnalysisSettings) -> pd.Da
 def _threshold(
     key: tuple[Hashable, ...],
     part: pd.DataFrame,
-    planned: list[float],
+    asked: pd.DataFrame,
     references: pd.DataFrame,
+    seeds: list[int],
     settings: AnalysisSettings,
 ) -> Threshold:
-    seeds = sorted(set(references["seed"]) | set(part["seed"]))
+    rule = settings.threshold
+    planned = sorted(set(asked["budget"]))
     budgets = sorted(set(part["budget"]))
     scores = task_seed_matrix(part, "score", budgets, seeds, stratum="budget")
     ends = {}
     for method in means.REFERENCES:
         frame = references[references["method"] == method]
-        ends[method] = task_seed_matrix(means.scored(frame), "score", [str(part["task"].iloc[0])], seeds)[0]
-    # Seeded by the row's own name, so that adding a task or a method moves no other interval.
-    name = "/".join(map(str, key)).encode()
-    generator = np.random.default_rng([settings.seed, zlib.crc32(name)])
+        ends[method] = task_seed_matrix(means.scored(frame), "score", [str(references["task"].iloc[0])], seeds)[0]
+    generator = np.random.default_rng(settings.seed)  # the same for all sweeps: see `sweep`
     places = [planned.index(budget) for budget in budgets]
-    sweep = Sweep(np.array(budgets, dtype=float), scores, ends["frozen"], ends["full"], np.diff(places) > 1)
-    fit = fit_sweep(sweep, settings.bootstrap_draws, generator)
-    low = fit.low_threshold(settings.threshold.rise_points)
-    high = fit.high_threshold(settings.threshold.margin_points)
+    low = high = _NOTHING
+    low_none = high_none = "too few budgets"
+    jump = jump_above = _NO_DRAWS
+    measured = 0
+    if len(budgets) >= 2:
+        sweep = Sweep(np.array(budgets, dtype=float), scores, ends["frozen"], ends["full"], np.diff(places) > 1)
+        fit = fit_sweep(sweep, settings.bootstrap_draws, generator)
+        measured = fit.seeds
+        low, high = fit.low_threshold(rule.rise_points), fit.high_threshold(rule.margin_points)
+        jump, jump_above = _share(fit, low, 0.0), _share(fit, low, fit.baseline)
+        low_none, high_none = ("" if one.seeds else "no reference" for one in (low, high))
+        if fit.full[0] - fit.baseline[0] < rule.rise_points + rule.margin_points:
+            # The "high" level would lie below the "low" one: the task was not learnt here at any budget.
+            high, high_none = _NOTHING, "full near baseline"
+            jump = jump_above = _NO_DRAWS
     used = references["method"].isin(means.REFERENCES)
+    account = means.account(pd.concat([asked, references[used]]))
     return Threshold(
         **dict(zip(KEYS, key, strict=True)),  # type: ignore[arg-type]
         low=low,
         high=high,
-        fit=fit,
-        jump=_share(fit, low, 0.0),
-        jump_above=_share(fit, low, fit.baseline),
+        seeds=measured,
+        low_none=low_none,
+        high_none=high_none,
+        jump=jump,
+        jump_above=jump_above,
         missing=tuple(budget for budget in planned if budget not in budgets),
-        cells=";".join([*part["cell"], *references.loc[used, "cell"]]),
+        diverged=account["diverged"],
+        absent=account["missing"],
+        cells=account["cells"],
     )
 
 

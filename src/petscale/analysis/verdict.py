@@ -72,6 +72,11 @@ def all_equal(estimates: Sequence[Estimate], corrected: Sequence[Estimate], marg
     return "inconclusive"
 
 
+def only_if_all(verdict: Verdict, untested: Sequence[object]) -> Verdict:
+    """A claim on every one is not supported by a test of some: what could not be tested leaves it open."""
+    return "inconclusive" if verdict == "supported" and untested else verdict
+
+
 def corrected_level(confidence: float, tests: int) -> float:
     """Bonferroni: the level of each of `tests` intervals that together hold the stated confidence."""
     return 1 - (1 - confidence) / max(tests, 1)

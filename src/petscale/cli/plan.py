@@ -20,7 +20,8 @@ def run(args: argparse.Namespace) -> int:
     from petscale.workspace.rungs import open_grid
     from petscale.workspace.study_file import load_study
 
-    document = plan_document(open_grid(load_study(args.study)))
+    study = load_study(args.study)
+    document = plan_document(open_grid(study))
     if args.json:
         print(json.dumps(document, indent=1))
         return 0
@@ -52,7 +53,32 @@ def run(args: argparse.Namespace) -> int:
         f"\n{document['study']}: {len(document['cells'])} cells, {len(document['transfers'])} transfers,"
         f" about {hours:,.1f} device-hours and {disk:,.1f} GB (estimates; see docs/cost-model.md)"
     )
+    print(_resolution(study))
     return 0
+
+
+SEED_SD = 2.0
+"""Points by which a cell's score is taken to scatter over seeds, before anything was measured."""
+
+
+def _resolution(study: Any) -> str:
+    """Which true difference of two methods the study's seeds and test rows can tell from none."""
+    from petscale.analysis.power import detectable_difference, of_examples
+
+    methods = study.experiments.methods
+    if methods is None:
+        return "no experiment `methods`: nothing is said of what its seeds can detect"
+    tasks, seeds = len(methods.tasks or study.tasks), len(methods.seeds or study.seeds)
+    if seeds < 2:
+        return "one seed gives no interval: no difference of methods can be told from noise"
+    rows = study.data.max_test
+    examples = of_examples(tasks, rows) if rows else 0.0
+    found = detectable_difference(seeds, tasks, SEED_SD, confidence=study.analysis.confidence, examples=examples)
+    tested = f"{rows} test rows each" if rows else "test sets taken as given"
+    return (
+        f"{seeds} seeds, {tasks} tasks, {tested}: finds a true mean difference of two methods of {found:.1f} points "
+        f"four times of five, if cells scatter by {SEED_SD:g} points over seeds"
+    )
 
 
 def _duration(seconds: float) -> str:

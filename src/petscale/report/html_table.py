@@ -94,7 +94,7 @@ def html_table(table: pd.DataFrame, columns: Sequence[Column], numbers_of: Mappi
     for row in table.to_dict("records"):
         shown = [_td(column, row) for column in columns]
         if walk:
-            shown.append(f'<td data-label="cells">{_walk_back(row, numbers_of)}</td>')
+            shown.append(f'<td data-label="cells">{walk_back(row, numbers_of)}</td>')
         body.append(f"<tr>{''.join(shown)}</tr>")
     return (
         f'<div class="scroll"><table class="{kind}"><thead><tr>{"".join(titles)}</tr></thead>'
@@ -112,7 +112,8 @@ def _td(column: Column, row: Mapping[str, Any]) -> str:
     return f'<td{css} data-label="{escape(column.title)}">{shown}</td>'
 
 
-def _walk_back(row: Mapping[str, Any], numbers_of: Mapping[str, int]) -> str:
+def walk_back(row: Mapping[str, Any], numbers_of: Mapping[str, int]) -> str:
+    """The button that opens the cells behind a row, and how many of them have no score."""
     paths = [path for path in str(row["cells"] or "").split(";") if path]
     if not paths:
         return "–"
@@ -120,4 +121,5 @@ def _walk_back(row: Mapping[str, Any], numbers_of: Mapping[str, int]) -> str:
     holes = [f"{int(row[key])} {key}" for key in ("diverged", "missing") if not absent(row.get(key)) and row.get(key)]
     note = f' <span class="hole">{", ".join(holes)}</span>' if holes else ""
     count = len(dict.fromkeys(paths))
-    return f'<button type="button" class="walk" data-cells="{known}">{count}</button>{note}'
+    name = f"{count} cells behind this row"
+    return f'<button type="button" class="walk" data-cells="{known}" aria-label="{name}">{count}</button>{note}'

@@ -53,14 +53,15 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
         Column("task", "task", text),
         Column("score, points", "value|low|high", POINTS, True),
         Column("minus full", "difference|difference_low|difference_high", SIGNED, True),
+        Column("by rank of the label words", "rank_accuracy", POINTS, True),
         Column("seeds", "seeds", number(0), True),
     ]
     gap = [
         Column("backbone", "display", text),
         Column("unit", "unit", text),
         Column("largest gap", "largest_gap", number(2), True),
-        Column("under the null", "null_gap", number(2), True),
-        Column("p", "p", number(4), True),
+        Column("from noise alone", "null_gap", number(2), True),
+        Column("p (shuffled methods)", "p", number(4), True),
         Column("smallest gap", "smallest_gap", number(2), True),
         Column("between-method sd", "sd|sd_low|sd_high", number(2), True),
         Column("seeds", "seeds", number(0), True),
@@ -104,6 +105,16 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
         Column("seeds", "seeds", number(0), True),
         Column("budgets left out", "left_out", listed),
     ]
+    point = [
+        Column("backbone", "display", text),
+        Column("task", "task", text),
+        Column("method", "method", text),
+        Column("budget", "budget", number(0), True),
+        Column("learning rate", "learning_rate", significant(2), True),
+        Column("score, points", "value|low|high", POINTS, True),
+        Column("by rank of the label words", "rank_accuracy", POINTS, True),
+        Column("seeds", "seeds", number(0), True),
+    ]
     relation = [
         Column("backbone", "display", text),
         Column("method", "method", text),
@@ -113,6 +124,17 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
         Column("pairs", "pairs", number(0), True),
         Column("without a number", "without_number", number(0), True),
         Column("seeds", "seeds", number(0), True),
+    ]
+    tile = [
+        Column("backbone", "display", text),
+        Column("method", "method", text),
+        Column("source", "source", text),
+        Column("target", "target", text),
+        Column("score, points", "score", POINTS, True),
+        Column("target's own", "original", POINTS, True),
+        Column("%", "relative|relative_low|relative_high", POINTS, True),
+        Column("% above chance", "above_chance|above_chance_low|above_chance_high", POINTS, True),
+        Column("status", "status", text),
     ]
     control = [
         Column("backbone", "display", text),
@@ -132,7 +154,7 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
             "methods",
             "Methods by scale",
             "Mean over tasks of each method on each backbone, with intervals over seeds; the gaps among the "
-            "parameter-efficient methods, beside what the same gap would be were the methods equal. "
+            "parameter-efficient methods, beside the gap that noise alone makes. "
             "(Figures 1 and 3 of the paper.)",
             [
                 show("methods", "Means by method and scale", mean, _means(tables["methods"])),
@@ -160,10 +182,14 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
         Section(
             "threshold",
             "Parameter thresholds",
-            "Score against the number of trained parameters. Horizontal lines are full fine-tuning; ticks at the "
-            "bottom mark low thresholds, at the top high thresholds. A threshold that the sweep does not reach is "
-            "given as a bound (≤ or >) and has no tick; nothing is interpolated over a hole. (Figure 7.)",
-            [show("threshold", "Thresholds", budget)],
+            "Score against the number of trained parameters. Horizontal lines are full fine-tuning, dotted ones the "
+            "measured score at budget 0; ticks at the bottom mark low thresholds, at the top high "
+            "thresholds. A threshold that the sweep does not reach is given as a bound (≤ or >) and has no tick; "
+            "nothing is interpolated over a hole. (Figure 7.)",
+            [
+                show("threshold", "Thresholds", budget),
+                show("threshold_points", "Scores by budget", point),
+            ],
         ),
         Section(
             "transfer",
@@ -171,7 +197,10 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
             "Score on a target (column) of cells trained on a source (row), over the target's own score. The colour of "
             "a task's name is its type. Grey tiles have no number: the metric has no meaning there (undef.), the runs "
             "are missing, or the target's own cells do not rise above chance (no ref.). (Figure 9.)",
-            [show("transfer_relations", "Within and across task types", relation)],
+            [
+                show("transfer_relations", "Within and across task types", relation),
+                show("transfer", "Every pair of tasks", tile),
+            ],
         ),
         Section(
             "control",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 
 import pandas as pd
 
-from petscale.report.html_table import number, text
+from petscale.report.html_table import number, text, walk_back
 
 
-def claims_html(claims: pd.DataFrame) -> str:
-    """The claims table; on a phone each row becomes a card."""
+def claims_html(claims: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
+    """The claims table; on a phone each row becomes a card. The last column opens the cells behind a claim."""
     rows = []
     for row in claims.to_dict("records"):
         verdict = str(row["verdict"])
@@ -26,9 +27,12 @@ def claims_html(claims: pd.DataFrame) -> str:
             f'<td data-label="verdict">{badge(verdict)}</td>'
             f'<td data-label="statistic" class="stat">{value} {unit}<br>{quiet(row["statistic"])}</td>'
             f'<td data-label="decided by">{text(row["rule"])}<br>{quiet(row["n"])}</td>'
-            f'<td data-label="more">{text(row["detail"])} {quiet(row["table"])}</td></tr>'
+            f'<td data-label="more">{text(row["detail"])} {quiet(row["table"])}</td>'
+            f'<td data-label="cells">{walk_back(row, numbers_of)}</td></tr>'
         )
-    head = "".join(f"<th>{title}</th>" for title in ("claim", "ladder", "verdict", "statistic", "decided by", "more"))
+    head = "".join(
+        f"<th>{title}</th>" for title in ("claim", "ladder", "verdict", "statistic", "decided by", "more", "cells")
+    )
     return f'<table class="claims cards"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 
 

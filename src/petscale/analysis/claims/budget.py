@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 
 from petscale.analysis import means
 from petscale.analysis.bounds import Bounds, mean_of, percentiles
-from petscale.analysis.claims.row import ClaimRow, Evidence, undecided, worst
+from petscale.analysis.claims.row import ClaimRow, Evidence, named, undecided, worst
 from petscale.analysis.threshold import Threshold
-from petscale.analysis.verdict import all_at_least, all_equal, corrected_level, increase
+from petscale.analysis.verdict import all_at_least, all_equal, corrected_level, increase, only_if_all
 
 _TABLE = "threshold.csv"
 _FACTOR = "log10 of a factor"
@@ -65,22 +66,25 @@ def jump(evidence: Evidence, *, above_baseline: bool) -> ClaimRow:
         f"Just past the low threshold, {least:g} % or more of full is reached{tail}",
     )
     confidence = evidence.settings.confidence
-    plain, corrected, named = [], [], []
+    plain, corrected, told, silent = [], [], [], []
     for backbone in evidence.backbones:
         shares = [
             one.jump_above if above_baseline else one.jump for one in evidence.thresholds if one.backbone == backbone
         ]
         known = [share for share in shares if not np.isnan(share[0])]
         if not known:
+            silent += [backbone] if shares else []
             continue
         # A sweep whose threshold is censored says nothing of what comes just past it.
         draws = np.nanmean(known, axis=0)
-        seeds = min(one.fit.seeds for one in evidence.thresholds if one.backbone == backbone)
+        seeds = min(one.seeds for one in evidence.thresholds if one.backbone == backbone)
         plain.append(percentiles(draws, confidence, seeds))
-        corrected.append(percentiles(draws, corrected_level(confidence, len(evidence.backbones)), seeds))
-        named.append(f"{backbone} {plain[-1].value:.0f} % ({len(known)} of {len(shares)} sweeps)")
+        if len(known) == len(shares):
+            # Against the claim only where no sweep is left out: those left out are chosen by their own outcome.
+            corrected.append(percentiles(draws, corrected_level(confidence, len(evidence.backbones)), seeds))
+        told.append(f"{backbone} {plain[-1].value:.0f} % ({len(known)} of {len(shares)} sweeps)")
     if not plain:
-        return undecided(name, claim, evidence, _TABLE)
+        return undecided(name, claim, evidence, _TABLE, behind=_behind(evidence))
     return ClaimRow(
         name,
         claim,
@@ -88,11 +92,12 @@ def jump(evidence: Evidence, *, above_baseline: bool) -> ClaimRow:
         "mean share of full at the first budget past the low threshold, lowest backbone",
         "%",
         worst(plain),
-        all_at_least(plain, corrected, least),
-        f"each interval above {least:g} %",
+        only_if_all(all_at_least(plain, corrected, least), silent),
+        f"each interval above {least:g} %; not supported if one below it leaves no sweep out",
         f"{len(plain)} backbones, {plain[0].seeds} seeds",
-        "; ".join(named),
+        "; ".join(told) + (f"; no low threshold inside a sweep on {', '.join(silent)}" if silent else ""),
         _TABLE,
+        _behind(evidence),
     )
 
 
@@ -107,7 +112,7 @@ def _moves(evidence: Evidence, name: str, claim: str, which: Callable[[Threshold
     silent = [f"{method} on {task}" for method, task in places if (method, task) not in known]
     said = f"no threshold inside the sweep on either backbone: {', '.join(silent)}" if silent else "all sweeps compared"
     if not known:
-        return undecided(name, claim, evidence, _TABLE, said)
+        return undecided(name, claim, evidence, _TABLE, said, _behind(evidence))
     torn = sum(
         one.missing != () for one in evidence.thresholds if one.backbone in (evidence.smallest, evidence.largest)
     )
@@ -129,6 +134,7 @@ def _moves(evidence: Evidence, name: str, claim: str, which: Callable[[Threshold
         f"{len(known)} of {len(places)} sweeps, {estimate.seeds} seeds",
         said,
         _TABLE,
+        _behind(evidence, evidence.smallest, evidence.largest),
     )
 
 
@@ -136,7 +142,7 @@ def _equal(evidence: Evidence, name: str, claim: str, over: str, within: str) ->
     """Pairs of `over` on each backbone, differences averaged over `within`."""
     factor = evidence.settings.margins.threshold_factor
     pairs: list[tuple[str, Bounds]] = []
-    silent = 0
+    silent: list[str] = []
     for backbone in evidence.backbones:
         rung = [one for one in evidence.thresholds if one.backbone == backbone]
         for a, b in combinations(means.ordered(getattr(one, over) for one in rung), 2):
@@ -144,16 +150,21 @@ def _equal(evidence: Evidence, name: str, claim: str, over: str, within: str) ->
             if found:
                 pairs.append((f"{a} / {b} on {backbone}", mean_of(found)))
             else:
-                silent += 1
+                silent.append(f"{a} / {b} on {backbone}")
     if not pairs:
         return undecided(
-            name, claim, evidence, _TABLE, f"fewer than two {over}s reach a low threshold inside the sweep"
+            name,
+            claim,
+            evidence,
+            _TABLE,
+            f"fewer than two {over}s reach a low threshold inside the sweep",
+            _behind(evidence),
         )
     confidence = evidence.settings.confidence
     plain = [bounds.estimate(confidence) for _, bounds in pairs]
     level = corrected_level(confidence, len(pairs))
     margin = math.log10(factor)
-    verdict = all_equal(plain, [bounds.estimate(level) for _, bounds in pairs], margin)
+    verdict = only_if_all(all_equal(plain, [bounds.estimate(level) for _, bounds in pairs], margin), silent)
     widest = max(range(len(plain)), key=lambda i: abs(plain[i].value))
     return ClaimRow(
         name,
@@ -165,9 +176,16 @@ def _equal(evidence: Evidence, name: str, claim: str, over: str, within: str) ->
         verdict,
         f"each of {len(pairs)} pairs inside a factor {factor:g} (equivalence)",
         f"{len(pairs)} pairs, {plain[widest].seeds} seeds",
-        f"{silent} pairs censored on both sides" if silent else "no pair censored on both sides",
+        f"not comparable: {', '.join(silent)}" if silent else "all pairs compared",
         _TABLE,
+        _behind(evidence),
     )
+
+
+def _behind(evidence: Evidence, *backbones: str) -> pd.DataFrame:
+    """The cells of all sweeps, or of those on some backbones, with their references."""
+    sweeps = [one for one in evidence.thresholds if not backbones or one.backbone in backbones]
+    return named(evidence, (cell for one in sweeps for cell in one.cells.split(";")))
 
 
 def _differences(rung: Sequence[Threshold], over: str, within: str, a: str, b: str) -> list[Bounds]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from petscale.analysis import means
-from petscale.analysis.claims.row import ClaimRow, Evidence, undecided
+from petscale.analysis.claims.row import ClaimRow, Evidence, named, undecided
 from petscale.analysis.interval import mean_over_tasks, task_seed_matrix
 from petscale.analysis.transfer import ABOVE_CHANCE, ACROSS, RELATIVE, WITHIN
 from petscale.analysis.verdict import increase, no_increase
@@ -47,6 +49,7 @@ def within_beats_across(evidence: Evidence, ratio: str) -> ClaimRow:
         f"{both} sources (backbone x structure x task), {estimate.seeds} seeds",
         "; ".join(parts),
         _TABLE,
+        _behind(evidence, known),
     )
 
 
@@ -79,4 +82,10 @@ def scale_does_not_help(evidence: Evidence, ratio: str) -> ClaimRow:
         f"{len(pairs)} pairs of tasks x structures, {estimate.seeds} seeds",
         "; ".join(f"{backbone} {float(end[ratio].mean()):.0f} %" for backbone, end in ends.items()),
         _TABLE,
+        _behind(evidence, known),
     )
+
+
+def _behind(evidence: Evidence, known: pd.DataFrame) -> pd.DataFrame:
+    """The source cells of the transfers."""
+    return named(evidence, known["source_cell"])

@@ -12,7 +12,7 @@ from petscale.analysis.methods import pet_methods
 from petscale.analysis.spread import Cube
 from petscale.analysis.structure import budget_groups
 from petscale.analysis.tidy import asked_by, in_group
-from petscale.analysis.verdict import all_at_least, corrected_level, increase
+from petscale.analysis.verdict import all_at_least, corrected_level, increase, only_if_all
 
 LOG_ODDS_PER_POINT = 0.04  # at 50 %, where one point moves the log-odds least
 
@@ -35,7 +35,9 @@ def gap_shrinks(evidence: Evidence, unit: str) -> ClaimRow:
         [gaps.on_scale(chosen[chosen["backbone"] == backbone], methods, tasks, seeds, unit)]
         for backbone in (evidence.smallest, evidence.largest)
     ]
-    return _shrinkage(evidence, name, claim, ends, unit, "gaps.csv", tasks, left_out)
+    return _shrinkage(
+        evidence, name, claim, ends, [methods], unit, "gaps.csv", tasks, left_out, _ends(chosen, evidence)
+    )
 
 
 def structure_matters_less(evidence: Evidence, unit: str) -> ClaimRow:
@@ -51,16 +53,21 @@ def structure_matters_less(evidence: Evidence, unit: str) -> ClaimRow:
         return undecided(name, claim, evidence, "structure_gaps.csv", "needs two scales and a budget group")
     seeds = sorted(set(ladder["seed"]))
     ends: list[list[Cube]] = [[], []]
+    bars: list[list[str]] = []
+    behind = []
     used: list[str] = []
     lost: list[str] = []
     for group in groups:
         part = _ends(in_group(ladder, group), evidence)
         tasks, left_out = means.common_tasks(part, ["backbone", "method"])
         used, lost = means.ordered([*used, *tasks]), means.ordered([*lost, *left_out])
+        bars.append(means.ordered(part["method"]))
+        behind.append(part)
         for end, backbone in zip(ends, (evidence.smallest, evidence.largest), strict=True):
             rung = part[part["backbone"] == backbone]
-            end.append(gaps.on_scale(rung, means.ordered(part["method"]), tasks, seeds, unit))
-    return _shrinkage(evidence, name, claim, ends, unit, "structure_gaps.csv", used, lost)
+            end.append(gaps.on_scale(rung, bars[-1], tasks, seeds, unit))
+    table = "structure_gaps.csv"
+    return _shrinkage(evidence, name, claim, ends, bars, unit, table, used, lost, pd.concat(behind))
 
 
 def all_reach_full(evidence: Evidence) -> ClaimRow:
@@ -72,7 +79,7 @@ def all_reach_full(evidence: Evidence) -> ClaimRow:
     methods, full = pet_methods(rung), rung[rung["method"] == "full"]
     tasks, left_out = means.common_tasks(rung, ["method"])
     if not methods or full.empty or not tasks:
-        return undecided(name, claim, evidence, "methods.csv")
+        return undecided(name, claim, evidence, "methods.csv", behind=rung)
 
     def differences(confidence: float) -> list:  # type: ignore[type-arg]
         return [
@@ -83,6 +90,14 @@ def all_reach_full(evidence: Evidence) -> ClaimRow:
     confidence = evidence.settings.confidence
     plain = differences(confidence)
     verdict = all_at_least(plain, differences(corrected_level(confidence, len(methods))), -margin)
+    fallen = [
+        method
+        for method in methods
+        if means.mean_with_diverged(rung[rung["method"] == method], tasks) - means.mean_with_diverged(full, tasks)
+        < -margin
+        and (rung.loc[rung["method"] == method, "status"] == "diverged").any()
+    ]
+    verdict = only_if_all(verdict, fallen)
     named = ", ".join(f"{method} {words(one)}" for method, one in zip(methods, plain, strict=True))
     return ClaimRow(
         name,
@@ -93,9 +108,12 @@ def all_reach_full(evidence: Evidence) -> ClaimRow:
         worst(plain),
         verdict,
         f"each interval above -{margin:g} points (non-inferiority)",
-        _n(len(tasks), plain[0].seeds, f"{len(methods)} methods"),
-        named + _left_out(left_out),
+        _n(len(tasks), min(one.seeds for one in plain), f"{len(methods)} methods"),
+        named
+        + (f"; below full with diverged cells at chance: {', '.join(fallen)}" if fallen else "")
+        + _left_out(left_out),
         "methods.csv",
+        rung,
     )
 
 
@@ -104,15 +122,21 @@ def _shrinkage(
     name: str,
     claim: str,
     ends: list[list[Cube]],
+    bars: list[list[str]],
     unit: str,
     table: str,
     tasks: list[str],
     left_out: list[str],
+    behind: pd.DataFrame,
 ) -> ClaimRow:
+    ends, dropped = _at_both_ends(ends, bars)
+    if not ends[0]:
+        why = f"no two methods have cells at both ends ({', '.join(dropped)})"
+        return undecided(name, claim, evidence, table, why, behind)
     margin = evidence.settings.margins.gap_points * (1 if unit == POINTS else LOG_ODDS_PER_POINT)
     estimate = gaps.shrinkage(ends[0], ends[1], evidence.settings.confidence)
     if np.isnan(estimate.value):
-        return undecided(name, claim, evidence, table)
+        return undecided(name, claim, evidence, table, behind=behind)
     variances = [gaps.variance_of(end, evidence.settings.confidence).value for end in ends]
     sd = [spread.signed_root(variance) for variance in variances]
     gap = [float(np.nanmean([spread.largest_gap(spread.per_seed(one)) for one in end])) for end in ends]
@@ -130,9 +154,28 @@ def _shrinkage(
         f"between-method sd {sd[0]:.{digits}f} → {sd[1]:.{digits}f} {unit}; "
         f"largest gap {gap[0]:.{digits}f} → {gap[1]:.{digits}f}"
         + ("" if estimate.bounded else "; no interval: with any seed left out, a method has fewer than two")
+        + (f"; not at both ends: {', '.join(dropped)}" if dropped else "")
         + _left_out(left_out),
         table,
+        behind,
     )
+
+
+def _at_both_ends(ends: list[list[Cube]], bars: list[list[str]]) -> tuple[list[list[Cube]], list[str]]:
+    """The cubes with the methods that have a score at both ends, and who was dropped.
+
+    A spread of fewer methods is another spread: were the worst method missing on the largest backbone alone, its gaps
+    would seem to shrink. A group with fewer than two methods left is dropped whole.
+    """
+    kept: list[list[Cube]] = [[], []]
+    dropped: list[str] = []
+    for small, large, names in zip(*ends, bars, strict=True):
+        known = [bool((~np.isnan(small[i])).any() and (~np.isnan(large[i])).any()) for i in range(len(names))]
+        dropped += [name for name, there in zip(names, known, strict=True) if not there]
+        if sum(known) >= 2:
+            for end, cube in zip(kept, (small, large), strict=True):
+                end.append(cube[known])
+    return kept, means.ordered(dropped)
 
 
 def _fall(variance: float, margin: float) -> float:

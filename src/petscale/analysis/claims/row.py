@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from petscale.analysis import means
 from petscale.analysis.examples import Examples
 from petscale.analysis.interval import NOTHING, Estimate
 from petscale.analysis.settings import AnalysisSettings
@@ -58,6 +59,7 @@ class ClaimRow:
     n: str
     detail: str
     table: str  # the CSV table with the numbers behind it
+    behind: pd.DataFrame  # the planned cells that bear on it
 
     def columns(self) -> dict[str, object]:
         """The row as the claims table has it."""
@@ -76,12 +78,26 @@ class ClaimRow:
             "rule": self.rule,
             "detail": self.detail,
             "table": self.table,
+            **means.account(self.behind),
         }
 
 
-def undecided(claim_id: str, claim: str, evidence: Evidence, table: str, why: str = NO_EVIDENCE) -> ClaimRow:
+def undecided(
+    claim_id: str,
+    claim: str,
+    evidence: Evidence,
+    table: str,
+    why: str = NO_EVIDENCE,
+    behind: pd.DataFrame | None = None,
+) -> ClaimRow:
     """The row of a claim on which the study is silent."""
-    return ClaimRow(claim_id, claim, evidence.ladder, "", "", NOTHING, "inconclusive", "", "", why, table)
+    cells = evidence.cells.iloc[:0] if behind is None else behind
+    return ClaimRow(claim_id, claim, evidence.ladder, "", "", NOTHING, "inconclusive", "", "", why, table, cells)
+
+
+def named(evidence: Evidence, cells: Iterable[str]) -> pd.DataFrame:
+    """The planned cells with these paths."""
+    return evidence.cells[evidence.cells["cell"].isin(set(cells))]
 
 
 def words(estimate: Estimate, digits: int = 1) -> str:

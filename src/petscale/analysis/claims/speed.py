@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+import pandas as pd
+
 from petscale.analysis import means
-from petscale.analysis.claims.row import ClaimRow, Evidence, undecided
-from petscale.analysis.convergence import mean_ratio
+from petscale.analysis.claims.row import ClaimRow, Evidence, named, undecided
+from petscale.analysis.convergence import ADJACENT, DISCRETE, mean_ratio
 from petscale.analysis.interval import Estimate
-from petscale.analysis.verdict import increase, nonzero
+from petscale.analysis.verdict import Verdict, increase, nonzero
 
 _TABLE = "convergence.csv"
 _STATISTIC = "log2(discrete steps / adjacent steps) on {}"
@@ -20,11 +22,12 @@ def structure_sets_speed(evidence: Evidence) -> ClaimRow:
     margin = math.log2(evidence.settings.margins.speed_factor)
     estimate, n, detail = _ratio(evidence)
     if math.isnan(estimate.value):
-        return undecided(name, claim, evidence, _TABLE, detail)
+        return undecided(name, claim, evidence, _TABLE, detail, _behind(evidence))
     rule = f"interval without 0; not supported if inside ±{margin:.2f} (factor {2**margin:g})"
     statistic = _STATISTIC.format(evidence.largest)
-    verdict = nonzero(estimate, margin)
-    return ClaimRow(name, claim, evidence.ladder, statistic, "log2", estimate, verdict, rule, n, detail, _TABLE)
+    verdict = _open(nonzero(estimate, margin), evidence)
+    behind = _behind(evidence)
+    return ClaimRow(name, claim, evidence.ladder, statistic, "log2", estimate, verdict, rule, n, detail, _TABLE, behind)
 
 
 def adjacent_is_faster(evidence: Evidence) -> ClaimRow:
@@ -33,11 +36,31 @@ def adjacent_is_faster(evidence: Evidence) -> ClaimRow:
     margin = math.log2(evidence.settings.margins.speed_factor)
     estimate, n, detail = _ratio(evidence)
     if math.isnan(estimate.value):
-        return undecided(name, claim, evidence, _TABLE, detail)
+        return undecided(name, claim, evidence, _TABLE, detail, _behind(evidence))
     rule = f"interval above 0; not supported if below {margin:.2f} (factor {2**margin:g})"
     statistic = _STATISTIC.format(evidence.largest)
-    verdict = increase(estimate, margin)
-    return ClaimRow(name, claim, evidence.ladder, statistic, "log2", estimate, verdict, rule, n, detail, _TABLE)
+    verdict = _open(increase(estimate, margin), evidence)
+    behind = _behind(evidence)
+    return ClaimRow(name, claim, evidence.ladder, statistic, "log2", estimate, verdict, rule, n, detail, _TABLE, behind)
+
+
+def _open(verdict: Verdict, evidence: Evidence) -> Verdict:
+    """ "Not supported" only where no pair has one run that converged and one that never did.
+
+    Such a pair has no ratio, and the ratios of the others would deny a difference that it shows.
+    """
+    part = evidence.pairs[evidence.pairs["backbone"] == evidence.largest]
+    one_sided = part["ratio"].isna() & part["first"].isin([ADJACENT, DISCRETE])
+    return "inconclusive" if verdict == "not supported" and one_sided.any() else verdict
+
+
+def _behind(evidence: Evidence) -> pd.DataFrame:
+    """The cells of all pairs on the largest backbone."""
+    part = evidence.pairs
+    if part.empty:
+        return evidence.cells.iloc[:0]
+    part = part[part["backbone"] == evidence.largest]
+    return named(evidence, (cell for cells in part["cells"] for cell in cells.split(";")))
 
 
 def _ratio(evidence: Evidence) -> tuple[Estimate, str, str]:

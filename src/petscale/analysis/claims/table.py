@@ -17,23 +17,16 @@ def claims_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
 
 
 def claims_markdown(claims: pd.DataFrame) -> str:
-    """The claims table as Markdown, for a README or a paper: a row a claim, a column a ladder.
-
-    Each ladder's cell has the verdict, the statistic's value and its confidence interval where it has one.
-    """
-    ladders = list(dict.fromkeys(claims["ladder"]))
-    lines = [f"| claim | statistic | {' | '.join(ladders)} |", f"| --- | --- |{' --- |' * len(ladders)}"]
-    for claim, part in claims.groupby("claim", sort=False):
-        told = {row["ladder"]: _cell(row) for row in part.to_dict("records")}
-        statistic = next((f"{row['statistic']}" for row in part.to_dict("records") if row["statistic"]), "")
-        lines.append(f"| {claim} | {statistic} | {' | '.join(told[ladder] for ladder in ladders)} |")
+    """The claims table as Markdown, for a README or a paper: verdict, statistic and confidence interval of each row."""
+    lines = ["| claim | ladder | verdict | statistic | value | interval |", "| --- | --- | --- | --- | ---: | --- |"]
+    for row in claims.to_dict("records"):
+        value = f"{row['value']:.2f}" if pd.notna(row["value"]) else "–"
+        interval = f"{row['low']:.2f} to {row['high']:.2f}" if pd.notna(row["low"]) else "–"
+        unit = f", {row['unit']}" if isinstance(row["unit"], str) and row["unit"] else ""
+        statistic = f"{row['statistic']}{unit}" if isinstance(row["statistic"], str) else ""
+        cells = (row["claim"], row["ladder"], row["verdict"], statistic or "–", value, interval)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def _cell(row: dict[str, object]) -> str:
-    numbers = [f"{row[name]:.2f}" for name in ("value", "low", "high") if pd.notna(row[name])]
-    interval = f" [{numbers[1]}, {numbers[2]}]" if len(numbers) == 3 else ""
-    return f"**{row['verdict']}** {numbers[0]}{interval}" if numbers else f"**{row['verdict']}**"
 
 
 def _rows(evidence: Evidence) -> Iterator[ClaimRow]:

@@ -48,11 +48,14 @@ def _outcomes(runs: pd.DataFrame) -> str:
 
 
 def _mean_curves(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
-    joined = curves.dropna(subset=["dev"]).merge(runs[["cell", "structure", "task", "group"]], on="cell")
+    # Pairs of finished runs alone: a diverged run's curve ends early, and then the mean would jump.
+    ended = runs[~runs["outcome"].isin(["missing", "diverged"])]
+    pairs = ended.groupby(["task", "group", "seed"])["structure"].transform("nunique") == 2
+    joined = curves.dropna(subset=["dev"]).merge(ended.loc[pairs, ["cell", "structure", "task", "group"]], on="cell")
     if joined.empty:
         return joined
     # The mean over tasks of the mean over seeds: a task with a missing seed weighs as much as the others.
-    by_task = joined.groupby(["structure", "step", "task"], as_index=False)["dev"].mean()
+    by_task = joined.groupby(["structure", "step", "task", "group"], as_index=False)["dev"].mean()
     mean = by_task.groupby(["structure", "step"], as_index=False)["dev"].mean()
     cells = joined.groupby("structure")["cell"].unique().map(";".join)
     return mean.assign(cells=mean["structure"].map(cells))

@@ -91,7 +91,7 @@ def runs_text(cells: str) -> str:
 
 def holes_text(record: dict[str, Any]) -> str:
     """What is missing from a number; empty when nothing is."""
-    parts = [f"{record[key]} {key}" for key in ("diverged", "missing") if record.get(key)]
+    parts = [f"{record[key]} {key}" for key in ("diverged", "missing", "censored") if record.get(key)]
     if record.get("left_out"):
         parts.append(f"without {record['left_out'].replace(';', ', ')}")
     return ", ".join(parts) if parts else "complete"

@@ -71,7 +71,7 @@ def _means(table: pd.DataFrame) -> alt.LayerChart:
 def _gaps(table: pd.DataFrame) -> alt.LayerChart:
     names = {
         "largest_gap": "largest minus smallest",
-        "null_gap": "the same if methods were equal (permutation)",
+        "null_gap": "largest gap that noise alone makes",
         "sd": "between-method sd (noise taken out)",
     }
     records = []

@@ -74,8 +74,10 @@ def _sweep(table: pd.DataFrame, found: pd.DataFrame) -> alt.LayerChart:
     )  # fmt: skip
     y = alt.Y("value:Q", title="score, points")
     full = alt.Chart(data(rows(table[table["method"] == "full"], columns))).encode(y="value:Q", color=colour)
+    frozen = alt.Chart(data(rows(table[table["method"] == "frozen"], columns))).encode(y="value:Q", color=colour)
     marks = _marks(found)
     layers = [
+        frozen.mark_rule(strokeWidth=1, opacity=0.7, strokeDash=[2, 3]).encode(tooltip=tip),
         full.mark_rule(strokeWidth=1, opacity=0.7).encode(tooltip=tip),
         swept.mark_line(strokeWidth=1.5).encode(y=y, strokeDash=dash),
         *interval_layers(swept, records, opacity=0.6),
