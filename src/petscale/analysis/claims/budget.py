@@ -11,7 +11,7 @@ import pandas as pd
 
 from petscale.analysis import means
 from petscale.analysis.bounds import Bounds, mean_of, percentiles
-from petscale.analysis.claims.row import ClaimRow, Evidence, named, undecided, worst
+from petscale.analysis.claims.row import NO_EVIDENCE, ClaimRow, Evidence, named, undecided, worst
 from petscale.analysis.threshold import Threshold
 from petscale.analysis.verdict import all_at_least, all_equal, corrected_level, increase, only_if_all
 
@@ -84,7 +84,8 @@ def jump(evidence: Evidence, *, above_baseline: bool) -> ClaimRow:
             corrected.append(percentiles(draws, corrected_level(confidence, len(evidence.backbones)), seeds))
         told.append(f"{backbone} {plain[-1].value:.0f} % ({len(known)} of {len(shares)} sweeps)")
     if not plain:
-        return undecided(name, claim, evidence, _TABLE, behind=_behind(evidence))
+        why = f"no low threshold inside a sweep on {', '.join(silent)}" if silent else NO_EVIDENCE
+        return undecided(name, claim, evidence, _TABLE, why, _behind(evidence))
     return ClaimRow(
         name,
         claim,

@@ -1,0 +1,43 @@
+"""What README and docs/study say of the default study is what its committed tables say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from petscale.analysis.claims import claims_markdown
+
+
+def published(root: Path, name: str) -> pd.DataFrame:
+    return pd.read_csv(root / "docs/study/tables" / f"{name}.csv")
+
+
+def test_the_claims_of_the_readme_are_those_of_the_tables(root: Path) -> None:
+    table = claims_markdown(published(root, "claims"))
+    assert table == (root / "docs/study/tables/claims.md").read_text()
+    assert table in (root / "README.md").read_text()
+
+
+def test_the_tables_are_of_the_whole_study_at_the_commit_that_is_named(root: Path) -> None:
+    cells, text = published(root, "cells"), (root / "docs/study/README.md").read_text()
+    assert published(root, "missing").empty
+    assert set(cells["status"]) <= {"done", "diverged"}
+    assert cells.groupby("experiments")["seed"].nunique().max() == 5
+    assert f"{len(cells):,} cells" in text
+    assert re.search(r"commit `[0-9a-f]{7,40}`", text)
+
+
+def test_every_number_leads_to_cells_that_are_listed(root: Path) -> None:
+    listed = set(published(root, "cells")["cell"])
+    for name in ("methods", "structure", "convergence", "control"):
+        behind = published(root, name)["cells"].dropna()
+        assert len(behind) > 0
+        assert {cell for cells in behind for cell in cells.split(";")} <= listed
+
+
+def test_pictures_of_the_readme_are_there(root: Path) -> None:
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", (root / "README.md").read_text())
+    assert len(pictures) >= 3
+    assert all((root / picture).is_file() for picture in pictures)
