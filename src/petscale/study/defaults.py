@@ -24,12 +24,13 @@ MINI_RECIPE: dict[str, Any] = {
     "dropout": 0.0,
 }
 
+# Fitted to the times of docs/study/tables/cells.csv: two cells at a time on two cores of one processor.
 CPU: dict[str, Any] = {
     "name": "one CPU core",
     "tflops": 0.05,
-    "utilisation": 0.3,
+    "utilisation": 1.0,
     "memory_gb": 4.0,
-    "step_overhead_ms": 12.0,
+    "step_overhead_ms": 24.0,
     "startup_s": 0.5,
     "gpus": False,
 }
