@@ -18,7 +18,7 @@ from analysis.studies import (
     too_noisy,
     unlike_claimed,
     with_holes,
-)  # fmt: skip
+)
 from petscale.analysis.claims import speed
 from petscale.analysis.interval import Estimate
 from petscale.analysis.verdict import (
@@ -30,7 +30,7 @@ from petscale.analysis.verdict import (
     no_increase,
     nonzero,
     only_if_all,
-)  # fmt: skip
+)
 
 CLAIMS = [
     "gap-shrinks", "gap-shrinks-log-odds", "reach-full", "structure-less", "structure-less-log-odds", "speed-differs",

@@ -13,14 +13,7 @@ _KEYS = ["ladder", "backbone", "scale", "display", "method", "budget"]
 _COUNTS = ["trainable", "effective", "head_parameters", "stored", "changed", "total"]
 _EXPERIMENTS = {"methods", "structure"}
 _SPEEDS = ["train_tokens_per_s", "inference_tokens_per_s"]
-_COSTS = [
-    *_SPEEDS,
-    "peak_memory",
-    "energy_j",
-    "train_s",
-    "evaluate_s",
-    "wall_s",
-]
+_COSTS = [*_SPEEDS, "peak_memory", "energy_j", "train_s", "evaluate_s", "wall_s"]
 
 
 def efficiency_table(cells: pd.DataFrame) -> pd.DataFrame:
@@ -28,8 +21,8 @@ def efficiency_table(cells: pd.DataFrame) -> pd.DataFrame:
 
     Of the experiments `methods` and `structure`, on the tasks that all of a backbone's methods have: other tasks have
     other lengths, and medians over different tasks compare tasks. Speeds are real (unpadded) tokens a second. Numbers
-    that were not measured stay absent; energy is never 0 for want of a meter. Cells that share a
-    machine with others slow one another: compare methods, not machines.
+    that were not measured stay absent; energy is never 0 for want of a meter. Cells that share a machine with others
+    slow one another: compare methods, not machines.
     """
     asked = [not _EXPERIMENTS.isdisjoint(names) for names in cells["experiments"]]
     chosen = cells[pd.Series(asked, index=cells.index, dtype=bool) & ~cells["control"]]

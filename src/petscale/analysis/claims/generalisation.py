@@ -35,7 +35,8 @@ def within_beats_across(evidence: Evidence, ratio: str) -> ClaimRow:
     estimate = mean_over_tasks(within - across, evidence.settings.confidence)
     both = int((~(within - across != within - across)).any(axis=1).sum())
     if not both:
-        return undecided(name, claim, evidence, _TABLE, "no source has targets both within and across types")
+        why = "no source has targets both within and across types"
+        return undecided(name, claim, evidence, _TABLE, why, _behind(evidence, known))
     parts = [f"{end} {float(known.loc[known['relation'] == end, ratio].mean()):.0f} %" for end in (WITHIN, ACROSS)]
     return ClaimRow(
         name,
@@ -69,7 +70,8 @@ def scale_does_not_help(evidence: Evidence, ratio: str) -> ClaimRow:
     small, large = (task_seed_matrix(end, ratio, pairs, seeds, stratum="pair") for end in ends.values())
     estimate = mean_over_tasks(large - small, evidence.settings.confidence)
     if not estimate.bounded:
-        return undecided(name, claim, evidence, _TABLE, "fewer than two seeds with the same pairs on both scales")
+        why = "fewer than two seeds with the same pairs on both scales"
+        return undecided(name, claim, evidence, _TABLE, why, _behind(evidence, known))
     return ClaimRow(
         name,
         claim,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
@@ -15,6 +17,20 @@ from petscale.analysis.tidy import asked_by, in_group
 from petscale.analysis.verdict import all_at_least, corrected_level, increase, only_if_all
 
 LOG_ODDS_PER_POINT = 0.04  # at 50 %, where one point moves the log-odds least
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Scores at both ends of a ladder, a cube and its methods for each budget group, and the cells behind them."""
+
+    unit: str
+    table: str
+    small: list[Cube]
+    large: list[Cube]
+    methods: list[list[str]]
+    tasks: list[str]
+    left_out: list[str]
+    behind: pd.DataFrame
 
 
 def gap_shrinks(evidence: Evidence, unit: str) -> ClaimRow:
@@ -31,13 +47,13 @@ def gap_shrinks(evidence: Evidence, unit: str) -> ClaimRow:
     chosen = ladder[ladder["method"].isin(methods)]
     tasks, left_out = means.common_tasks(_ends(chosen, evidence), ["backbone", "method"])
     seeds = sorted(set(chosen["seed"]))
-    ends = [
+    small, large = (
         [gaps.on_scale(chosen[chosen["backbone"] == backbone], methods, tasks, seeds, unit)]
         for backbone in (evidence.smallest, evidence.largest)
-    ]
-    return _shrinkage(
-        evidence, name, claim, ends, [methods], unit, "gaps.csv", tasks, left_out, _ends(chosen, evidence)
     )
+    behind = _ends(chosen, evidence)
+    compared = _Compared(unit, "gaps.csv", small, large, [methods], tasks, left_out, behind)
+    return _shrinkage(evidence, name, claim, compared)
 
 
 def structure_matters_less(evidence: Evidence, unit: str) -> ClaimRow:
@@ -66,8 +82,8 @@ def structure_matters_less(evidence: Evidence, unit: str) -> ClaimRow:
         for end, backbone in zip(ends, (evidence.smallest, evidence.largest), strict=True):
             rung = part[part["backbone"] == backbone]
             end.append(gaps.on_scale(rung, bars[-1], tasks, seeds, unit))
-    table = "structure_gaps.csv"
-    return _shrinkage(evidence, name, claim, ends, bars, unit, table, used, lost, pd.concat(behind))
+    compared = _Compared(unit, "structure_gaps.csv", ends[0], ends[1], bars, used, lost, pd.concat(behind))
+    return _shrinkage(evidence, name, claim, compared)
 
 
 def all_reach_full(evidence: Evidence) -> ClaimRow:
@@ -117,19 +133,9 @@ def all_reach_full(evidence: Evidence) -> ClaimRow:
     )
 
 
-def _shrinkage(
-    evidence: Evidence,
-    name: str,
-    claim: str,
-    ends: list[list[Cube]],
-    bars: list[list[str]],
-    unit: str,
-    table: str,
-    tasks: list[str],
-    left_out: list[str],
-    behind: pd.DataFrame,
-) -> ClaimRow:
-    ends, dropped = _at_both_ends(ends, bars)
+def _shrinkage(evidence: Evidence, name: str, claim: str, compared: _Compared) -> ClaimRow:
+    unit, table, behind = compared.unit, compared.table, compared.behind
+    ends, dropped = _at_both_ends(compared)
     if not ends[0]:
         why = f"no two methods have cells at both ends ({', '.join(dropped)})"
         return undecided(name, claim, evidence, table, why, behind)
@@ -150,18 +156,18 @@ def _shrinkage(
         estimate,
         increase(estimate, _fall(variances[0], margin)),
         f"interval above 0; not supported if it excludes that the sd falls by {margin:g} {unit}",
-        _n(len(tasks), estimate.seeds, f"{sum(len(one) for one in ends[0])} bars in {len(ends[0])} group(s)"),
+        _n(len(compared.tasks), estimate.seeds, f"{sum(len(one) for one in ends[0])} bars in {len(ends[0])} group(s)"),
         f"between-method sd {sd[0]:.{digits}f} → {sd[1]:.{digits}f} {unit}; "
         f"largest gap {gap[0]:.{digits}f} → {gap[1]:.{digits}f}"
         + ("" if estimate.bounded else "; no interval: with any seed left out, a method has fewer than two")
         + (f"; not at both ends: {', '.join(dropped)}" if dropped else "")
-        + _left_out(left_out),
+        + _left_out(compared.left_out),
         table,
         behind,
     )
 
 
-def _at_both_ends(ends: list[list[Cube]], bars: list[list[str]]) -> tuple[list[list[Cube]], list[str]]:
+def _at_both_ends(compared: _Compared) -> tuple[list[list[Cube]], list[str]]:
     """The cubes with the methods that have a score at both ends, and who was dropped.
 
     A spread of fewer methods is another spread: were the worst method missing on the largest backbone alone, its gaps
@@ -169,7 +175,7 @@ def _at_both_ends(ends: list[list[Cube]], bars: list[list[str]]) -> tuple[list[l
     """
     kept: list[list[Cube]] = [[], []]
     dropped: list[str] = []
-    for small, large, names in zip(*ends, bars, strict=True):
+    for small, large, names in zip(compared.small, compared.large, compared.methods, strict=True):
         known = [bool((~np.isnan(small[i])).any() and (~np.isnan(large[i])).any()) for i in range(len(names))]
         dropped += [name for name, there in zip(names, known, strict=True) if not there]
         if sum(known) >= 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -13,35 +14,34 @@ from petscale.analysis.interval import Estimate
 from petscale.analysis.verdict import Verdict, increase, nonzero
 
 _TABLE = "convergence.csv"
-_STATISTIC = "log2(discrete steps / adjacent steps) on {}"
 
 
 def structure_sets_speed(evidence: Evidence) -> ClaimRow:
     """The mean log ratio of steps is not 0."""
-    name, claim = "speed-differs", "Structure still matters for convergence speed at the largest scale"
-    margin = math.log2(evidence.settings.margins.speed_factor)
-    estimate, n, detail = _ratio(evidence)
-    if math.isnan(estimate.value):
-        return undecided(name, claim, evidence, _TABLE, detail, _behind(evidence))
-    rule = f"interval without 0; not supported if inside ±{margin:.2f} (factor {2**margin:g})"
-    statistic = _STATISTIC.format(evidence.largest)
-    verdict = _open(nonzero(estimate, margin), evidence)
-    behind = _behind(evidence)
-    return ClaimRow(name, claim, evidence.ladder, statistic, "log2", estimate, verdict, rule, n, detail, _TABLE, behind)
+    claim = "Structure still matters for convergence speed at the largest scale"
+    rule = "interval without 0; not supported if inside ±{margin:.2f} (factor {factor:g})"
+    return _decided(evidence, "speed-differs", claim, nonzero, rule)
 
 
 def adjacent_is_faster(evidence: Evidence) -> ClaimRow:
     """The mean log ratio of steps is positive."""
-    name, claim = "adjacent-faster", "Adjacent converges faster than discrete"
-    margin = math.log2(evidence.settings.margins.speed_factor)
+    rule = "interval above 0; not supported if below {margin:.2f} (factor {factor:g})"
+    return _decided(evidence, "adjacent-faster", "Adjacent converges faster than discrete", increase, rule)
+
+
+def _decided(
+    evidence: Evidence, name: str, claim: str, decide: Callable[[Estimate, float], Verdict], rule: str
+) -> ClaimRow:
+    factor = evidence.settings.margins.speed_factor
+    margin = math.log2(factor)
     estimate, n, detail = _ratio(evidence)
-    if math.isnan(estimate.value):
-        return undecided(name, claim, evidence, _TABLE, detail, _behind(evidence))
-    rule = f"interval above 0; not supported if below {margin:.2f} (factor {2**margin:g})"
-    statistic = _STATISTIC.format(evidence.largest)
-    verdict = _open(increase(estimate, margin), evidence)
     behind = _behind(evidence)
-    return ClaimRow(name, claim, evidence.ladder, statistic, "log2", estimate, verdict, rule, n, detail, _TABLE, behind)
+    if math.isnan(estimate.value):
+        return undecided(name, claim, evidence, _TABLE, detail, behind)
+    statistic = f"log2(discrete steps / adjacent steps) on {evidence.largest}"
+    verdict = _open(decide(estimate, margin), evidence)
+    said = rule.format(margin=margin, factor=factor)
+    return ClaimRow(name, claim, evidence.ladder, statistic, "log2", estimate, verdict, said, n, detail, _TABLE, behind)
 
 
 def _open(verdict: Verdict, evidence: Evidence) -> Verdict:
