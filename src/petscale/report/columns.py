@@ -1,0 +1,157 @@
+"""The columns of the page's tables, and how each number reads."""
+
+from __future__ import annotations
+
+from petscale.report.html_table import Column, listed, number, significant, text
+
+POINTS = number(1)
+SIGNED = number(1, sign=True)
+BIG = significant(3)
+WHOLE = number(0)
+
+BACKBONE = Column("backbone", "display", text)
+METHOD = Column("method", "method", text)
+TASK = Column("task", "task", text)
+GROUP = Column("group", "group", text)
+TRAINABLE = Column("trainable", "trainable", WHOLE, True)
+PERCENT = Column("%", "percent", significant(2), True)
+MATCHES = Column("matches", "matches", listed)
+MEAN = Column("mean, points", "value|low|high", POINTS, True)
+SCORE = Column("score, points", "value|low|high", POINTS, True)
+MINUS_FULL = Column("minus full", "difference|difference_low|difference_high", SIGNED, True)
+BY_RANK = Column("by rank of the label words", "rank_accuracy", POINTS, True)
+SEEDS = Column("seeds", "seeds", WHOLE, True)
+LEFT_OUT = Column("tasks left out", "left_out", listed)
+
+METHOD_MEANS = [
+    BACKBONE,
+    METHOD,
+    MEAN,
+    MINUS_FULL,
+    SEEDS,
+    Column("diverged at chance", "diverged_at_chance", POINTS, True),
+    LEFT_OUT,
+]
+METHOD_TASKS = [BACKBONE, METHOD, TASK, SCORE, MINUS_FULL, BY_RANK, SEEDS]
+GAPS = [
+    BACKBONE,
+    Column("unit", "unit", text),
+    Column("largest gap", "largest_gap", number(2), True),
+    Column("from noise alone", "null_gap", number(2), True),
+    Column("p (shuffled methods)", "p", number(4), True),
+    Column("smallest gap", "smallest_gap", number(2), True),
+    Column("between-method sd", "sd|sd_low|sd_high", number(2), True),
+    SEEDS,
+    LEFT_OUT,
+]
+STRUCTURE_MEANS = [
+    BACKBONE,
+    GROUP,
+    METHOD,
+    TRAINABLE,
+    MEAN,
+    Column("minus PET", MINUS_FULL.field, SIGNED, True),
+    SEEDS,
+    LEFT_OUT,
+]
+STRUCTURE_GAPS = [BACKBONE, GROUP, *GAPS[1:]]
+CONVERGENCE = [
+    BACKBONE,
+    Column("budget of", "group", text),
+    Column("measure", "measure", text),
+    Column("log2 ratio", "value|low|high", number(2), True),
+    Column("pairs", "pairs", WHOLE, True),
+    Column("censored", "censored", WHOLE, True),
+    Column("adjacent first", "adjacent_first", WHOLE, True),
+    Column("discrete first", "discrete_first", WHOLE, True),
+    SEEDS,
+    LEFT_OUT,
+]
+THRESHOLDS = [
+    BACKBONE,
+    TASK,
+    METHOD,
+    Column("low", "low_censored", text),
+    Column("parameters", "low_threshold|low_from|low_to", BIG, True),
+    Column("high", "high_censored", text),
+    Column("parameters", "high_threshold|high_from|high_to", BIG, True),
+    Column("% of full past low", "jump|jump_from|jump_to", WHOLE, True),
+    Column("above baseline", "jump_above_baseline|jump_above_baseline_from|jump_above_baseline_to", WHOLE, True),
+    SEEDS,
+    Column("budgets left out", "left_out", listed),
+]
+THRESHOLD_POINTS = [
+    BACKBONE,
+    TASK,
+    METHOD,
+    Column("budget", "budget", WHOLE, True),
+    Column("learning rate", "learning_rate", significant(2), True),
+    SCORE,
+    BY_RANK,
+    SEEDS,
+]
+TRANSFER_RELATIONS = [
+    BACKBONE,
+    METHOD,
+    Column("ratio", "ratio", text),
+    Column("targets", "relation", text),
+    Column("%", "value|low|high", POINTS, True),
+    Column("pairs", "pairs", WHOLE, True),
+    Column("without a number", "without_number", WHOLE, True),
+    SEEDS,
+]
+TRANSFER = [
+    BACKBONE,
+    METHOD,
+    Column("source", "source", text),
+    Column("target", "target", text),
+    Column("score, points", "score", POINTS, True),
+    Column("target's own", "original", POINTS, True),
+    Column("%", "relative|relative_low|relative_high", POINTS, True),
+    Column("% above chance", "above_chance|above_chance_low|above_chance_high", POINTS, True),
+    Column("status", "status", text),
+]
+CONTROL = [
+    BACKBONE,
+    METHOD,
+    Column("kind", "kind", text),
+    Column("pre-trained", "pretrained", POINTS, True),
+    Column("random", "random", POINTS, True),
+    Column("difference", "difference|low|high", SIGNED, True),
+    SEEDS,
+]
+EFFICIENCY = [
+    BACKBONE,
+    METHOD,
+    MATCHES,
+    TRAINABLE,
+    PERCENT,
+    Column("effective", "effective", WHOLE, True),
+    Column("stored", "stored", WHOLE, True),
+    Column("head", "head_parameters", WHOLE, True),
+    Column("train tokens/s", "train_tokens_per_s", BIG, True),
+    Column("inference tokens/s", "inference_tokens_per_s", BIG, True),
+    Column("peak memory, MiB", "memory", WHOLE, True),
+    Column("energy, kJ", "energy", BIG, True),
+    Column("train, s", "train_s", POINTS, True),
+    Column("evaluate, s", "evaluate_s", POINTS, True),
+    Column("over tasks", "tasks", listed),
+]
+SIDE_BY_SIDE = [
+    Column("quantity", "quantity", text),
+    Column("backbone", "backbone", text),
+    TASK,
+    METHOD,
+    Column("budget of", "match", text),
+    Column("ours", "ours|low|high", BIG, True),
+    Column("paper", "paper", BIG, True),
+    Column("to", "paper_high", BIG, True),
+    Column("difference", "difference", SIGNED, True),
+    Column("within noise", "within_noise", text),
+]
+
+
+def table2_columns(tasks: list[str]) -> list[Column]:
+    """Table 2 has a column a task."""
+    scores = (Column(task, f"{task}|{task} low|{task} high", POINTS, True) for task in tasks)
+    return [BACKBONE, METHOD, MATCHES, PERCENT, *scores]
