@@ -7,9 +7,9 @@ from pathlib import Path
 
 import petscale
 from petscale.errors import PetscaleError
-from petscale.workspace import scheduler
 from petscale.workspace.image import enter, read_image
 from petscale.workspace.site import read_site
+from petscale.workspace.slurm import ask, driver, requests, settings
 
 try:
     ROOT = Path(workflow.basedir)
@@ -34,25 +34,25 @@ except PetscaleError as error:
 container: str(IMAGE)
 
 
-scheduler.settle_settings(workflow)
+settings.settle_settings(workflow)
 DRIVER = []  # the lock of this driver, held while the process lives
 
 
 onstart:
     if workflow.executor_plugin.name == "slurm":
         try:
-            DRIVER.append(scheduler.only_driver(os.getcwd()))
+            DRIVER.append(driver.only_driver(os.getcwd()))
         except PetscaleError as error:
             print(f"petscale: {error}", file=sys.stderr)
             sys.exit(int(error.exit_code))
-        cancelled = scheduler.cancel_orphans(os.getcwd())
+        cancelled = driver.cancel_orphans(os.getcwd())
         if cancelled:
             print(
                 f"petscale: cancelled {len(cancelled)} jobs of an earlier driver; their cells go on in new ones",
                 file=sys.stderr,
             )
-        scheduler.adopt(workflow, IMAGE_DIGEST)
-        scheduler.mark_start()
+        driver.adopt(workflow, IMAGE_DIGEST)
+        settings.mark_start()
 
 
 def cell_devices(wildcards):
@@ -60,19 +60,17 @@ def cell_devices(wildcards):
 
 
 def cell_memory(wildcards, attempt):
-    # Attempts are also how long cells get their time: memory grows twice and stops.
-    wanted = STUDY.memory_mb(wildcards.cell) * min(attempt, 3)
-    return min(wanted, SITE.max_memory_mb or wanted)
+    return requests.memory_mb(
+        STUDY.memory_mb(wildcards.cell), attempt, SITE.max_memory_mb
+    )
 
 
 def cell_cpus(wildcards):
-    # One process a device, and its helpers, when there are several; the number of threads in torch stays the rule's.
-    devices = STUDY.devices(wildcards.cell)
-    return 2 * devices if devices > 1 else 1
+    return requests.cpus(STUDY.devices(wildcards.cell))
 
 
 def input_memory(wildcards, attempt):
-    return 8000 * attempt
+    return requests.memory_mb(requests.INPUT_MEMORY_MB, attempt, SITE.max_memory_mb)
 
 
 def cell_runtime(wildcards, attempt):
@@ -90,7 +88,7 @@ def allowed(minutes, kind, cell):
     shared = is_shared(cell)
     told = f"PETSCALE_MINUTES_{kind.upper() if shared else 'ALONE'}"
     if workflow.is_main_process and not workflow.local_exec:
-        limit = SITE.max_minutes or scheduler.time_limit(SITE.partition)
+        limit = SITE.max_minutes or ask.time_limit(SITE.partition)
         members = workflow.group_settings.group_components.get(kind, 1) if shared else 1
         if limit:
             # Jobs inherit it: their deadlines follow from the same minutes.

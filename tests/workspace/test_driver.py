@@ -1,0 +1,68 @@
+"""One driver a folder, what it finds of an earlier one, and what a job that comes again leaves alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import pytest
+
+from petscale.errors import BadInput
+from petscale.study.layout import Layout
+from petscale.workspace.slurm import driver, settings
+
+
+def test_one_driver_a_folder(tmp_path: Path) -> None:
+    """A second one would take the first one's jobs for those of a dead driver and cancel them."""
+    first = driver.only_driver(str(tmp_path))
+    with pytest.raises(BadInput, match=rf"process {os.getpid()} on .* wait for it"):
+        driver.only_driver(str(tmp_path))
+    first.close()
+    driver.only_driver(str(tmp_path)).close()
+
+
+def test_orphans_are_this_folders_petscale_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "1|petscale_aa|/study\n2|petscale_bb|/elsewhere\n3|other|/study\n4|petscale_cc|/study\n"
+    monkeypatch.setattr(driver, "ask", lambda *words: told)
+    assert driver.orphans("/study") == ["1", "4"]
+
+
+def test_a_job_that_comes_again_leaves_alone_what_was_finished_for_it(tmp_path: Path) -> None:
+    """Of its members, one was made since the driver started, one before it (and is to be replaced), one never."""
+    layout, started = Layout(str(tmp_path)), tmp_path / "started"
+    jobs = [SimpleNamespace(rulename="train", wildcards_dict={"cell": f"b/t/m/seed{i}"}) for i in range(3)]
+    other = SimpleNamespace(rulename="tokenize", wildcards_dict={})
+    assert settings.unfinished(jobs, layout, started) == jobs
+    for moment, name in enumerate([layout.result("b/t/m/seed1"), str(started), layout.result("b/t/m/seed0")]):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("")
+        os.utime(name, ns=(moment, moment))
+    assert settings.unfinished([*jobs, other], layout, started) == [*jobs[1:], other]
+
+
+def test_cells_that_ended_without_a_driver_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of this code and image alone, once, and nothing that is to run or that a driver saw end."""
+
+    def job(name: str, rule: str = "train") -> SimpleNamespace:
+        return SimpleNamespace(rule=SimpleNamespace(name=rule), output=[name])
+
+    class Persistence:
+        known: ClassVar = {"seen"}
+
+        def has_metadata(self, job: Any) -> bool:
+            return job.output[0] in self.known
+
+        def finished(self, job: Any) -> None:
+            self.known.add(job.output[0])
+
+    jobs = [job("seen"), job("unseen"), job("pending"), job("other code"), job("unseen rows", "prepare")]
+    workflow = SimpleNamespace(
+        dag=SimpleNamespace(jobs=jobs, needrun=lambda job: job.output[0] == "pending"),
+        persistence=Persistence(),
+        async_run=lambda done: done,
+    )
+    monkeypatch.setattr(driver, "_made_by", lambda path, code, image: path.name != "other code")
+    assert [driver.adopt(workflow, None) for _ in range(2)] == [1, 0]
+    assert Persistence.known == {"seen", "unseen"}
