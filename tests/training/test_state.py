@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from petscale.errors import DuplicateTrainer
+from petscale.errors import BadInput, DuplicateTrainer
 from petscale.training import lock as locks
 from petscale.training.checkpoint import Checkpoint, load_newest, save_checkpoint
 from petscale.training.lock import STALE_AFTER_S, CellLock
@@ -40,6 +41,15 @@ def test_two_checkpoints_are_kept(tmp_path: Path) -> None:
         "ckpt-000000003.safetensors",
         "ckpt-000000004.safetensors",
     ]
+
+
+def test_halves_of_a_killed_writer_are_swept_up(tmp_path: Path) -> None:
+    """Each kill while a checkpoint is written would otherwise leave one for ever."""
+    half = tmp_path / ".ckpt-000000001.safetensors.tmp"
+    half.write_bytes(b"half")
+    save_checkpoint(tmp_path, 2, checkpoint(2))
+    assert load_newest(tmp_path, digest="d") is not None
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ckpt-000000002.safetensors"]
 
 
 def test_any_flipped_byte_is_noticed(tmp_path: Path) -> None:
@@ -119,6 +129,17 @@ def test_second_trainer_is_told_who_holds_the_cell(tmp_path: Path) -> None:
     with CellLock(tmp_path) as lock:  # its holder is dead: taken over at once
         assert lock.is_ours()
     assert not (tmp_path / "lock").exists()
+
+
+def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some cluster file systems are mounted so; two heirs of a dead trainer could both win there."""
+
+    def refuse(descriptor: object, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(BadInput, match=r"lock\.guard: this file system has no locks"), CellLock(tmp_path):
+        pass
 
 
 def held_elsewhere(folder: Path, **more: str) -> Path:

@@ -7,6 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+SEED_SD = 2.0
+"""Points by which a cell's score is taken to scatter over seeds, before anything was measured."""
+
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("plan", help="cells, exact counts and estimated cost of a study")
@@ -55,10 +58,6 @@ def run(args: argparse.Namespace) -> int:
     )
     print(_resolution(study))
     return 0
-
-
-SEED_SD = 2.0
-"""Points by which a cell's score is taken to scatter over seeds, before anything was measured."""
 
 
 def _resolution(study: Any) -> str:

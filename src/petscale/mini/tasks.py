@@ -88,25 +88,22 @@ def _unlike(draw: Callable[[int], Row], count: int) -> Iterator[Row]:
             yield row
 
 
-def rows(task: str, split: Split, version: int | None = None) -> list[Row]:
-    """The rows of one split, the same on every machine; `version` is the newest where absent.
+def rows(task: str, split: Split) -> list[Row]:
+    """The rows of one split, the same on every machine.
 
     Columns: `mini-sentiment` and `mini-opinion` text, label (1 positive); `mini-inference` premise, hypothesis, label
     (0 entailment); `mini-paraphrase` sentence1, sentence2, label (1 equivalent); `mini-qa` question, answer (a list of
     one string); `mini-summary` dialogue, summary. Labels are balanced.
 
     Raises:
-        ValueError: unknown task, split or version.
+        ValueError: unknown task or split.
     """
     if task not in TASKS:
         raise ValueError(f"unknown mini task {task!r}; known: {', '.join(TASKS)}")
     if split not in SIZES:
         raise ValueError(f"unknown split {split!r} of {task}; known: {', '.join(SIZES)}")
-    newest = VERSIONS[task]
-    if version not in (None, newest):
-        raise ValueError(f"unknown version {version} of {task}; known: {newest}")
     lexicon = TUNING if split == "train" else TEST
-    rng = random.Random(f"{task}/{split}/{newest}")
+    rng = random.Random(f"{task}/{split}/{VERSIONS[task]}")
     if task == "mini-qa":
         return _questions(rng, lexicon)
     drawn = _unlike(lambda label: DRAWN[task](rng, lexicon, label), SIZES[split])
