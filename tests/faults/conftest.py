@@ -53,7 +53,7 @@ STUDY = {
     },
 }
 # What an interruption may change: when and where a cell ran, and what it took.
-VARYING = ("provenance", "throughput", "peak_memory", "energy_j")
+VARYING = ("provenance", "throughput", "peak_memory", "energy_j", "files", "seal")
 
 
 @dataclass
