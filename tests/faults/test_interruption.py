@@ -97,8 +97,8 @@ def dies_at(call: int, half: bool) -> Callable[[], None]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("half", [False, True], ids=["before", "after"])
-def test_killed_at_each_durable_operation(bench: Bench, whole: Any, tmp_path: Path, tally: Any, half: bool) -> None:
-    """Checkpoint, status, spool and publishing are written by fsync and rename: die at each of these in turn."""
+def test_killed_at_durable_operations(bench: Bench, whole: Any, tmp_path: Path, tally: Any, half: bool) -> None:
+    """Checkpoint, status, spool and publishing are written by fsync and rename: die at every third of these in turn."""
     cell = bench.cell("t5", "lora")
     expected, _ = whole(cell)
     count = tally("SIGKILL within writing a checkpoint or output")
