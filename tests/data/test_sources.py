@@ -45,10 +45,30 @@ def test_a_label_outside_its_set(local: Write) -> None:
     assert message.endswith("train.jsonl: row 3: label 2 is outside 0 to 1 (negative, positive)")
 
 
-@pytest.mark.parametrize("label", [-1, None, 0.5, True, "positive"])
+@pytest.mark.parametrize(
+    "label", [-1, None, 0.5, True, "positive", float("nan"), [1], {"a": 1}, "²", "--1", "9" * 5000, "\ud83d"]
+)
 def test_a_label_that_is_none(local: Write, label: object) -> None:
+    """Whatever JSON can hold in place of a label is one short line; some of these look like digits to Python."""
     message = _refusal(local("sst2", train=reviews(2), validation=[{"sentence": "x", "label": label}]))
     assert "validation.jsonl: row 1: label" in message
+    assert len(message) < 300
+
+
+@pytest.mark.parametrize(
+    "task, row, column",
+    [
+        ("sst2", {"sentence": "x \ud83d", "label": 1}, "sentence"),
+        ("samsum", {"dialogue": "d", "summary": "\udfff"}, "summary"),
+        ("nq_open", {"question": "q", "answer": ["a", "\ud83d"]}, "answer"),
+        ("nq_open", {"question": "q", "answer": '["\\ud83d"]'}, "answer"),
+    ],
+)
+def test_half_a_surrogate_pair_is_no_text(local: Write, task: str, row: dict[str, object], column: str) -> None:
+    """JSON can write it and Python reads it, but nothing after can: it must be refused here, with its row."""
+    message = _refusal(local(task, train=[row], validation=[row]), task)
+    assert f"train.jsonl: row 1: column '{column}' holds '\\ud" in message
+    assert message.isascii()
 
 
 def test_a_missing_column(local: Write) -> None:
@@ -89,6 +109,8 @@ def test_answers_are_lists_of_texts(local: Write) -> None:
     assert message.endswith("row 1: column 'answer' must be a list of texts")
     message = _refusal(local("nq_open", train=[{"question": "q", "answer": []}], validation=test), "nq_open")
     assert message.endswith("row 1: column 'answer' is empty")
+    deep = local("nq_open", train=[{"question": "q", "answer": "[" * 100_000}], validation=test)
+    assert read_rows(NQ, deep)["train"].rows[0]["answer"] == ["[" * 100_000]  # no JSON, so one plain text
 
 
 def test_tsv_labels_and_answers_are_read_as_what_they_mean(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import reprlib
 import string
 from collections.abc import Mapping
 from typing import Any
@@ -24,10 +26,10 @@ def input_key(row: Row, columns: tuple[str, ...]) -> str:
 
 
 def _label(task: Task, value: Any, place: str) -> int:
-    if isinstance(value, str) and value.strip().lstrip("-").isdigit():
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,9}", value.strip()):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise BadInput(f"{place}: label {value!r} is no integer")
+        raise BadInput(f"{place}: label {reprlib.repr(value)} is no integer")
     words = task.words("words")
     if not 0 <= value < len(words):
         raise BadInput(f"{place}: label {value} is outside 0 to {len(words) - 1} ({', '.join(words)})")
@@ -39,12 +41,25 @@ def _answers(value: Any, place: str, column: str) -> list[str]:
     if isinstance(value, str):
         try:
             parsed = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             parsed = value
         value = parsed if isinstance(parsed, list) else [value]
     if not isinstance(value, list) or not all(isinstance(answer, str) for answer in value):
         raise BadInput(f"{place}: column {column!r} must be a list of texts")
+    for answer in value:
+        _check_text(answer, place, column)
     return [answer for answer in value if answer.strip()]
+
+
+def _check_text(value: str, place: str, column: str) -> None:
+    """JSON can write half of a surrogate pair, which is no text: neither parquet nor a tokenizer takes it."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        half = value[error.start]
+        raise BadInput(
+            f"{place}: column {column!r} holds {half!r}, half of a surrogate pair, which is no text"
+        ) from None
 
 
 def check_split(task: Task, split: Rows, *, published: bool) -> Rows:
@@ -72,6 +87,7 @@ def check_split(task: Task, split: Rows, *, published: bool) -> Rows:
         for column in texts:
             if not isinstance(values[column], str | None):
                 raise BadInput(f"{place}: column {column!r} must be a text, not {type(values[column]).__name__}")
+            _check_text(values[column] or "", place, column)
             if not (values[column] or "").strip():
                 blank = column
         if task.label_column:
