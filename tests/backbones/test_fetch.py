@@ -209,14 +209,34 @@ def test_a_fetched_data_set_is_read_offline(stand: Stand, tmp_path: Path, monkey
     for split, first in {"train": 0, "validation": 5, "test": 9}.items():
         rows = [{"sentence": f"film {first + n}", "label": n % 2} for n in range(4 if split == "train" else 2)]
         datasets.Dataset.from_list(rows).to_parquet(folder / f"{split}-00000-of-00001.parquet")
-    stand.fetch([TASKS["sst2"]])
+    task = TASKS["sst2"]
+    assert task.hub is not None
+    task = task.model_copy(update={"hub": task.hub.model_copy(update={"rows": {}})})  # six made-up rows are not all
+    stand.fetch([task])
     assert sorted(line.split()[0] for line in stand.sent) == [
         "sst2/train-00000-of-00001.parquet",
         "sst2/validation-00000-of-00001.parquet",
     ]
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "library")
-    assert len(read_rows(TASKS["sst2"], HubSource())["train"]) == 4
+    assert len(read_rows(task, HubSource())["train"]) == 4
+
+
+def test_a_small_file_that_was_cut_is_fetched_anew(stand: Stand) -> None:
+    """The commit records no checksum of small files, but their size."""
+    folder = stand.hub / "dataset" / "nyu-mll" / "glue" / "sst2"
+    folder.mkdir(parents=True)
+    for split in ("train", "validation"):
+        (folder / f"{split}-00000-of-00001.parquet").write_bytes(split.encode() * 10)
+    stand.fetch([TASKS["sst2"]])
+    path = next(stand.cache.glob("hub/**/snapshots/*/sst2/train-*"))
+    path.write_bytes(b"trai")
+    with pytest.raises(
+        BadInput, match=r"train-00000-of-00001\.parquet: not the file that .* records \(size\); fetch again"
+    ):
+        stand.fetch([TASKS["sst2"]])
+    stand.fetch([TASKS["sst2"]])
+    assert path.read_bytes() == b"train" * 10
 
 
 def test_what_the_hub_lacks_is_one_line(stand: Stand) -> None:

@@ -132,7 +132,7 @@ def describe(task: Task, source: Source) -> dict[str, object]:
         return {"kind": "mini", "version": VERSIONS[task.name]}
     if task.hub is None:
         raise BadInput(f"task {task.name}: not on the hub")
-    return {"kind": "hub", **task.hub.model_dump()}
+    return {"kind": "hub", **task.hub.model_dump(exclude={"rows"})}
 
 
 def source_digest(task: Task, source: Source) -> str:

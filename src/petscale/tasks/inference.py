@@ -22,7 +22,13 @@ _LENGTHS: dict[str, Any] = {"source_length": 256, "target_length": 6, "bert_leng
 MNLI = Task(
     name="mnli",
     kind="inference",
-    hub=Hub(**_GLUE, config="mnli", test="validation_matched", extra={"mismatched": "validation_mismatched"}),
+    hub=Hub(
+        **_GLUE,
+        config="mnli",
+        test="validation_matched",
+        extra={"mismatched": "validation_mismatched"},
+        rows={"train": 392_702, "validation_matched": 9_815, "validation_mismatched": 9_832},
+    ),
     columns=("premise", "hypothesis", "label"),
     label_column="label",
     template="Input: premise: {premise} [SEP] hypothesis: {hypothesis} Output: ",
@@ -39,7 +45,7 @@ MNLI = Task(
 QNLI = Task(
     name="qnli",
     kind="inference",
-    hub=Hub(**_GLUE, config="qnli"),
+    hub=Hub(**_GLUE, config="qnli", rows={"train": 104_743, "validation": 5_463}),
     columns=("question", "sentence", "label"),
     template="Input: question: {question} [SEP] sentence: {sentence} Output: ",
     text_a="{question}",
@@ -52,7 +58,7 @@ QNLI = Task(
 RTE = Task(
     name="rte",
     kind="inference",
-    hub=Hub(**_GLUE, config="rte"),
+    hub=Hub(**_GLUE, config="rte", rows={"train": 2_490, "validation": 277}),
     columns=("sentence1", "sentence2", "label"),
     template="Input: sentence 1: {sentence1} [SEP] sentence 2: {sentence2} Output: ",
     text_a="{sentence1}",
@@ -65,7 +71,7 @@ RTE = Task(
 BOOLQ = Task(
     name="boolq",
     kind="inference",
-    hub=Hub(**_SUPERGLUE, config="boolq"),
+    hub=Hub(**_SUPERGLUE, config="boolq", rows={"train": 9_427, "validation": 3_270}),
     columns=("question", "passage", "label"),
     label_column="label",
     template="boolq passage: {passage} question: {question}",
@@ -83,7 +89,7 @@ BOOLQ = Task(
 COPA = Task(
     name="copa",
     kind="inference",
-    hub=Hub(**_SUPERGLUE, config="copa"),
+    hub=Hub(**_SUPERGLUE, config="copa", rows={"train": 400, "validation": 100}),
     columns=("premise", "choice1", "choice2", "question", "label"),
     label_column="label",
     template="copa choice1: {choice1} choice2: {choice2} premise: {premise} question: {question}",
