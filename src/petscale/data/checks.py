@@ -7,11 +7,14 @@ import re
 import reprlib
 import string
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from petscale.data.rows import Row, Rows
 from petscale.errors import BadInput
 from petscale.tasks import Task
+
+Flaws = Literal["refuse", "drop"]
+"""What is done with rows of empty text and train rows that an evaluation split holds too: published sets have some."""
 
 
 def input_columns(task: Task) -> tuple[str, ...]:
@@ -62,13 +65,14 @@ def _check_text(value: str, place: str, column: str) -> None:
         ) from None
 
 
-def check_split(task: Task, split: Rows, *, published: bool) -> Rows:
+def check_split(task: Task, split: Rows, *, flaws: Flaws) -> Rows:
     """One split with its values in their types; the input is left as it is.
 
-    Published sets carry a few empty texts; with `published` such rows are dropped and counted, else refused.
+    Published sets carry a few empty texts; such rows are refused, or dropped and counted.
 
     Raises:
-        BadInput: no rows, a missing column, a text that is none or empty, a label outside its set.
+        BadInput: no rows, a missing column, a text that is none, a label outside its set; an empty text, where flaws
+        are refused.
     """
     if not split.rows:
         raise BadInput(f"{split.origin}: no rows")
@@ -95,7 +99,7 @@ def check_split(task: Task, split: Rows, *, published: bool) -> Rows:
         elif task.kind == "qa" and task.target_column:
             values[task.target_column] = _answers(row[task.target_column], place, task.target_column)
             blank = blank or (None if values[task.target_column] else task.target_column)
-        if blank and not published:
+        if blank and flaws == "refuse":
             raise BadInput(f"{place}: column {blank!r} is empty")
         if blank:
             empty.add(index)
@@ -106,14 +110,14 @@ def check_split(task: Task, split: Rows, *, published: bool) -> Rows:
     return result
 
 
-def check_apart(task: Task, train: Rows, evaluation: Mapping[str, Rows], *, published: bool) -> Rows:
+def check_apart(task: Task, train: Rows, evaluation: Mapping[str, Rows], *, flaws: Flaws) -> Rows:
     """Train without inputs that an evaluation split holds too.
 
-    Published sets overlap a little (IMDB by about a hundred reviews); with `published` such train rows are
-    dropped and counted, else refused.
+    Published sets overlap a little (IMDB by about a hundred reviews); such train rows are refused, or dropped and
+    counted.
 
     Raises:
-        BadInput: a train row's input stands in an evaluation split; both places are named.
+        BadInput: a train row's input stands in an evaluation split, where flaws are refused; both places are named.
     """
     columns = input_columns(task)
     held: dict[str, str] = {}
@@ -121,7 +125,7 @@ def check_apart(task: Task, train: Rows, evaluation: Mapping[str, Rows], *, publ
         for index, row in enumerate(split.rows):
             held.setdefault(input_key(row, columns), split.place(index))
     leaked = {index for index, row in enumerate(train.rows) if input_key(row, columns) in held}
-    if leaked and not published:
+    if leaked and flaws == "refuse":
         first = min(leaked)
         other = held[input_key(train.rows[first], columns)]
         more = f" ({len(leaked)} such rows)" if len(leaked) > 1 else ""
