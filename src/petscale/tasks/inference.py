@@ -1,7 +1,8 @@
 """Natural language inference (Su et al., appendix A), and the reading and reasoning tasks of Lialin et al.
 
 Two texts, 256 tokens (B.3); BoolQ and COPA take Lialin et al.'s 512 and the wording of their T5 runs
-(`{task} {field}: {value}`), and are tasks of two labels, so they stand here.
+(`{task} {field}: {value}`), and are tasks of two labels, so they stand here. Version 2 of a task with two
+texts: a T5 source that is too long is cut at its longer text.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _LENGTHS: dict[str, Any] = {"source_length": 256, "target_length": 6, "bert_leng
 
 MNLI = Task(
     name="mnli",
+    version=2,
     kind="inference",
     hub=Hub(
         **_GLUE,
@@ -44,6 +46,7 @@ MNLI = Task(
 
 QNLI = Task(
     name="qnli",
+    version=2,
     kind="inference",
     hub=Hub(**_GLUE, config="qnli", rows={"train": 104_743, "validation": 5_463}),
     columns=("question", "sentence", "label"),
@@ -57,6 +60,7 @@ QNLI = Task(
 
 RTE = Task(
     name="rte",
+    version=2,
     kind="inference",
     hub=Hub(**_GLUE, config="rte", rows={"train": 2_490, "validation": 277}),
     columns=("sentence1", "sentence2", "label"),
@@ -70,6 +74,7 @@ RTE = Task(
 
 BOOLQ = Task(
     name="boolq",
+    version=2,
     kind="inference",
     hub=Hub(**_SUPERGLUE, config="boolq", rows={"train": 9_427, "validation": 3_270}),
     columns=("question", "passage", "label"),

@@ -1,4 +1,7 @@
-"""Paraphrase identification (Su et al., appendix A): two texts, 256 tokens (B.3)."""
+"""Paraphrase identification (Su et al., appendix A): two texts, 256 tokens (B.3).
+
+Version 2: a T5 source that is too long is cut at its longer text.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ _LENGTHS: dict[str, Any] = {"source_length": 256, "target_length": 6, "bert_leng
 
 MRPC = Task(
     name="mrpc",
+    version=2,
     kind="paraphrase",
     hub=Hub(**_GLUE, config="mrpc", rows={"train": 3_668, "validation": 408}),
     columns=("sentence1", "sentence2", "label"),
@@ -26,6 +30,7 @@ MRPC = Task(
 
 QQP = Task(
     name="qqp",
+    version=2,
     kind="paraphrase",
     hub=Hub(**_GLUE, config="qqp", rows={"train": 363_846, "validation": 40_430}),
     columns=("question1", "question2", "label"),
