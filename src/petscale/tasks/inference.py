@@ -20,6 +20,7 @@ _TWO_WAY: dict[str, Any] = {
 }
 _LENGTHS: dict[str, Any] = {"source_length": 256, "target_length": 6, "bert_length": 256}
 
+# Three classes under unified labels too; no other task has a digit for neutral to transfer (docs/tasks.md).
 MNLI = Task(
     name="mnli",
     version=2,
