@@ -48,6 +48,13 @@ def test_what_determines_numbers_changes_the_identity(changes: dict[str, Any]) -
     assert before != after
 
 
+def test_few_shot_reaches_every_kind_of_task() -> None:
+    """docs/tasks.md: k rows where there are no classes; a study that asks for k shots never trains on all rows."""
+    kinds = ["mini-sentiment", "mini-inference", "mini-paraphrase", "mini-qa", "mini-summary"]
+    cells = grid(tasks=kinds, data={"source": "mini", "few_shot": 16}).cells.values()
+    assert {(p.cell.task, p.cell.data.few_shot) for p in cells} == {(task, 16) for task in kinds}
+
+
 def test_adding_a_seed_or_a_method_only_adds_cells() -> None:
     before = set(grid().cells)
     assert before < set(grid(seeds=[1, 2]).cells)

@@ -212,7 +212,7 @@ class _Builder:
             dev_size=data.dev_size_by_task.get(task.name, data.dev_size),
             max_train=data.max_train,
             max_test=data.max_test,
-            few_shot=data.few_shot if task.kind in CLASSIFICATION else None,
+            few_shot=data.few_shot,
             split_seed=data.split_seed,
         )
 
