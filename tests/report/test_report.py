@@ -20,6 +20,7 @@ from petscale.report.deviations import DEVIATIONS, as_markdown
 from petscale.report.figures.figure import interval_text, runs_text
 from petscale.report.html_table import number, significant
 from petscale.report.theme import METHODS, method_scales
+from petscale.tasks import TASKS
 
 EXPERIMENTS = ("methods", "structure", "convergence", "threshold", "transfer", "control")
 
@@ -137,6 +138,14 @@ def test_a_folder_without_tables_is_refused(tmp_path: Path) -> None:
 def test_the_deviations_page_is_the_report_s(root: Path) -> None:
     assert (root / "docs" / "deviations.md").read_text() == as_markdown()
     assert all(one.why for one in DEVIATIONS)
+
+
+def test_the_deviations_page_counts_mnli_s_classes_as_the_task_does() -> None:
+    """The page said that MNLI is collapsed to two classes while its labels stayed three."""
+    classes = len(set(TASKS["mnli"].classes("unified")))
+    transfer = next(one for one in DEVIATIONS if one.place == "transfer")
+    assert (classes == 3) == ("three classes" in transfer.here)
+    assert "collapsed" not in transfer.here
 
 
 def test_no_two_methods_share_colour_or_shape() -> None:

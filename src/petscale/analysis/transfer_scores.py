@@ -84,7 +84,7 @@ def _place(row: pd.Series, task: str) -> tuple[Any, ...]:
 
 
 def _chance(target: Plan) -> float:
-    classes = target.get("unified_classes") or target.get("classes")  # MNLI's three are collapsed to two
+    classes = target.get("classes")  # unified labels keep all classes of a task: MNLI's three are `1`, `2` and `0`
     return POINTS / classes if classes else 0.0
 
 

@@ -94,7 +94,6 @@ def _task(name: str) -> dict[str, Any]:
         "kind": task.kind,
         "metric": task.metric,
         "classes": len(task.labels) if task.labels else None,
-        "unified_classes": len(set(task.unified)) if task.unified else None,
         "version": task.version,
     }
 
