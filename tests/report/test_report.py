@@ -63,6 +63,18 @@ def test_every_figure_is_an_svg_file_and_valid_vega_lite() -> None:
         assert svg.count("<path") > 3
 
 
+def test_metrics_beside_the_main_one_are_on_the_page() -> None:
+    """Exact match and further test sets, each with its interval; they were recorded and never shown."""
+    section = page_of(as_claimed()).split('<section id="methods">')[1].split("</section>")[0]
+    table = section[section.index("Other metrics and further test sets") :]
+    for metric in ("em", "mismatched/accuracy"):
+        row = re.search(
+            rf'<td data-label="metric">{metric}</td><td class="num" data-label="score, points">(.*?)</td>', table
+        )
+        assert row is not None
+        assert 'class="interval"' in row.group(1)
+
+
 def test_every_table_is_in_the_page_to_the_byte() -> None:
     study = as_claimed()
     packed = dict(re.findall(r'class="packed" data-table="(\w+)">([^<]+)<', page_of(study)))

@@ -33,6 +33,15 @@ METHOD_MEANS = [
     LEFT_OUT,
 ]
 METHOD_TASKS = [BACKBONE, METHOD, TASK, SCORE, MINUS_FULL, BY_RANK, SEEDS]
+METRICS = [
+    BACKBONE,
+    METHOD,
+    TASK,
+    Column("metric", "metric", text),
+    SCORE,
+    Column("main metric", "main_value", POINTS, True),
+    SEEDS,
+]
 GAPS = [
     BACKBONE,
     Column("unit", "unit", text),

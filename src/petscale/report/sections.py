@@ -39,6 +39,7 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
     def show(name: str, title: str, chosen: list[Column], rows: pd.DataFrame | None = None) -> Shown:
         return Shown(name, title, html_table(tables[name] if rows is None else rows, chosen, numbers_of))
 
+    beside = len(tables["metrics"])  # none where every task has one metric and one test set
     return [
         Section(
             "methods",
@@ -50,6 +51,7 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
                 show("methods", "Means by method and scale", columns.METHOD_MEANS, _means(tables["methods"])),
                 show("gaps", "Gaps among methods", columns.GAPS),
                 show("methods", "Scores by task", columns.METHOD_TASKS, _tasks(tables["methods"])),
+                *([show("metrics", "Other metrics and further test sets", columns.METRICS)] if beside else []),
             ],
         ),
         Section(
