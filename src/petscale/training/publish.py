@@ -40,7 +40,8 @@ def publish(
     Args:
         folder: the cell's folder below results/cells.
         evaluations: `dev`, `test` and further test sets at the selected step; empty when the cell diverged. Scores
-            of a further test set stand beside the test's, as `<set>/<metric>`.
+            of a further test set stand beside the test's, as `<set>/<metric>`, and its examples' in a file of its own,
+            `predictions-<set>.parquet`.
     """
     trained, changed = ready.trained(), ready.changed()
     peak = max(ready.team.gather(_peak_memory(ready.device)))
@@ -58,8 +59,9 @@ def publish(
         metadata={"cell": cell.path, "backbone": cell.backbone},
     )
     write_atomically(folder / "curve.csv", _curve(journey.curve))
-    if "test" in evaluations:
-        write_atomically(folder / "predictions.parquet", _parquet(evaluations["test"].examples))
+    for split in evaluations.keys() - {"dev"}:
+        name = "predictions" if split == "test" else f"predictions-{split}"
+        write_atomically(folder / f"{name}.parquet", _parquet(evaluations[split].examples))
     test = evaluations.get("test")
     counts = ready.plan.counts
     result = CellResult(
