@@ -152,6 +152,8 @@ SIDE_BY_SIDE = [
     TASK,
     METHOD,
     Column("budget of", "match", text),
+    Column("%", "percent", significant(2), True),
+    Column("paper's %", "paper_percent", significant(2), True),
     Column("ours", "ours|low|high", BIG, True),
     Column("paper", "paper", BIG, True),
     Column("to", "paper_high", BIG, True),
