@@ -67,7 +67,7 @@ def metrics_table(cells: pd.DataFrame, scores: pd.DataFrame, settings: AnalysisS
     rows = []
     for key, part in means.groups(known, [*_KEYS, "metric"]):
         row = dict(zip([*_KEYS, "metric"], key, strict=True))
-        values = means.matrix(part, [row["task"]], sorted(set(part["seed"])), "value")
+        values = means.matrix(part, [str(row["task"])], sorted(set(part["seed"])), "value")
         rows.append(
             {
                 **row,

@@ -115,6 +115,8 @@ TRANSFER = [
     Column("source", "source", text),
     Column("target", "target", text),
     Column("score, points", "score", POINTS, True),
+    Column("rows seen by source", "shared_rows", WHOLE, True),
+    Column("score with them", "score_all", POINTS, True),
     Column("target's own", "original", POINTS, True),
     Column("%", "relative|relative_low|relative_high", POINTS, True),
     Column("% above chance", "above_chance|above_chance_low|above_chance_high", POINTS, True),

@@ -88,7 +88,8 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
             "Zero-shot transfer",
             "Score on a target (column) of cells trained on a source (row), over the target's own score. The colour of "
             "a task's name is its type. Grey tiles have no number: the metric has no meaning there (undef.), the runs "
-            "are missing, or the target's own cells do not rise above chance (no ref.). (Figure 9.)",
+            "are missing, or the target's own cells do not rise above chance (no ref.). Test rows that the source was "
+            "trained on (tasks cut from the same texts) are out of the score. (Figure 9.)",
             [
                 show("transfer_relations", "Within and across task types", columns.TRANSFER_RELATIONS),
                 show("transfer", "Every pair of tasks", columns.TRANSFER),
