@@ -23,7 +23,6 @@ from petscale.parallel.team import ALONE
 from petscale.record import check_files, read_result
 from petscale.training import loop, run, setup
 from petscale.training.progress import Progress
-from petscale.training.publish import FILES
 from petscale.training.run import Job, run_cell
 from petscale.training.setup import Inputs, prepare_cell
 from petscale.training.spool import read_spool
@@ -185,7 +184,9 @@ def test_a_rerun_that_dies_while_it_publishes_leaves_no_mixture(bench: Bench, mo
     check_files(job.folder, read_result(job.folder / "result.json"))
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "name", ["metrics.jsonl", "system.jsonl", "delta.safetensors", "curve.csv", "predictions.parquet"]
+)
 def test_a_published_file_that_changed_is_named(bench: Bench, name: str, tmp_path: Path) -> None:
     job = bench.job("t5", "published")
     if not job.folder.exists():

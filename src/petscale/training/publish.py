@@ -22,8 +22,13 @@ from petscale.training.setup import HEAD, Ready
 from petscale.training.telemetry import SPOOL as SYSTEM_SPOOL
 from petscale.tuning.files import save_delta
 
-FILES = ("metrics.jsonl", SYSTEM_SPOOL, "delta.safetensors", "curve.csv", "predictions.parquet")
-"""What a cell leaves beside its record; a diverged one has no predictions."""
+FILES = ("metrics.jsonl", SYSTEM_SPOOL, "delta.safetensors", "curve.csv", "predictions*.parquet")
+"""What a cell leaves beside its record; a diverged one has no predictions, one of MNLI two."""
+
+
+def published(folder: Path) -> list[Path]:
+    """The files in a cell's folder that its record must name."""
+    return sorted(path for pattern in FILES for path in folder.glob(pattern))
 
 
 def publish(
@@ -45,7 +50,8 @@ def publish(
     Args:
         folder: the cell's folder below results/cells.
         evaluations: `dev`, `test` and further test sets at the selected step; empty when the cell diverged. Scores
-            of a further test set stand beside the test's, as `<set>/<metric>`.
+            of a further test set stand beside the test's, as `<set>/<metric>`, and its examples' in a file of its own,
+            `predictions-<set>.parquet`.
         energy_j: joules of all attempts; None where no GPU was sampled.
         startup_s: seconds from the command to the first step of this attempt.
         wall_s: seconds of all attempts.
@@ -67,8 +73,9 @@ def publish(
         metadata={"cell": cell.path, "backbone": cell.backbone},
     )
     write_atomically(folder / "curve.csv", _curve(journey.curve))
-    if "test" in evaluations:
-        write_atomically(folder / "predictions.parquet", _parquet(evaluations["test"].examples))
+    for split in evaluations.keys() - {"dev"}:
+        name = "predictions" if split == "test" else f"predictions-{split}"
+        write_atomically(folder / f"{name}.parquet", _parquet(evaluations[split].examples))
     test = evaluations.get("test")
     counts = ready.plan.counts
     result = CellResult(
@@ -105,7 +112,7 @@ def publish(
         peak_memory=peak_memory,
         energy_j=energy_j,
         hashes={**ready.hashes, "code": code_digest("train"), "delta": sha256(delta)},
-        files={name: sha256(folder / name) for name in FILES if (folder / name).exists()},
+        files={path.name: sha256(path) for path in published(folder)},
         provenance=capture(ready.device, ready.team.size, attempts),
     )
     write_result(folder / "result.json", result)
@@ -117,8 +124,8 @@ def publish_metrics(state: Path, folder: Path) -> None:
 
     What an earlier run published goes first, its record before all: it must not stand beside files not its own.
     """
-    for name in ("result.json", *FILES):
-        (folder / name).unlink(missing_ok=True)
+    for path in (folder / "result.json", *published(folder)):
+        path.unlink(missing_ok=True)
     for name in ("metrics.jsonl", SYSTEM_SPOOL):
         write_atomically(folder / name, (state / name).read_bytes())
 
