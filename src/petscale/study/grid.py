@@ -214,6 +214,7 @@ class _Builder:
             max_test=data.max_test,
             few_shot=data.few_shot,
             split_seed=data.split_seed,
+            flaws=data.flaws if source == "local" else "refuse",
         )
 
     def _cell(
