@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from petscale.backbones.convert import pickle_files
 from petscale.backbones.fetch import HuggingFace, fetch, fetched
 from petscale.backbones.folder import materialise, read_manifest
 from petscale.backbones.load import load_model
@@ -269,3 +270,19 @@ def test_the_command_takes_a_study_s_backbones_and_tasks(monkeypatch: pytest.Mon
     assert (cache, options) == (Path("somewhere"), {"dry_run": True})
     assert all(name.startswith("mini-") for name in backbones)
     assert list(tasks) == []
+
+
+@pytest.mark.parametrize(
+    "index, told",
+    [
+        ('{"weight_map": {"a": "../elsewhere.bin"}}', r"names '\.\./elsewhere\.bin', which is no file of this folder"),
+        ('{"weight_map": {"a": 7}}', r"names 7, which is no file of this folder"),
+        ('{"weight_map": 7}', "not a readable index"),
+        ("{", "not a readable index"),
+    ],
+)
+def test_an_index_leads_nowhere_else(tmp_path: Path, index: str, told: str) -> None:
+    """A hub's index must not make the conversion read another user's files (the fault of CVE-2026-69112)."""
+    (tmp_path / "pytorch_model.bin.index.json").write_text(index)
+    with pytest.raises(BadInput, match=told):
+        pickle_files(tmp_path)

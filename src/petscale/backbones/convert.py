@@ -18,11 +18,22 @@ _UNREAD = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weigh
 
 
 def pickle_files(folder: Path) -> list[Path]:
-    """`pytorch_model.bin`, or the shards that its index names."""
+    """`pytorch_model.bin`, or the shards that its index names.
+
+    Raises:
+        BadInput: the index cannot be read, or names a file that is not one of the folder.
+    """
     index = folder / "pytorch_model.bin.index.json"
     if not index.is_file():
         return [folder / "pytorch_model.bin"]
-    return [folder / name for name in sorted(set(json.loads(index.read_bytes())["weight_map"].values()))]
+    try:
+        names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"{index}: not a readable index ({error})") from None
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name:
+            raise BadInput(f"{index}: names {name!r}, which is no file of this folder")
+    return [folder / name for name in names]
 
 
 def convert(folder: Path, out_dir: Path) -> None:
