@@ -76,7 +76,7 @@ def test_shared_rows_are_found_through_both_tokenizers(shared: Path, rows: Path,
 
 
 def test_the_record_has_both_scores(shared: Path, rows: Path, tmp_path: Path) -> None:
-    """The count, and the score of the other rows; unknown, and said so, where the source's tokens are gone."""
+    """The count, and the score of the other rows; unknown, and said so, where the tokens were made anew since."""
     folder = tmp_path / "bert"
     torch.manual_seed(0)
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
@@ -100,19 +100,18 @@ def test_the_record_has_both_scores(shared: Path, rows: Path, tmp_path: Path) ->
     target = _tokens(rows, "rotten_tomatoes", "bert", backbone, tmp_path / "tokens" / "target")
     assert run_cell(cell, Job(Inputs(own, backbone), tmp_path / "cell", tmp_path / "state")) == Exit.DONE
 
-    def found(name: str) -> dict[str, Any]:
-        transfer(tmp_path / "cell" / "result.json", target, backbone, tmp_path / name)
+    def found(name: str, trained_on: Path) -> dict[str, Any]:
+        transfer(tmp_path / "cell" / "result.json", target, trained_on, backbone, tmp_path / name)
         told: dict[str, Any] = json.loads((tmp_path / name).read_text())
         return told
 
-    told = found("with.json")
+    told = found("with.json", own)
     assert told["shared_rows"] == len(SNIPPETS)
     whole, rest = told["scores"]["accuracy"], told["scores_without_shared"]["accuracy"]
     assert (whole["n"], rest["n"]) == (len(SNIPPETS) + len(ALONE), len(ALONE))
     seen = round(whole["value"] * whole["n"] - rest["value"] * rest["n"], 6)
     assert seen in np.arange(len(SNIPPETS) + 1)
 
-    own.rename(tmp_path / "gone")
-    without = found("without.json")
+    without = found("without.json", target)
     assert without["shared_rows"] is None and "scores_without_shared" not in without
     assert without["scores"] == told["scores"]

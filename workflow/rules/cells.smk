@@ -44,4 +44,5 @@ rule transfer:
         versions=transfer_versions,
     shell:
         "OMP_NUM_THREADS={threads} exec python -m petscale transfer --warm --source {input.source:q}"
-        " --tokens {input.tokens:q} --backbone {input.backbone:q} --out {output:q} 2> {log:q}"
+        " --tokens {input.tokens:q} --own {input.own:q} --backbone {input.backbone:q}"
+        " --out {output:q} 2> {log:q}"

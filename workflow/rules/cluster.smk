@@ -81,7 +81,9 @@ def cell_runtime(wildcards, attempt):
 
 def transfer_runtime(wildcards, attempt):
     return allowed(
-        STUDY.transfer_minutes(wildcards.cell) * attempt, "transfers", wildcards.cell
+        STUDY.transfer_minutes(wildcards.cell, wildcards.target) * attempt,
+        "transfers",
+        wildcards.cell,
     )
 
 

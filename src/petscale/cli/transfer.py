@@ -12,6 +12,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("transfer", help="score a trained cell on another task")
     parser.add_argument("--source", required=True, type=Path, help="result.json of the source cell")
     parser.add_argument("--tokens", required=True, type=Path, help="manifest of the target task's tokens")
+    parser.add_argument("--own", required=True, type=Path, help="manifest of the tokens that the source trained on")
     parser.add_argument("--backbone", required=True, type=Path, help="manifest of the source cell's backbone")
     parser.add_argument("--out", required=True, type=Path, help="JSON file to write")
     parser.add_argument("--warm", action="store_true", help="run in a child of the warm worker where there is one")
@@ -28,5 +29,5 @@ def run(args: argparse.Namespace) -> int:
                 return code
     from petscale.training.transfer import transfer
 
-    transfer(args.source, args.tokens.parent, args.backbone.parent, args.out)
+    transfer(args.source, args.tokens.parent, args.own.parent, args.backbone.parent, args.out)
     return 0

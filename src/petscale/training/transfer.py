@@ -17,7 +17,7 @@ from petscale import tasks as task_registry
 from petscale.data.decode import load_tokenizer
 from petscale.data.tokens import TokenSet, load_tokens
 from petscale.errors import BadInput
-from petscale.record import CellResult, read_result, write_atomically
+from petscale.record import read_result, write_atomically
 from petscale.scoring import metrics
 from petscale.study.cell import Cell, digest
 from petscale.training.publish import sha256
@@ -29,7 +29,7 @@ _BRACKETS = re.compile(r"-\s*[lr][rcs]b\s*-")  # how SST-2 writes ( ) { } [ ], a
 _SLICE = 1_000  # rows decoded at once
 
 
-def transfer(source: Path, tokens: Path, backbone: Path, out: Path) -> None:
+def transfer(source: Path, tokens: Path, own: Path, backbone: Path, out: Path) -> None:
     """Score a source cell on a target task and write the scores as JSON.
 
     A metric that the source cannot earn (a class head has no words to generate, a generator of class digits no
@@ -37,10 +37,17 @@ def transfer(source: Path, tokens: Path, backbone: Path, out: Path) -> None:
 
     `shared_rows` is the number of test rows whose input stands in the source's train or dev rows, and
     `scores_without_shared` has the scores of the others where there are such rows. Only tasks of one kind are
-    compared, and only where the source's own tokens lie beside the target's; else `shared_rows` is null.
+    compared, and only where `own` is what the source trained on; else `shared_rows` is null.
+
+    Args:
+        source: `result.json` of the source cell.
+        tokens: folder of the target's tokens.
+        own: folder of the source's tokens.
+        backbone: folder of the backbone of both.
+        out: file to write.
 
     Raises:
-        BadInput: the source diverged, its delta is missing or was changed since, or inputs do not fit each other.
+        BadInput: the source's delta is missing or was changed since, or inputs do not fit each other.
     """
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     record = read_result(source)
@@ -65,9 +72,10 @@ def transfer(source: Path, tokens: Path, backbone: Path, out: Path) -> None:
         evaluation = ready.evaluate("test")
         scores = {name: score.model_dump() for name, score in evaluation.scores.items()}
         document |= {"status": "done", "scores": scores, "shared_rows": None}
-        own = _source_tokens(cell, record, tokens)
-        if own is not None and task_registry.lookup(cell.task).kind == task.kind:
-            shared = shared_rows(own, target, backbone)
+        trained_on = load_tokens(own)
+        same = digest(trained_on.manifest, 64) == record.hashes["tokens"]
+        if same and task_registry.lookup(cell.task).kind == task.kind:
+            shared = shared_rows(trained_on, target, backbone)
             document["shared_rows"] = int(shared.sum())
             if shared.any():
                 document["scores_without_shared"] = {
@@ -105,15 +113,6 @@ def _inputs(tokens: TokenSet, split: str, tokenizer: Any) -> Iterator[str]:
 
 def _letters(text: str) -> str:
     return "".join(filter(str.isalnum, _BRACKETS.sub(" ", text.casefold())))
-
-
-def _source_tokens(cell: Cell, record: CellResult, tokens: Path) -> TokenSet | None:
-    """The tokens that the source trained on: beside the target's, where the workflow puts them; None if not there."""
-    try:
-        found = load_tokens(tokens.parent / cell.tokens)
-    except BadInput:
-        return None
-    return found if digest(found.manifest, 64) == record.hashes["tokens"] else None
 
 
 def _classes(tensors: dict[str, torch.Tensor]) -> int | None:

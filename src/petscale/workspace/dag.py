@@ -23,7 +23,7 @@ from petscale.study.names import slug
 from petscale.study.stages import STAGES
 from petscale.tuning.registry import METHODS
 from petscale.workspace.image import Image
-from petscale.workspace.plan import cost_of
+from petscale.workspace.plan import cost_of, cost_of_transfer
 from petscale.workspace.rungs import folder_of, open_grid
 from petscale.workspace.study_file import parse_study
 
@@ -204,12 +204,14 @@ class Dag:
         return {
             "source": self.layout.result(cell),
             "tokens": tokens,
+            "own": self.tokens_of(transfer.source),
             "backbone": self.layout.backbone(self._backbone_folder(transfer.source.backbone)),
         }
 
-    def transfer_minutes(self, cell: str) -> int:
-        """Run time to ask for: scoring takes a part of what training the source took."""
-        return max(5, self.minutes(cell) // 2)
+    def transfer_minutes(self, cell: str, target: str) -> int:
+        """Run time to ask for: the estimate doubled, five minutes at least."""
+        transfer = self._known(self.transfers, (cell, target), "transfer")
+        return max(5, int(cost_of_transfer(transfer, self.study.hardware).seconds / 30))
 
     def transfer_versions(self, cell: str, target: str) -> str:
         return f"transfer {STAGES['transfer'].version}, pins {self.environment}"

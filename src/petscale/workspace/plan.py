@@ -11,7 +11,7 @@ from petscale.study.cell import digest
 from petscale.study.config import Hardware
 from petscale.study.counting import head_parameters, plan_of
 from petscale.study.estimate import Cost, estimate, estimate_transfer, rows_of, tokens_of
-from petscale.study.grid import Grid, PlannedCell
+from petscale.study.grid import Grid, PlannedCell, PlannedTransfer
 from petscale.study.layout import Layout
 
 
@@ -81,9 +81,8 @@ def totals(grid: Grid, costs: list[Cost]) -> list[dict[str, Any]]:
         row["memory_gb"] = max(row["memory_gb"], cost.memory / 1e9)
         row["disk_gb"] += cost.disk / 1e9
     for transfer in grid.transfers:
-        source, target = transfer.source, task_registry.lookup(transfer.target.task)
-        cost = estimate_transfer(source.cell, transfer.target, target, source.backbone.shape, grid.study.hardware)
-        row = rows[source.backbone.name]
+        cost = cost_of_transfer(transfer, grid.study.hardware)
+        row = rows[transfer.source.backbone.name]
         row["transfers"] += 1
         row["transfer_hours"] += cost.device_hours
         row["disk_gb"] += cost.disk / 1e9
@@ -126,6 +125,12 @@ def cost_of(planned: PlannedCell, hardware: Hardware) -> Cost:
     task = task_registry.lookup(planned.cell.task)
     trainable = plan_of(planned.cell, planned.backbone.shape).trainable
     return estimate(planned.cell, task, planned.backbone.shape, trainable, hardware)
+
+
+def cost_of_transfer(transfer: PlannedTransfer, hardware: Hardware) -> Cost:
+    """Estimated cost of a planned transfer on the study's hardware."""
+    source, target = transfer.source, task_registry.lookup(transfer.target.task)
+    return estimate_transfer(source.cell, transfer.target, target, source.backbone.shape, hardware)
 
 
 def _task(name: str) -> dict[str, Any]:
