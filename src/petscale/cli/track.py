@@ -33,7 +33,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     from petscale.record import write_atomically
     from petscale.tracking.rounds import Tracker
-    from petscale.tracking.store import Store, masked
+    from petscale.tracking.store import Store, StoreUnavailable, masked
 
     grid = _grid(args)
     cells = _chosen(args, grid)
@@ -50,11 +50,11 @@ def run(args: argparse.Namespace) -> int:
         done = tracker.follow(open_store, _tell, args.every) if args.follow else tracker.round(open_store)
     except KeyboardInterrupt:
         return 0  # of --follow; whatever a round has not sent, the next one sends
-    for line in done.damaged:
+    for line in (*done.damaged, *done.refused):
         _tell(line)
     print(f"{masked(uri)}: {done.line()}")
-    if done.damaged:
-        return int(BadInput.exit_code)
+    if done.damaged or done.refused:
+        return int(BadInput.exit_code if done.damaged else StoreUnavailable.exit_code)
     if args.out:
         document = {"study": grid.study.name, "store": masked(uri), "cells": dict(sorted(done.phases.items()))}
         write_atomically(args.out, json.dumps(document, indent=1) + "\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from petscale.tracking.points import Point, differences
-from petscale.tracking.store import LONGEST_PARAM, Store, StoreUnavailable
+from petscale.tracking.store import LONGEST_PARAM, Store, StoreRefused
 from petscale.tracking.trace import Trace
 
 # Our phases in MLflow's words.
@@ -25,7 +25,8 @@ def send(store: Store, trace: Trace, *, known: dict[str, set[Point]] | None = No
         The id of the one active run.
 
     Raises:
-        StoreUnavailable: the store failed, or holds other numbers than were sent.
+        StoreRefused: the store holds other numbers than were sent.
+        StoreUnavailable: the store failed.
     """
     runs = store.runs(trace.subject)
     run, held = _reusable(store, trace, runs, known)
@@ -45,9 +46,7 @@ def send(store: Store, trace: Trace, *, known: dict[str, set[Point]] | None = No
         found = store.points(run_id)
         wrong = differences(trace.points, found)
         if wrong:
-            raise StoreUnavailable(
-                f"{trace.subject.value}: read back from the store: {wrong[0]}; `petscale track` repairs"
-            )
+            raise StoreRefused(f"read back from the store: {wrong[0]}; `petscale track` sends it anew")
         store.end(run_id, STATUS[trace.phase], trace.ended_ms)
     # Last, so that a crash on the way leaves two runs rather than none. Every other run goes, whatever its attempt:
     # a retried request may have made this attempt's run twice.

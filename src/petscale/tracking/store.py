@@ -43,6 +43,10 @@ class StoreUnavailable(PetscaleError):
     exit_code = Exit.INTERRUPTED
 
 
+class StoreRefused(StoreUnavailable):
+    """The store answers, but does not keep one run as it was sent. Others may fare better."""
+
+
 def masked(uri: str) -> str:
     """A store's address without the password that it may carry."""
     return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", uri)
@@ -74,6 +78,15 @@ class Store:
             for name in ("alembic", "mlflow"):  # after the import, which sets levels of its own
                 logging.getLogger(name).setLevel(logging.WARNING)
             self._client = MlflowClient(uri)
+        self.ask()
+
+    def ask(self) -> None:
+        """Ask for next to nothing: tells a store that is down from one that does not want a certain run.
+
+        Raises:
+            StoreUnavailable: it is down.
+        """
+        with self._telling():
             self._client.search_experiments(max_results=1)
 
     @contextlib.contextmanager

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from petscale.study.grid import PlannedCell
+from petscale.tracking.glance import glance
 from petscale.tracking.points import differences
 from petscale.tracking.send import STATUS
 from petscale.tracking.store import LONGEST_PARAM, LONGEST_TAG, Store
-from petscale.tracking.trace import glance, read_trace
+from petscale.tracking.trace import read_trace
 
 
 def verify_cell(store: Store, planned: PlannedCell, study: str, root: str) -> list[str] | None:
