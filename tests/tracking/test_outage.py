@@ -44,16 +44,21 @@ def refusing() -> Iterator[str]:
     server.shutdown()
 
 
-@pytest.mark.parametrize("kind", ["dead", "hanging", "refusing"])
+@pytest.mark.parametrize("kind", ["dead", "hanging", "refusing", "dead postgresql", "hanging postgresql"])
 def test_an_outage_is_short_and_one_line(kind: str, refusing: str, tmp_path: Path) -> None:
+    """Guards the writer's lock, which `track` holds meanwhile; mlflow itself waits for minutes, or for ever."""
+    scheme = "http"
+    if "postgresql" in kind:
+        pytest.importorskip("psycopg2", reason="the PostgreSQL driver is not installed (psycopg2-binary)")
+        scheme = "postgresql"
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        if kind == "hanging":
+        if kind.startswith("hanging"):
             listener.listen()
         else:
             listener.close()
-        uri = refusing if kind == "refusing" else f"http://user:hunter2@127.0.0.1:{port}"
+        uri = refusing if kind == "refusing" else f"{scheme}://user:hunter2@127.0.0.1:{port}/x"
         started = time.monotonic()
         with pytest.raises(StoreUnavailable) as caught:
             Store(uri, tmp_path)

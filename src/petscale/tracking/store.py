@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from petscale.errors import Exit, PetscaleError
+from petscale.tracking.database import knock
 from petscale.tracking.points import Point
 from petscale.tracking.trace import Subject
 
@@ -73,10 +74,12 @@ class Store:
             Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         self._experiments: dict[str, Any] = {}
         with self._telling():
+            knock(uri, float(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]))
             from mlflow import MlflowClient
 
-            for name in ("alembic", "mlflow"):  # after the import, which sets levels of its own
-                logging.getLogger(name).setLevel(logging.WARNING)
+            # After the import, which sets levels of its own. What they log as an error they raise too.
+            for name in ("alembic", "mlflow"):
+                logging.getLogger(name).setLevel(logging.CRITICAL)
             self._client = MlflowClient(uri)
         self.ask()
 
