@@ -17,7 +17,7 @@ import pytest
 from petscale.errors import DuplicateTrainer, Exit
 from petscale.tracking.ledger import one_writer
 from petscale.tracking.rounds import Tracker
-from petscale.tracking.store import Store, StoreUnavailable, masked
+from petscale.tracking.store import Store, StoreUnavailable
 
 
 @pytest.fixture(autouse=True)
@@ -69,11 +69,6 @@ def test_an_outage_is_short_and_one_line(kind: str, refusing: str, tmp_path: Pat
     assert "`petscale track` sends the rest" in line
     assert ("403" in line) == (kind == "refusing")
     assert caught.value.exit_code == Exit.INTERRUPTED
-
-
-def test_passwords_are_masked() -> None:
-    assert masked("postgresql://petscale:s3cret@db:5432/mlflow") == "postgresql://petscale:***@db:5432/mlflow"
-    assert masked("sqlite:///results/tracking/mlflow.db") == "sqlite:///results/tracking/mlflow.db"
 
 
 def test_a_store_that_fails_half_way_is_finished_by_the_next_round(

@@ -32,8 +32,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from petscale.record import write_atomically
+    from petscale.tracking.address import masked
     from petscale.tracking.rounds import Tracker
-    from petscale.tracking.store import Store, StoreUnavailable, masked
+    from petscale.tracking.store import Store, StoreUnavailable
 
     grid = _grid(args)
     cells = _chosen(args, grid)

@@ -36,8 +36,8 @@ def knock(uri: str, seconds: float) -> None:
 
 
 def _limit_waiting(seconds: float) -> None:
-    from psycopg2 import OperationalError
-    from psycopg2.extensions import POLL_OK, POLL_READ, set_wait_callback
+    from psycopg2 import OperationalError  # type: ignore[import-untyped]
+    from psycopg2.extensions import POLL_OK, POLL_READ, set_wait_callback  # type: ignore[import-untyped]
 
     def wait(connection: Any) -> None:
         while (state := connection.poll()) != POLL_OK:

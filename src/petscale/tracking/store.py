@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from petscale.errors import Exit, PetscaleError
+from petscale.tracking.address import hushed, masked
 from petscale.tracking.database import knock
 from petscale.tracking.points import Point
 from petscale.tracking.trace import Subject
@@ -29,6 +29,7 @@ SETTINGS = {
     "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it prints the address with its password, once a run
     "GIT_PYTHON_REFRESH": "quiet",
 }
 # Limits of one request (mlflow/utils/validation.py).
@@ -46,11 +47,6 @@ class StoreUnavailable(PetscaleError):
 
 class StoreRefused(StoreUnavailable):
     """The store answers, but does not keep one run as it was sent. Others may fare better."""
-
-
-def masked(uri: str) -> str:
-    """A store's address without the password that it may carry."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", uri)
 
 
 class Store:
@@ -100,7 +96,7 @@ class Store:
         except (PetscaleError, FileNotFoundError):
             raise  # a cell's file that vanished is no fault of the store
         except Exception as error:
-            line = masked(" ".join(str(error).split()))[:300]
+            line = hushed(" ".join(str(error).split()), self.uri)[:300]
             raise StoreUnavailable(
                 f"{masked(self.uri)}: {type(error).__name__}: {line}; nothing is lost, `petscale track` sends the rest"
             ) from None
