@@ -6,6 +6,7 @@ Design section 4. Written last and by rename, so a `result.json` that exists is 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from petscale.errors import BadInput
+from petscale.manifest import sealed, unsealed
 
 RECORD_VERSION = 1
 
@@ -79,6 +81,7 @@ class CellResult(_Strict):
     peak_memory: int = Field(description="bytes; device memory on GPU, resident set on CPU")
     energy_j: float | None = Field(default=None, description="None where no GPU was sampled, never 0")
     hashes: dict[str, str] = Field(description="data, tokens, backbone, code, environment, delta")
+    files: dict[str, str] = Field(default={}, description="SHA-256 of each file published beside the record")
     provenance: dict[str, Any]
 
 
@@ -93,13 +96,23 @@ def write_atomically(path: Path, data: str | bytes) -> None:
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def _sync_folder(folder: Path) -> None:
+    """Without it a power cut may take back the rename."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_result(path: Path, result: CellResult) -> None:
     """Write a record as canonical JSON (sorted keys), atomically."""
-    document = result.model_dump(mode="json")
+    document = sealed(result.model_dump(mode="json"))
     write_atomically(path, json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
@@ -107,15 +120,41 @@ def read_result(path: Path) -> CellResult:
     """Read and validate a record.
 
     Raises:
-        BadInput: the file is unreadable, is not JSON or does not fit the schema; the message names file and key.
+        BadInput: the file is unreadable, is not JSON, does not fit the schema or was changed; the message names file
+            and key.
     """
     try:
         document = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise BadInput(f"{path}: not a readable result record ({error})") from None
     try:
-        return CellResult.model_validate(document)
+        return CellResult.model_validate(unsealed(document, path) if isinstance(document, dict) else document)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "(document)"
         raise BadInput(f"{path}: key {key}: {first['msg']}") from None
+
+
+def check_files(folder: Path, record: CellResult, *, weights: bool = True) -> None:
+    """See that the files beside a record are those that it was published with; one without digests is not checked.
+
+    Args:
+        folder: the cell's.
+        record: the cell's.
+        weights: whether the delta too, which may be as large as its backbone.
+
+    Raises:
+        BadInput: a file is missing or was changed; the message names it.
+    """
+    for name, digest in record.files.items():
+        if name.endswith(".safetensors") and not weights:
+            continue
+        try:
+            with open(folder / name, "rb") as handle:
+                found = hashlib.file_digest(handle, "sha256").hexdigest()
+        except OSError as error:
+            raise BadInput(
+                f"{folder / name}: {error.strerror}, but the cell's record names it; run the cell again"
+            ) from None
+        if found != digest:
+            raise BadInput(f"{folder / name}: changed since its cell was published (sha256); run the cell again")

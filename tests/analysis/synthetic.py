@@ -268,6 +268,10 @@ def _write_cell(root: Path, cell: dict[str, Any], truth: Truth, state: str, nois
     test: dict[str, Any] = {metric: {"value": share, "se": math.sqrt(share * (1 - share) / 500), "n": 500}}
     if metric == "accuracy":
         test["rank_accuracy"] = {"value": max(share, 0.5), "se": 0.02, "n": 500}
+    else:
+        test["em"] = {"value": 0.8 * share, "se": 0.02, "n": 500}
+    if cell["kind"] == "inference":  # a further test set, as MNLI has one
+        test["mismatched/accuracy"] = {"value": 0.9 * share, "se": 0.01, "n": 600}
     diverged = state == "diverged"
     size = 1 + cell["scale"]
     result = CellResult.model_validate(

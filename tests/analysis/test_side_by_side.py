@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from analysis.studies import QUICK, Study, as_claimed
 from analysis.synthetic import Design, Truth
-from petscale.analysis.side_by_side import PAPER_NAMES, paper_table
+from petscale.analysis.settings import AnalysisSettings
+from petscale.analysis.side_by_side import PAPER_NAMES, paper_table, side_by_side
+from petscale.backbones.catalogue import lookup
+from petscale.tuning.registry import matched_budget
 
 
 def test_the_papers_tables_are_whole() -> None:
@@ -37,3 +42,36 @@ def test_differences_stand_with_whether_they_are_noise() -> None:
     assert len(low) == 4
     assert (low["within_noise"] == "no").all()  # 32 parameters against 800 to 7,900
     assert len(table[table["quantity"].str.startswith("largest gap")]) == 1
+
+
+def test_scores_at_another_budget_are_not_compared() -> None:
+    """Table 2 has BERT-small's prompt at 50 tokens (0.09 %), the study at 100; its other budgets are the paper's."""
+    rows = []
+    for backbone in PAPER_NAMES:
+        shape = lookup(backbone.removeprefix("google-bert/")).shape
+        for group in ("prompt", "bitfit", "lora", "adapter"):
+            budget = matched_budget(shape, group)
+            for seed in (1, 2, 3):
+                rows.append(
+                    {
+                        "cell": f"{backbone}/{group}/{seed}",
+                        "backbone": backbone,
+                        "task": "sst2",
+                        "seed": seed,
+                        "method": "apet-adjacent",
+                        "matches": (group,),
+                        "experiments": ("structure",),
+                        "control": False,
+                        "trainable": budget,
+                        "total": shape.parameters,
+                        "score": 80.0 + seed,
+                    }
+                )
+    table = side_by_side(pd.DataFrame(rows), pd.DataFrame(), pd.DataFrame(), AnalysisSettings())
+    assert len(table) == 4 * len(PAPER_NAMES)
+    other = table[table["within_noise"] == "other budget"]
+    small = "google/bert_uncased_L-4_H-512_A-8"
+    assert other[["backbone", "match"]].to_numpy().tolist() == [[small, "prompt"]]
+    assert other["difference"].isna().all() and table["difference"].notna().sum() == len(table) - 1
+    assert (other["percent"].round(2).tolist(), other["paper_percent"].tolist()) == ([0.18], [0.09])
+    assert round(100 * matched_budget(lookup(small).shape, "prompt-50") / lookup(small).shape.parameters, 2) == 0.09

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -87,3 +88,18 @@ def test_bad_plans_give_one_line_that_names_file_and_key(tmp_path: Path, text: s
 def test_bad_settings_name_the_key() -> None:
     with pytest.raises(BadInput, match=r"settings\.convergence"):
         settings_of({"study": "x", "settings": {"convergence": {"smoothing": 2}}})
+
+
+@pytest.mark.parametrize("name", ["curve.csv", "predictions.parquet"])
+def test_a_cell_whose_files_changed_since_is_missing_with_a_reason(tmp_path: Path, name: str) -> None:
+    """Curves and per-example scores enter figures and intervals; a byte flipped in one must not."""
+    plan = _study(tmp_path)
+    folder = tmp_path / "cells" / plan["cells"][0]["cell"]
+    document = json.loads((folder / "result.json").read_text())
+    data = b"published"
+    (folder / name).write_bytes(data)
+    document["files"] = {name: hashlib.sha256(data).hexdigest(), "delta.safetensors": "0" * 64}
+    (folder / "result.json").write_text(json.dumps(document))
+    assert tidy(plan, tmp_path)["status"][0] == "done"
+    (folder / name).write_bytes(data[:-1])
+    assert f"{name}: changed since its cell was published" in tidy(plan, tmp_path)["cause"][0]

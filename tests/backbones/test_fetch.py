@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from petscale.backbones.convert import pickle_files
 from petscale.backbones.fetch import HuggingFace, fetch, fetched
 from petscale.backbones.folder import materialise, read_manifest
 from petscale.backbones.load import load_model
@@ -61,10 +62,11 @@ def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
         yield Stand(hub, tmp_path / "cache", url, sent, damaged)
 
 
-def _pickle(folder: Path, config: dict[str, Any], state: dict[str, torch.Tensor]) -> Path:
+def _pickle(folder: Path, config: dict[str, Any], state: dict[str, torch.Tensor], *, legacy: bool = False) -> Path:
+    """A backbone that exists as a pickle alone; `legacy` in the format of torch before 1.6, which is no zip."""
     write_folder(folder, config, {"x": torch.zeros(1)})
     (folder / "model.safetensors").unlink()
-    torch.save(state, folder / "pytorch_model.bin")
+    torch.save(state, folder / "pytorch_model.bin", _use_new_zipfile_serialization=not legacy)
     return folder
 
 
@@ -106,8 +108,9 @@ def test_a_second_fetch_downloads_nothing(stand: Stand) -> None:
     assert stand.said[-1] == f"model {T5_SMALL}: done"
 
 
-@pytest.mark.parametrize("tied", [False, True])
-def test_pickles_are_converted_once(stand: Stand, tmp_path: Path, tied: bool) -> None:
+@pytest.mark.parametrize("tied, legacy", [(False, False), (True, False), (True, True)])
+def test_pickles_are_converted_once(stand: Stand, tmp_path: Path, tied: bool, legacy: bool) -> None:
+    """Both formats of pickles give the tensors; torch cannot map the older one, which early backbones may have."""
     config, state = t5_state(tied=tied)
     shared = state["shared.weight"]
     for name in ("encoder", "decoder"):
@@ -117,7 +120,7 @@ def test_pickles_are_converted_once(stand: Stand, tmp_path: Path, tied: bool) ->
     state["decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"] = torch.ones(32, 2)
     write_folder(stand.hub / "model" / T5_SMALL, config, {})
     (stand.hub / "model" / T5_SMALL / "model.safetensors").unlink()
-    _pickle(stand.hub / "model" / T5_SMALL, config, state)
+    _pickle(stand.hub / "model" / T5_SMALL, config, state, legacy=legacy)
     stand.fetch(backbones=[T5_SMALL])
     folder = fetched(T5_SMALL)
     names = set(load_file(folder / "model.safetensors"))
@@ -145,16 +148,30 @@ class _Harmful:
         return print, ("code of a pickle ran",)
 
 
-def test_a_pickle_with_code_is_refused_and_not_run(stand: Stand, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_pickle_with_code_is_refused_and_not_run(
+    stand: Stand, capsys: pytest.CaptureFixture[str], legacy: bool
+) -> None:
+    """Neither format of pickles may run what it holds."""
     config, state = t5_state(tied=False)
     (stand.hub / "model" / T5_SMALL / "model.safetensors").unlink()
-    _pickle(stand.hub / "model" / T5_SMALL, config, {**state, "extra": _Harmful()})  # type: ignore[dict-item]
-    with pytest.raises(BadInput, match=r"pytorch_model\.bin: not plain tensors") as error:
+    harmful: Any = {**state, "extra": _Harmful()}
+    _pickle(stand.hub / "model" / T5_SMALL, config, harmful, legacy=legacy)
+    with pytest.raises(BadInput, match=r"pytorch_model\.bin: not plain tensors \(Weights only load failed") as error:
         stand.fetch(backbones=[T5_SMALL])
     assert "\n" not in str(error.value)
     assert "ran" not in capsys.readouterr().out
     with pytest.raises(BadInput, match="run `petscale fetch STUDY`"):
         fetched(T5_SMALL)
+
+
+@pytest.mark.parametrize("content", [torch.zeros(2), [torch.zeros(2)], {"model": {"w": torch.zeros(2)}}])
+def test_a_pickle_of_something_else_than_named_tensors_is_one_line(stand: Stand, content: Any) -> None:
+    """A bare tensor, a list and a nested dictionary load without running anything, and are no state of a model."""
+    (stand.hub / "model" / T5_SMALL / "model.safetensors").unlink()
+    _pickle(stand.hub / "model" / T5_SMALL, t5_state(tied=False)[0], content)
+    with pytest.raises(BadInput, match=r"pytorch_model\.bin: holds more than named tensors$"):
+        stand.fetch(backbones=[T5_SMALL])
 
 
 def test_a_file_that_is_not_what_the_commit_records_is_refused_and_fetched_anew(stand: Stand) -> None:
@@ -193,14 +210,34 @@ def test_a_fetched_data_set_is_read_offline(stand: Stand, tmp_path: Path, monkey
     for split, first in {"train": 0, "validation": 5, "test": 9}.items():
         rows = [{"sentence": f"film {first + n}", "label": n % 2} for n in range(4 if split == "train" else 2)]
         datasets.Dataset.from_list(rows).to_parquet(folder / f"{split}-00000-of-00001.parquet")
-    stand.fetch([TASKS["sst2"]])
+    task = TASKS["sst2"]
+    assert task.hub is not None
+    task = task.model_copy(update={"hub": task.hub.model_copy(update={"rows": {}})})  # six made-up rows are not all
+    stand.fetch([task])
     assert sorted(line.split()[0] for line in stand.sent) == [
         "sst2/train-00000-of-00001.parquet",
         "sst2/validation-00000-of-00001.parquet",
     ]
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "library")
-    assert len(read_rows(TASKS["sst2"], HubSource())["train"]) == 4
+    assert len(read_rows(task, HubSource())["train"]) == 4
+
+
+def test_a_small_file_that_was_cut_is_fetched_anew(stand: Stand) -> None:
+    """The commit records no checksum of small files, but their size."""
+    folder = stand.hub / "dataset" / "nyu-mll" / "glue" / "sst2"
+    folder.mkdir(parents=True)
+    for split in ("train", "validation"):
+        (folder / f"{split}-00000-of-00001.parquet").write_bytes(split.encode() * 10)
+    stand.fetch([TASKS["sst2"]])
+    path = next(stand.cache.glob("hub/**/snapshots/*/sst2/train-*"))
+    path.write_bytes(b"trai")
+    with pytest.raises(
+        BadInput, match=r"train-00000-of-00001\.parquet: not the file that .* records \(size\); fetch again"
+    ):
+        stand.fetch([TASKS["sst2"]])
+    stand.fetch([TASKS["sst2"]])
+    assert path.read_bytes() == b"train" * 10
 
 
 def test_what_the_hub_lacks_is_one_line(stand: Stand) -> None:
@@ -233,3 +270,19 @@ def test_the_command_takes_a_study_s_backbones_and_tasks(monkeypatch: pytest.Mon
     assert (cache, options) == (Path("somewhere"), {"dry_run": True})
     assert all(name.startswith("mini-") for name in backbones)
     assert list(tasks) == []
+
+
+@pytest.mark.parametrize(
+    "index, told",
+    [
+        ('{"weight_map": {"a": "../elsewhere.bin"}}', r"names '\.\./elsewhere\.bin', which is no file of this folder"),
+        ('{"weight_map": {"a": 7}}', r"names 7, which is no file of this folder"),
+        ('{"weight_map": 7}', "not a readable index"),
+        ("{", "not a readable index"),
+    ],
+)
+def test_an_index_leads_nowhere_else(tmp_path: Path, index: str, told: str) -> None:
+    """A hub's index must not make the conversion read another user's files (the fault of CVE-2026-69112)."""
+    (tmp_path / "pytorch_model.bin.index.json").write_text(index)
+    with pytest.raises(BadInput, match=told):
+        pickle_files(tmp_path)

@@ -45,6 +45,7 @@ def test_every_format_gives_the_same_rows(tmp_path: Path, suffix: str) -> None:
         ("a.jsonl", b'{"x": 1}\n\n{"x": \n', r"a\.jsonl: row 3: not valid JSON"),
         ("a.jsonl", b'{"x": 1}\n[1]\n', r"a\.jsonl: row 2: a JSON object is needed, not list"),
         ("a.jsonl", b'{"x": "\xff"}\n', r"a\.jsonl: row 1: not valid JSON"),
+        ("a.jsonl", b'{"x": 1}\n' + b"[" * 100_000 + b"\n", r"a\.jsonl: row 2: not valid JSON"),
         ("a.parquet", b"PAR1 or not", r"a\.parquet: not a readable parquet file"),
         ("a.tsv", b"x\ty\n1\t2\n1\n", r"a\.tsv: row 2: more or fewer fields"),
         ("a.tsv", b"x\ty\n1\t2\t3\n", r"a\.tsv: row 1: more or fewer fields"),
@@ -58,6 +59,15 @@ def test_a_corrupt_file_is_named_with_its_row(tmp_path: Path, name: str, content
     with pytest.raises(BadInput, match=message) as error:
         files.read(path)
     assert "\n" not in str(error.value)
+
+
+def test_a_parquet_column_of_broken_utf8_is_named(tmp_path: Path) -> None:
+    """Parquet does not check its texts; the error that Python then raises is a traceback unless it is caught."""
+    offsets, data = (pyarrow.py_buffer(part) for part in (b"\0\0\0\0\1\0\0\0", b"\xff"))
+    texts = pyarrow.StringArray.from_buffers(1, offsets, data)
+    pyarrow.parquet.write_table(pyarrow.table({"text": texts}), tmp_path / "a.parquet")
+    with pytest.raises(BadInput, match=r"a\.parquet: not a readable parquet file"):
+        files.read(tmp_path / "a.parquet")
 
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:

@@ -14,7 +14,14 @@ from petscale.tasks import TASKS, Task
 
 from .conftest import reviews
 
-SST2, MULTI_NEWS, SAMSUM, IMDB = (TASKS[name] for name in ("sst2", "multi_news", "samsum", "imdb"))
+
+def _uncounted(task: Task) -> Task:
+    """The task without its published number of rows, which a few made-up rows cannot have."""
+    assert task.hub is not None
+    return task.model_copy(update={"hub": task.hub.model_copy(update={"rows": {}})})
+
+
+SST2, MULTI_NEWS, SAMSUM, IMDB = (_uncounted(TASKS[name]) for name in ("sst2", "multi_news", "samsum", "imdb"))
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +107,74 @@ def test_what_is_not_fetched_is_one_line_that_says_how_to(tmp_path: Path) -> Non
         read_rows(SST2, HubSource(tmp_path))
 
 
+def _two_parts(cache: Path) -> Path:
+    """A train split in two parts and a validation split in one."""
+    folder = _snapshot(SST2, cache) / "sst2"
+    folder.mkdir()
+    names = ["negative", "positive"]
+    for part in range(2):
+        rows = _labelled(reviews(3, first=3 * part), names)
+        rows.to_parquet(folder / f"train-0000{part}-of-00002.parquet")
+    _labelled(reviews(2, first=9), names).to_parquet(folder / "validation-00000-of-00001.parquet")
+    return folder
+
+
+@pytest.mark.parametrize("fault", ["first part gone", "last part gone", "a part of another set"])
+def test_a_split_with_parts_missing_is_not_taken_for_the_whole(tmp_path: Path, fault: str) -> None:
+    """Half a split would train under the identity of the whole one."""
+    folder = _two_parts(tmp_path)
+    first, last = (folder / f"train-0000{part}-of-00002.parquet" for part in range(2))
+    if fault == "a part of another set":
+        last.rename(folder / "train-00001-of-00003.parquet")
+    else:
+        (first if fault == "first part gone" else last).unlink()
+    with pytest.raises(
+        BadInput, match=r"glue@bcdcba79 sst2: parts of sst2/train-\*\.parquet are missing in .*; run `petsc"
+    ):
+        read_rows(SST2, HubSource(tmp_path))
+
+
+def test_the_number_of_rows_must_be_the_published_one(tmp_path: Path) -> None:
+    """Files that read well may still be cut or of another commit."""
+    folder = _two_parts(tmp_path)
+    assert len(read_rows(SST2, HubSource(tmp_path))["train"]) == 6
+    assert folder.is_dir()
+    with pytest.raises(BadInput, match=r"sst2 train: 6 rows, not the 67,349 published; run `petscale fetch"):
+        read_rows(TASKS["sst2"], HubSource(tmp_path))
+
+
+@pytest.mark.parametrize("fault", ["cut", "empty", "overwritten", "a link to nothing"])
+def test_a_damaged_parquet_file_is_named(tmp_path: Path, fault: str) -> None:
+    path = _two_parts(tmp_path) / "train-00001-of-00002.parquet"
+    data = path.read_bytes()
+    if fault == "a link to nothing":
+        path.unlink()
+        path.symlink_to(tmp_path / "gone")
+    else:
+        damaged = {"cut": data[: len(data) // 2], "empty": b"", "overwritten": data[:4] + b"\xff" * 40 + data[44:]}
+        path.write_bytes(damaged[fault])
+    with pytest.raises(BadInput, match=r"train-00001-of-00002\.parquet: cannot be read \(.*; run `petscale") as error:
+        read_rows(SST2, HubSource(tmp_path))
+    assert "\n" not in str(error.value)
+
+
+def test_damaged_csv_and_text_files_are_named(tmp_path: Path) -> None:
+    folder = _snapshot(SAMSUM, tmp_path)
+    (folder / "test.csv").write_text("id,dialogue,summary\n1,d,s\n")
+    (folder / "train.csv").write_text('id,dialogue,summary\n1,"A: cut off wi')
+    with pytest.raises(BadInput, match=r"train\.csv: cannot be read \(.*EOF inside string"):
+        read_rows(SAMSUM, HubSource(tmp_path))
+    folder = _snapshot(MULTI_NEWS, tmp_path) / "data"
+    folder.mkdir()
+    for name in ("train.src.cleaned", "train.tgt", "test.src.cleaned", "test.tgt"):
+        (folder / name).write_bytes(b"cut \xe2\x80")
+    with pytest.raises(BadInput, match=r"train\.src\.cleaned: cannot be read \('utf-8' codec"):
+        read_rows(MULTI_NEWS, HubSource(tmp_path))
+
+
 def test_hub_rows_are_identified_by_their_commit() -> None:
+    """The published number of rows is a check: rows of the same commit keep their identity whether it stands or not."""
     assert SST2.hub is not None
     assert describe(SST2, HubSource())["revision"] == SST2.hub.revision
+    assert describe(TASKS["sst2"], HubSource()) == describe(SST2, HubSource())
+    assert "rows" not in describe(SST2, HubSource())

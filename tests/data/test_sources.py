@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from petscale.data.checks import check_apart, check_split, input_columns
+from petscale.data.prepare import prepare
 from petscale.data.rows import Rows
 from petscale.data.sources import (
     HubSource,
@@ -45,10 +46,30 @@ def test_a_label_outside_its_set(local: Write) -> None:
     assert message.endswith("train.jsonl: row 3: label 2 is outside 0 to 1 (negative, positive)")
 
 
-@pytest.mark.parametrize("label", [-1, None, 0.5, True, "positive"])
+@pytest.mark.parametrize(
+    "label", [-1, None, 0.5, True, "positive", float("nan"), [1], {"a": 1}, "²", "--1", "9" * 5000, "\ud83d"]
+)
 def test_a_label_that_is_none(local: Write, label: object) -> None:
+    """Whatever JSON can hold in place of a label is one short line; some of these look like digits to Python."""
     message = _refusal(local("sst2", train=reviews(2), validation=[{"sentence": "x", "label": label}]))
     assert "validation.jsonl: row 1: label" in message
+    assert len(message) < 300
+
+
+@pytest.mark.parametrize(
+    "task, row, column",
+    [
+        ("sst2", {"sentence": "x \ud83d", "label": 1}, "sentence"),
+        ("samsum", {"dialogue": "d", "summary": "\udfff"}, "summary"),
+        ("nq_open", {"question": "q", "answer": ["a", "\ud83d"]}, "answer"),
+        ("nq_open", {"question": "q", "answer": '["\\ud83d"]'}, "answer"),
+    ],
+)
+def test_half_a_surrogate_pair_is_no_text(local: Write, task: str, row: dict[str, object], column: str) -> None:
+    """JSON can write it and Python reads it, but nothing after can: it must be refused here, with its row."""
+    message = _refusal(local(task, train=[row], validation=[row]), task)
+    assert f"train.jsonl: row 1: column '{column}' holds '\\ud" in message
+    assert message.isascii()
 
 
 def test_a_missing_column(local: Write) -> None:
@@ -89,6 +110,8 @@ def test_answers_are_lists_of_texts(local: Write) -> None:
     assert message.endswith("row 1: column 'answer' must be a list of texts")
     message = _refusal(local("nq_open", train=[{"question": "q", "answer": []}], validation=test), "nq_open")
     assert message.endswith("row 1: column 'answer' is empty")
+    deep = local("nq_open", train=[{"question": "q", "answer": "[" * 100_000}], validation=test)
+    assert read_rows(NQ, deep)["train"].rows[0]["answer"] == ["[" * 100_000]  # no JSON, so one plain text
 
 
 def test_tsv_labels_and_answers_are_read_as_what_they_mean(tmp_path: Path) -> None:
@@ -124,13 +147,46 @@ def test_flaws_of_published_sets_are_dropped_and_counted() -> None:
     columns = input_columns(SST2)
     assert columns == ("sentence",)
     raw = Rows("hub", [*reviews(3), {"sentence": "", "label": 1}, {"sentence": None, "label": 0}], [1, 2, 3, 4, 5])
-    train = check_split(SST2, raw, published=True)
+    train = check_split(SST2, raw, flaws="drop")
     assert (len(train), train.dropped) == (3, {"empty text": 2})
-    test = check_split(SST2, Rows("hub", reviews(2), [1, 2]), published=True)
-    apart = check_apart(SST2, train, {"test": test}, published=True)
+    test = check_split(SST2, Rows("hub", reviews(2), [1, 2]), flaws="drop")
+    apart = check_apart(SST2, train, {"test": test}, flaws="drop")
     assert [row["sentence"] for row in apart.rows] == ["review number 2"]
     assert apart.dropped == {"empty text": 2, "input in an evaluation split": 2}
     assert apart.place(0) == "hub: row 3"
+
+
+def _flawed(local: Write) -> LocalSource:
+    """A local export with an empty text in each split and two train rows that the test holds too."""
+    empty = {"sentence": " ", "label": 1}
+    return local("sst2", train=[*reviews(5), empty], validation=[*reviews(2), *reviews(2, first=9), empty])
+
+
+def test_flaws_of_local_rows_are_dropped_and_counted_where_the_study_says_so(local: Write, tmp_path: Path) -> None:
+    """Without this, full IMDB or SAMSum as local files could not be used at all."""
+    source = _flawed(local)
+    assert "column 'sentence' is empty" in _refusal(source)
+    splits = read_rows(SST2, LocalSource(source.folder, source.name, flaws="drop"))
+    assert [row["sentence"] for row in splits["train"].rows] == [f"review number {n}" for n in (2, 3, 4)]
+    assert splits["train"].dropped == {"empty text": 1, "input in an evaluation split": 2}
+    assert (len(splits["test"]), splits["test"].dropped) == (4, {"empty text": 1})
+    prepare(SST2, LocalSource(source.folder, source.name, flaws="drop"), tmp_path / "out", dev_size=1)
+    manifest = json.loads((tmp_path / "out" / "data.json").read_bytes())
+    assert manifest["dropped"] == {name: rows.dropped for name, rows in splits.items()}
+
+
+def test_dropped_flaws_do_not_excuse_other_faults(local: Write) -> None:
+    source = local("sst2", train=[*reviews(3), {"sentence": "x", "label": 7}], validation=reviews(2, first=9))
+    assert "row 4: label 7 is outside" in _refusal(LocalSource(source.folder, source.name, flaws="drop"))
+
+
+def test_dropping_flaws_is_part_of_the_identity_and_refusing_them_is_not(local: Write) -> None:
+    """Other rows must not pass for these; and rows that were prepared before there was a choice stay as they are."""
+    source = _flawed(local)
+    assert set(describe(SST2, source)) == {"kind", "name", "files"}
+    dropping = LocalSource(source.folder, source.name, flaws="drop")
+    assert describe(SST2, dropping) == {**describe(SST2, source), "flaws": "drop"}
+    assert source_digest(SST2, dropping) != source_digest(SST2, source)
 
 
 @pytest.mark.parametrize("name", [task.name for task in TASKS.values() if task.source == "mini"])
@@ -142,6 +198,7 @@ def test_mini_rows_pass_the_same_checks(name: str) -> None:
 def test_which_source_a_study_s_task_has() -> None:
     folder = Path("somewhere")
     assert make_source(SST2, "local", folder=folder, name="n") == LocalSource(folder, "n")
+    assert make_source(SST2, "local", folder=folder, name="n", flaws="drop").flaws == "drop"
     assert make_source(SST2, "hub") == HubSource(None)
     assert make_source(TASKS["mini-qa"], "hub") == MiniSource()
     with pytest.raises(BadInput, match="needs both"):

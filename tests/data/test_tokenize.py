@@ -15,9 +15,9 @@ from petscale.data.decode import load_decoder
 from petscale.data.prepare import prepare
 from petscale.data.sources import MiniSource, make_source
 from petscale.data.tokenize import tokenize
-from petscale.data.tokens import MANIFEST, load_tokens
+from petscale.data.tokens import MANIFEST, TokenSet, load_tokens
 from petscale.errors import BadInput
-from petscale.tasks import TASKS
+from petscale.tasks import TASKS, Task
 
 from .conftest import Write, reviews
 
@@ -75,25 +75,96 @@ def test_t5_agrees_with_the_hugging_face_tokenizer(name: str, prepared: Path, t5
     for split in tokens.splits:
         examples, columns = tokens.split(split), _columns(prepared / name, split)
         assert examples.target is not None
-        sources = reference(columns["source"], truncation=True, max_length=task.source_length)["input_ids"]
+        sources = reference(columns["source"])["input_ids"]
+        fitting = [index for index, source in enumerate(sources) if len(source) <= task.source_length]
+        assert tokens.manifest["cut"][split]["source"] == len(sources) - len(fitting)
         targets = reference(columns["target"], truncation=True, max_length=task.target_length)["input_ids"]
-        assert [examples.source[index].tolist() for index in range(len(examples))] == sources
+        found = [examples.source[index].tolist() for index in range(len(examples))]
+        assert [found[index] for index in fitting] == [sources[index] for index in fitting]
+        assert all(len(found[index]) == min(len(sources[index]), task.source_length) for index in range(len(found)))
         assert [examples.target[index].tolist() for index in range(len(examples))] == targets
-        assert all(sequence.count(1) == 1 and sequence[-1] == 1 for sequence in [*sources, *targets])
+        assert all(sequence.count(1) == 1 and sequence[-1] == 1 for sequence in [*found, *targets])
         assert examples.ids == columns["id"]
         assert [examples.references(index) for index in range(len(examples))] == columns["references"]
         assert examples.label.tolist() == columns["label"]
 
 
-def test_a_long_source_is_cut_to_its_length_with_the_end_kept(prepared: Path, t5: Path, tmp_path: Path) -> None:
+def test_a_long_source_of_one_text_and_a_long_target_are_cut_at_their_ends(
+    prepared: Path, t5: Path, tmp_path: Path
+) -> None:
+    """As the released code truncates, `Output:` included; one end of sequence stays, and the manifest counts both."""
     tokenize(prepared / "multi_news", TASKS["multi_news"], t5, "t5", tmp_path, labels="words")
-    examples = load_tokens(tmp_path).split("train")
+    tokens = load_tokens(tmp_path)
+    reference = PreTrainedTokenizerFast(tokenizer_file=str(t5 / "tokenizer.json"))
+    examples, columns = tokens.split("train"), _columns(prepared / "multi_news", "train")
     assert examples.target is not None
-    assert examples.lengths.max() == 256
-    assert examples.target.lengths.max() == 64
-    longest = examples.source[int(examples.lengths.argmax())].tolist()
-    assert longest[-1] == 1
-    assert 1 not in longest[:-1]
+    for name, found, length in (("source", examples.source, 256), ("target", examples.target, 64)):
+        wanted = reference(columns[name], truncation=True, max_length=length)["input_ids"]
+        assert [found[index].tolist() for index in range(len(found))] == wanted
+        longer = [ids for ids in reference(columns[name])["input_ids"] if len(ids) > length]
+        assert tokens.manifest["cut"]["train"][name] == len(longer) > 0
+
+
+LONG = " ".join(f"film {n}" for n in range(400))
+
+
+def _tokens_of(task: Task, row: dict[str, str], local: Write, tokenizer: Path, out: Path) -> TokenSet:
+    """Tokens of a few copies of one row, numbered in their first column so that no two are equal."""
+    first = task.columns[0]
+    rows = [{**row, first: f"{n} {row[first]}", "label": n % 2} for n in range(6)]
+    prepare(task, local(task.name, train=rows[:4], validation=rows[4:]), out / "rows", dev_size=1)
+    tokenize(out / "rows", task, tokenizer, "t5", out / "tokens", labels="words")
+    return load_tokens(out / "tokens")
+
+
+@pytest.mark.parametrize(
+    "name, row, start, stop",
+    [
+        ("boolq", {"question": "is it", "passage": LONG}, "boolq passage: film 0", "question: 4 is it"),
+        ("mnli", {"premise": LONG, "hypothesis": "Good."}, "Input: premise: 4", "hypothesis: Good. Output:"),
+        ("rte", {"sentence1": LONG, "sentence2": "Good."}, "Input: sentence 1: 4", "sentence 2: Good. Output:"),
+        ("qnli", {"question": "Good?", "sentence": LONG}, "Input: question: 4 Good? [SEP] sentence: film 0", "Output:"),
+        ("qqp", {"question1": "Good?", "question2": LONG}, "Input: question 1: 4 Good? [SEP] question 2:", "Output:"),
+    ],
+)
+def test_a_long_source_of_two_texts_is_cut_at_the_longer_one(
+    name: str, row: dict[str, str], start: str, stop: str, local: Write, t5: Path, tmp_path: Path
+) -> None:
+    """A row without its question or its hypothesis has no answer; BERT's pairs keep theirs, and so must T5's."""
+    tokens = _tokens_of(TASKS[name], row, local, t5, tmp_path)
+    ids = tokens.split("test").source[0].tolist()
+    text = load_decoder(t5)(ids)
+    assert len(ids) == TASKS[name].source_length
+    assert (ids.count(1), ids[-1]) == (1, 1)
+    assert text.startswith(start)
+    assert text.endswith(stop)
+    assert "film 50" in text
+    assert tokens.manifest["cut"] == {
+        "train": {"source": 3, "target": 0},
+        "dev": {"source": 1, "target": 0},
+        "test": {"source": 2, "target": 0},
+    }
+
+
+def test_two_long_texts_share_the_room(local: Write, t5: Path, tmp_path: Path) -> None:
+    row = {"sentence1": LONG, "sentence2": LONG.replace("film", "play")}
+    ids = _tokens_of(TASKS["rte"], row, local, t5, tmp_path).split("test").source[0].tolist()
+    first, second = load_decoder(t5)(ids).split(" [SEP] ")
+    assert len(ids) == 256
+    assert second.endswith(" Output:")
+    assert abs(first.count("film") - second.count("play")) <= 1
+    assert first.count("film") > 50
+
+
+def test_a_source_of_just_its_length_is_not_cut(local: Write, t5: Path, tmp_path: Path) -> None:
+    """The end of sequence counts as a token of the length."""
+    row = {"sentence1": "a b", "sentence2": "c"}
+    length = int(_tokens_of(TASKS["rte"], row, local, t5, tmp_path / "free").split("test").lengths.max())
+    for room, cut in ((length, 0), (length - 1, 2)):
+        task = TASKS["rte"].model_copy(update={"source_length": room})
+        tokens = _tokens_of(task, row, local, t5, tmp_path / str(room))
+        assert tokens.manifest["cut"]["test"]["source"] == cut
+        assert set(tokens.split("test").lengths.tolist()) == {room}
 
 
 @pytest.mark.parametrize("name", CLASSIFICATION)
@@ -127,6 +198,8 @@ def test_bert_agrees_with_the_hugging_face_tokenizer(name: str, prepared: Path, 
         examples, columns = tokens.split(split), _columns(prepared / name, split)
         pair = columns["text_b"] if task.text_b else None
         wanted = reference(columns["text_a"], pair, truncation="longest_first", max_length=task.bert_length)
+        longer = [ids for ids in reference(columns["text_a"], pair)["input_ids"] if len(ids) > task.bert_length]
+        assert tokens.manifest["cut"][split] == {"source": len(longer)}
         assert examples.first is not None
         assert [examples.source[index].tolist() for index in range(len(examples))] == wanted["input_ids"]
         # The first segment ends with its [SEP] (102).
@@ -189,7 +262,7 @@ def test_rows_that_are_not_as_their_manifest_says_are_refused(prepared: Path, t5
     with pytest.raises(BadInput, match=r"train\.parquet: missing, or not as its manifest says"):
         tokenize(folder, TASKS["sst2"], t5, "t5", tmp_path / "out", labels="words")
     assert not (tmp_path / "out" / MANIFEST).exists()
-    with pytest.raises(BadInput, match=r"data\.json: holds sst2 version 1, not rte version 1"):
+    with pytest.raises(BadInput, match=r"data\.json: holds sst2 version 1, not rte version 2"):
         tokenize(folder, TASKS["rte"], t5, "t5", tmp_path / "out", labels="words")
     with pytest.raises(BadInput, match=r"data\.json: not a readable manifest"):
         tokenize(tmp_path, TASKS["rte"], t5, "t5", tmp_path / "out", labels="words")

@@ -97,8 +97,8 @@ def dies_at(call: int, half: bool) -> Callable[[], None]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("half", [False, True], ids=["before", "after"])
-def test_killed_at_each_durable_operation(bench: Bench, whole: Any, tmp_path: Path, tally: Any, half: bool) -> None:
-    """Checkpoint, status, spool and publishing are written by fsync and rename: die at each of these in turn."""
+def test_killed_at_durable_operations(bench: Bench, whole: Any, tmp_path: Path, tally: Any, half: bool) -> None:
+    """Checkpoint, status, spool and publishing are written by fsync and rename: die at every third of these in turn."""
     cell = bench.cell("t5", "lora")
     expected, _ = whole(cell)
     count = tally("SIGKILL within writing a checkpoint or output")
@@ -163,7 +163,7 @@ def test_a_time_limit_of_a_third(bench: Bench, whole: Any, tmp_path: Path, tally
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["newest", "truncated", "all", "spool"])
+@pytest.mark.parametrize("how", ["newest", "truncated", "all", "spool", "end of spool"])
 def test_damaged_checkpoints(bench: Bench, whole: Any, tmp_path: Path, tally: Any, how: str) -> None:
     """The one before is used, or none: the numbers are the same, and the log says what was set aside."""
     cell = bench.cell("bert", "lora")
@@ -175,19 +175,21 @@ def test_damaged_checkpoints(bench: Bench, whole: Any, tmp_path: Path, tally: An
         time.sleep(0.002)
     bench.finish(child, kill_after=0.0)
     saved = sorted(state.glob("ckpt-*.safetensors"))
-    harmed = {"all": saved, "spool": [state / "metrics.jsonl"]}.get(how, saved[-1:])
+    harmed = [state / "metrics.jsonl"] if "spool" in how else saved if how == "all" else saved[-1:]
     for path in harmed:
         data = bytearray(path.read_bytes())
         if how == "truncated":
             data = data[: len(data) // 2]
+        elif how == "end of spool":  # what the newest checkpoint has beyond the one before it
+            del data[-5:]
         else:
-            data[-5 if path in saved else 25] ^= 1
+            data[25 if how == "spool" else -5] ^= 1
         path.write_bytes(data)
     assert bench.train(cell, tmp_path) == Exit.DONE
     same = numbers(tmp_path, cell) == expected
     count.add(same)
     assert same
-    told = "not what the checkpoint was saved with" if how == "spool" else "not a whole checkpoint"
+    told = "its metrics are damaged" if "spool" in how else "not a whole checkpoint"
     assert told in (state / "attempt-2.log").read_text()
 
 

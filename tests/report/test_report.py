@@ -20,6 +20,7 @@ from petscale.report.deviations import DEVIATIONS, as_markdown
 from petscale.report.figures.figure import interval_text, runs_text
 from petscale.report.html_table import number, significant
 from petscale.report.theme import METHODS, method_scales
+from petscale.tasks import TASKS
 
 EXPERIMENTS = ("methods", "structure", "convergence", "threshold", "transfer", "control")
 
@@ -60,6 +61,18 @@ def test_every_figure_is_an_svg_file_and_valid_vega_lite() -> None:
         svg = (study.folder / "figures" / f"{figure.name}.svg").read_text()
         assert svg.startswith("<svg")
         assert svg.count("<path") > 3
+
+
+def test_metrics_beside_the_main_one_are_on_the_page() -> None:
+    """Exact match and further test sets, each with its interval; they were recorded and never shown."""
+    section = page_of(as_claimed()).split('<section id="methods">')[1].split("</section>")[0]
+    table = section[section.index("Other metrics and further test sets") :]
+    for metric in ("em", "mismatched/accuracy"):
+        row = re.search(
+            rf'<td data-label="metric">{metric}</td><td class="num" data-label="score, points">(.*?)</td>', table
+        )
+        assert row is not None
+        assert 'class="interval"' in row.group(1)
 
 
 def test_every_table_is_in_the_page_to_the_byte() -> None:
@@ -137,6 +150,14 @@ def test_a_folder_without_tables_is_refused(tmp_path: Path) -> None:
 def test_the_deviations_page_is_the_report_s(root: Path) -> None:
     assert (root / "docs" / "deviations.md").read_text() == as_markdown()
     assert all(one.why for one in DEVIATIONS)
+
+
+def test_the_deviations_page_counts_mnli_s_classes_as_the_task_does() -> None:
+    """The page said that MNLI is collapsed to two classes while its labels stayed three."""
+    classes = len(set(TASKS["mnli"].classes("unified")))
+    transfer = next(one for one in DEVIATIONS if one.place == "transfer")
+    assert (classes == 3) == ("three classes" in transfer.here)
+    assert "collapsed" not in transfer.here
 
 
 def test_no_two_methods_share_colour_or_shape() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from petscale.study.estimate import Cost
+from petscale.study.estimate import ROWS, Cost, Rows, rows_of
+from petscale.tasks import TASKS
 from petscale.workspace.dag import Dag
 from petscale.workspace.plan import plan_document
 from petscale.workspace.rungs import open_grid
@@ -62,3 +63,48 @@ def test_the_plan_says_what_does_not_fit(devices: int, fits: bool) -> None:
         ("google/t5-v1_1-small", True),
         (XXL, fits),
     ]
+
+
+def test_every_published_task_has_its_rows() -> None:
+    """A task without counts was taken for 2,000 test rows; QQP has 40,430."""
+    published = {name: task.hub for name, task in TASKS.items() if task.hub is not None}
+    assert set(ROWS) == set(published)
+    assert {name: len(counts) - 2 for name, counts in ROWS.items()} == {n: len(h.extra) for n, h in published.items()}
+
+
+def test_rows_follow_the_study_s_limits() -> None:
+    def rows(task: str, **data: Any) -> Rows:
+        grid = open_grid(parse_study({**STUDY, "tasks": [task], "data": data}, "large"))
+        return rows_of(next(iter(grid.cells.values())).cell.data, TASKS[task])
+
+    assert rows("mnli") == Rows(392_202, 500, 9_815, 9_832)
+    assert rows("mnli", max_train=1_000, max_test=300, dev_size=100) == Rows(1_000, 100, 300, 300)
+    assert rows("mnli", few_shot=16) == Rows(48, 48, 9_815, 9_832)
+    assert rows("nq_open", few_shot=16) == Rows(16, 16, 3_610)
+
+
+def test_larger_test_sets_and_free_text_cost_more(tmp_path: Any) -> None:
+    """An evaluation counts its own rows, and text is written token by token."""
+
+    def seconds(**changes: Any) -> float:
+        dag = Dag.from_config({**STUDY, **changes}, "large", tmp_path)
+        return next(dag.cost(p).seconds for p, c in dag.grid.cells.items() if c.cell.backbone != XXL)
+
+    assert seconds(tasks=["qqp"]) > seconds(tasks=["qqp"], data={"max_test": 2_000}) + 20
+    assert seconds(tasks=["samsum"]) > 1.5 * seconds(tasks=["mrpc"])  # equal sources
+
+
+def test_the_plan_s_totals_hold_transfers_and_inputs() -> None:
+    """660 transfers on XXL are an evaluation each; its weights alone are 45 GB, twice while they are converted."""
+    experiments = {"transfer": {"structures": ["apet-discrete"]}}
+    study = parse_study({**STUDY, "tasks": ["sst2", "qqp", "mnli"], "experiments": experiments}, "large")
+    document = plan_document(open_grid(study))
+    small, xxl = document["totals"]
+    assert (small["transfers"], xxl["transfers"]) == (6, 6)
+    assert xxl["transfer_hours"] > small["transfer_hours"] > 6 * study.hardware.startup_s / 3600
+    # To QQP twice, 40,430 rows of 128 + 6 tokens, at two FLOP a parameter and token.
+    assert xxl["transfer_hours"] * 3600 * 90e12 > 2 * 40_430 * 134 * 2 * 11e9
+    assert 2 * 4 * 11.2 < document["inputs"]["backbones_gb"] < 2 * 4 * 11.3
+    # Three tasks of 130 tokens or so: 840,000 rows, each token 4 bytes.
+    assert document["inputs"]["tokens_gb"] == pytest.approx(840_000 * 130 * 4e-9, rel=0.1)
+    assert document["inputs"]["data_gb"] == pytest.approx(2 * document["inputs"]["tokens_gb"], rel=0.01)

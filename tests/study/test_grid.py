@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from petscale.study.cell import Cell
 from petscale.study.grid import Grid
 from petscale.workspace.rungs import open_grid
-from petscale.workspace.study_file import parse_study
+from petscale.workspace.study_file import load_study, parse_study
 from study.test_config import changed
 
 
@@ -48,6 +49,13 @@ def test_what_determines_numbers_changes_the_identity(changes: dict[str, Any]) -
     assert before != after
 
 
+def test_few_shot_reaches_every_kind_of_task() -> None:
+    """docs/tasks.md: k rows where there are no classes; a study that asks for k shots never trains on all rows."""
+    kinds = ["mini-sentiment", "mini-inference", "mini-paraphrase", "mini-qa", "mini-summary"]
+    cells = grid(tasks=kinds, data={"source": "mini", "few_shot": 16}).cells.values()
+    assert {(p.cell.task, p.cell.data.few_shot) for p in cells} == {(task, 16) for task in kinds}
+
+
 def test_adding_a_seed_or_a_method_only_adds_cells() -> None:
     before = set(grid().cells)
     assert before < set(grid(seeds=[1, 2]).cells)
@@ -60,6 +68,38 @@ def test_a_rate_for_one_method_changes_only_its_cells() -> None:
     after = set(grid(recipe=recipe).cells)
     assert {path for path in before ^ after if "/lora/" in path} == set()
     assert {path.split("/")[2] for path in before ^ after} == {"full"}
+
+
+def test_thresholds_try_the_recipe_s_own_rate_of_each_task() -> None:
+    """Su et al. B.3 gives RTE a rate of its own: a list of rates for all tasks must not put it aside."""
+    cells = grid(
+        tasks=["mini-sentiment", "mini-inference"],
+        recipe={
+            "steps": 4,
+            "evaluate_every": 2,
+            "learning_rate": 3e-4,
+            "learning_rate_by_task": {"mini-inference": 5e-5},
+        },
+        experiments={"threshold": {"methods": ["apet-discrete"], "budgets": [8, 64], "learning_rates": [1e-4, 3e-4]}},
+    ).cells.values()
+    swept = [p.cell for p in cells if p.cell.budget]
+    assert len(swept) == 2 * (2 + 3)
+    rates = {
+        task: {cell.learning_rate for cell in swept if cell.task == task}
+        for task in ("mini-sentiment", "mini-inference")
+    }
+    assert rates == {"mini-sentiment": {1e-4, 3e-4}, "mini-inference": {5e-5, 1e-4, 3e-4}}
+
+
+@pytest.mark.parametrize("name", ["su2023", "su2023-small"])
+def test_the_paper_s_sweeps_hold_the_paper_s_rates(root: Path, name: str) -> None:
+    """Figure 7 at B.3's rates: 5e-5 on RTE, 3e-4 on the others, whatever else is tried."""
+    study = load_study(root / "studies" / f"{name}.yaml")
+    swept = [p.cell for p in open_grid(study).cells.values() if p.cell.budget and "threshold" in p.experiments]
+    for task in {cell.task for cell in swept}:
+        budgets = {cell.budget for cell in swept if cell.task == task}
+        rate = 5e-5 if task == "rte" else 3e-4
+        assert {cell.budget for cell in swept if (cell.task, cell.learning_rate) == (task, rate)} == budgets
 
 
 def test_matched_budget_is_exact() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -133,6 +134,68 @@ def test_without_a_counter_power_is_integrated(monkeypatch: pytest.MonkeyPatch) 
     gpu.sample()
     gpu.sample()
     assert gpu.energy_j == pytest.approx((200 + 100) / 2 * 10 + 100 * 5)
+
+
+def test_a_counter_that_is_silent_for_a_moment_has_gone_on_counting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed query would else cost two intervals of energy."""
+    nvml = FakeNvml()
+    gpu = Gpu(nvml, "h", 0)
+    gpu.sample()
+    nvml.lacking = ("energy", "power")
+    gpu.sample()
+    nvml.lacking = ()
+    gpu.sample()
+    assert gpu.energy_j == 100  # 50 joules a query; the one that failed counted too
+
+
+def test_power_that_is_silent_for_a_moment_is_joined_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    nvml = FakeNvml(lacking=("energy",))
+    gpu = Gpu(nvml, "h", 0)
+    clock = iter([0.0, 10.0, 20.0])
+    monkeypatch.setattr(telemetry.time, "monotonic", lambda: next(clock))
+    gpu.sample()
+    nvml.lacking = ("energy", "power")
+    gpu.sample()
+    nvml.lacking = ("energy",)
+    gpu.sample()
+    assert gpu.energy_j == pytest.approx(200 * 20)
+
+
+def test_a_damaged_line_costs_what_follows_it_not_the_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Energy of days must not start again at 0, without a word, for one flipped byte."""
+    with Telemetry(tmp_path, CUDA, every_s=100, nvml=FakeNvml()):
+        pass
+    path = tmp_path / telemetry.SPOOL
+    before = path.read_bytes()
+    path.write_bytes(before + b'{"ts": 1, "steq": 7}\n' + before)
+    (tmp_path / "ckpt-000000001.safetensors").touch()
+    with Telemetry(tmp_path, CUDA, every_s=100, nvml=FakeNvml()) as told:
+        pass
+    assert told.energy_j == 100
+    assert path.read_bytes().startswith(before)
+    assert f"line {before.count(10) + 1} is no metric" in caplog.text
+
+
+def test_a_device_that_does_not_answer_keeps_no_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hung driver: the cell's lock would live on, and nobody could take the cell over."""
+    never = threading.Event()
+
+    class Hung(FakeNvml):
+        calls = 0
+
+        def nvmlDeviceGetPowerUsage(self, handle: str) -> int:
+            self.calls += 1
+            if self.calls > 1:
+                never.wait(60)
+            return 1
+
+    monkeypatch.setattr(telemetry, "HUNG_S", 0.05)
+    nvml = Hung()
+    with Telemetry(tmp_path, CUDA, every_s=0.01, nvml=nvml):
+        while nvml.calls < 2:
+            time.sleep(0.01)
+    assert not never.is_set()
+    never.set()
 
 
 def test_a_mig_slice_tells_memory_only(tmp_path: Path) -> None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -13,15 +20,16 @@ from safetensors import safe_open
 
 from petscale.errors import BadInput, Exit
 from petscale.parallel.team import ALONE
-from petscale.record import read_result
-from petscale.training import run, setup
+from petscale.record import check_files, read_result
+from petscale.training import loop, run, setup
+from petscale.training.progress import Progress
 from petscale.training.run import Job, run_cell
-from petscale.training.setup import Inputs
+from petscale.training.setup import Inputs, prepare_cell
 from petscale.training.spool import read_spool
 from petscale.training.state import read_status
 from training.bench import Bench, make_cell
 
-TIMES = ("throughput", "peak_memory", "provenance", "energy_j")
+TIMES = ("throughput", "peak_memory", "provenance", "energy_j", "files", "seal")
 
 
 def numbers(job: Job) -> dict[str, object]:
@@ -53,6 +61,8 @@ def test_cell_leaves_its_files(bench: Bench, family: str, method: str) -> None:
         assert [int(row["step"]) for row in csv.DictReader(handle)] == [0, 3, 6]
     examples = pq.read_table(job.folder / "predictions.parquet").to_pydict()
     assert sum(examples["score"]) / 20 == pytest.approx(record.test[record.metric].value)
+    assert set(record.files) == {path.name for path in job.folder.iterdir()} - {"result.json"}
+    check_files(job.folder, record)
     assert (read_status(job.state) or {})["phase"] == "done"
     assert list(job.state.glob("ckpt-*")) == []
 
@@ -76,7 +86,9 @@ class StopAt:
     def __init__(self, call: int) -> None:
         self.calls, self.at = 0, call
 
-    def __call__(self, need_s: float) -> bool:
+    asked = False
+
+    def is_due(self, need_s: float) -> bool:
         self.calls += 1
         return self.calls == self.at
 
@@ -84,8 +96,6 @@ class StopAt:
 @pytest.mark.parametrize("family", ["t5", "bert"])
 def test_interruption_changes_no_number(bench: Bench, family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped after every single step and resumed each time, against one run in one go."""
-    import contextlib
-
     cell = make_cell(family, "lora")
     whole = bench.job(family, f"whole-{family}")
     assert run_cell(cell, whole) == Exit.DONE
@@ -103,6 +113,107 @@ def test_interruption_changes_no_number(bench: Bench, family: str, monkeypatch: 
     assert codes == [Exit.INTERRUPTED] * 5 + [Exit.DONE]
     assert numbers(broken) == numbers(whole)
     assert len(list(broken.state.glob("attempt-*.log"))) == 6
+
+
+def test_time_and_memory_cover_all_attempts(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell resumed at its last step would else report what scoring takes, beside the training time of all."""
+    job, cell = bench.job("t5", "attempts"), make_cell("t5", "lora")
+
+    @contextlib.contextmanager
+    def stop_after_five_steps(job: Job) -> Iterator[StopAt]:
+        yield StopAt(5)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "_stop_flag", stop_after_five_steps)
+        patch.setattr(loop, "peak_memory", lambda device: 10**15)
+        job.started = time.time() - 1000
+        assert run_cell(cell, job) == Exit.INTERRUPTED
+    job.started = time.time()
+    assert run_cell(cell, job) == Exit.DONE
+    record = read_result(job.folder / "result.json")
+    assert record.peak_memory == 10**15
+    assert 1000 < record.throughput.wall_s < 2000
+
+
+def test_a_trainer_that_lost_its_cell_leaves_everything_to_the_heir(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At its next checkpoint it notices, and neither the heir's status nor its checkpoints are touched."""
+    job = bench.job("t5", "lost", checkpoint_every_steps=2)
+    told = {"phase": "running", "attempts": [{"attempt": 1}], "by": "the heir"}
+
+    def lose(self: loop.Loop) -> None:
+        if self.journey.step == 1:
+            (job.state / "lock").write_text(json.dumps({"token": "heir", "host": "elsewhere"}))
+            (job.state / "status.json").write_text(json.dumps(told))
+        step(self)
+
+    step = loop.Loop._train_step
+    monkeypatch.setattr(loop.Loop, "_train_step", lose)
+    monkeypatch.setattr(Progress, "step", lambda *_: None)
+    assert run_cell(make_cell("t5", "lora"), job) == Exit.DUPLICATE
+    assert read_status(job.state) == told
+    assert not list(job.state.glob("ckpt-*"))
+    assert not (job.folder / "result.json").exists()
+
+
+def test_a_signal_before_the_first_step_is_an_interruption(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While weights are loaded, a minute on a large backbone: it must not look like a crash."""
+
+    def prepare(*args: Any, **named: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return prepare_cell(*args, **named)
+
+    job = bench.job("bert", "early")
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "prepare_cell", prepare)
+        assert run_cell(make_cell("bert", "lora"), job) == Exit.INTERRUPTED
+    assert (read_status(job.state) or {})["cause"].endswith("stopped before step 1; the same command goes on")
+    assert run_cell(make_cell("bert", "lora"), job) == Exit.DONE
+
+
+def test_a_rerun_that_dies_while_it_publishes_leaves_no_mixture(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record of the run before must not stand beside files of the new one."""
+    job, cell = bench.job("t5", "again"), make_cell("t5", "lora")
+    assert run_cell(cell, job) == Exit.DONE
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "publish", lambda *_, **__: 1 / 0)
+        assert run_cell(cell, job) == Exit.BUG
+    assert [path.name for path in sorted(job.folder.iterdir())] == ["metrics.jsonl", "system.jsonl"]
+    assert run_cell(cell, job) == Exit.DONE
+    check_files(job.folder, read_result(job.folder / "result.json"))
+
+
+@pytest.mark.parametrize(
+    "name", ["metrics.jsonl", "system.jsonl", "delta.safetensors", "curve.csv", "predictions.parquet"]
+)
+def test_a_published_file_that_changed_is_named(bench: Bench, name: str, tmp_path: Path) -> None:
+    job = bench.job("t5", "published")
+    if not job.folder.exists():
+        assert run_cell(make_cell("t5", "lora"), job) == Exit.DONE
+    folder = Path(shutil.copytree(job.folder, tmp_path / "cell"))
+    record = read_result(folder / "result.json")
+    data = bytearray((folder / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / name).write_bytes(data)
+    with pytest.raises(BadInput, match=rf"{name}: changed since its cell was published"):
+        check_files(folder, record)
+    (folder / name).unlink()
+    with pytest.raises(BadInput, match=rf"{name}: No such file"):
+        check_files(folder, record)
+
+
+def test_a_record_whose_number_changed_is_refused(bench: Bench, tmp_path: Path) -> None:
+    """A digit flipped in a score is still JSON that fits the schema."""
+    job = bench.job("t5", "published")
+    if not job.folder.exists():
+        assert run_cell(make_cell("t5", "lora"), job) == Exit.DONE
+    document = json.loads((job.folder / "result.json").read_text())
+    document["test"]["accuracy"]["value"] += 0.1
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(BadInput, match=r"result\.json: key seal: changed since it was written"):
+        read_result(path)
 
 
 def test_frozen_backbone_is_scored_without_training(bench: Bench) -> None:
@@ -168,6 +279,6 @@ def test_the_deadline_leaves_time_to_save(monkeypatch: pytest.MonkeyPatch) -> No
     with run._stop_flag(job) as stop:
         for need_s, late_at in ((0.0, 3540.0), (600.0, 3000.0), (5000.0, 2700.0)):
             now[0] = late_at
-            assert not stop(need_s)
+            assert not stop.is_due(need_s)
             now[0] = late_at + 1
-            assert stop(need_s)
+            assert stop.is_due(need_s)

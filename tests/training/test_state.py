@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from petscale.errors import BadInput, DuplicateTrainer
 from petscale.training import lock as locks
 from petscale.training.checkpoint import Checkpoint, load_newest, save_checkpoint
 from petscale.training.lock import STALE_AFTER_S, CellLock
-from petscale.training.spool import Spool, read_spool
+from petscale.training.spool import Spool, read_spool, spool_digest
 
 
 def checkpoint(step: int, digest: str = "d") -> Checkpoint:
@@ -83,6 +84,27 @@ def test_checkpoint_of_another_cell_is_not_resumed(tmp_path: Path) -> None:
     assert load_newest(tmp_path, digest="d") is None
 
 
+def test_checkpoints_without_their_metrics_are_passed_over_for_good(tmp_path: Path) -> None:
+    """Left in place they would be found again after the next kill, and push out the younger run's own."""
+    for step in (80, 90):
+        save_checkpoint(tmp_path, step, checkpoint(step))
+    found = load_newest(tmp_path, digest="d", fits=lambda data: data["step"] < 90)
+    assert found is not None
+    assert found.data["step"] == 80
+    assert load_newest(tmp_path, digest="d", fits=lambda data: False) is None
+    for step in (1, 2):
+        save_checkpoint(tmp_path, step, checkpoint(step))
+        again = load_newest(tmp_path, digest="d")
+        assert again is not None
+        assert again.data["step"] == step
+
+
+def test_the_checkpoint_just_written_is_kept(tmp_path: Path) -> None:
+    for step in (80, 90, 1):
+        save_checkpoint(tmp_path, step, checkpoint(step))
+    assert (tmp_path / "ckpt-000000001.safetensors").exists()
+
+
 def test_spool_is_cut_back_on_resume(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     spool = Spool(path)
@@ -94,6 +116,32 @@ def test_spool_is_cut_back_on_resume(tmp_path: Path) -> None:
     again.write(2, {"loss": 0.5})
     again.close()
     assert [(r["step"], r["value"]) for r in read_spool(path)] == [(1, 1.0), (2, 0.5)]
+
+
+def test_a_resumed_spool_knows_its_length_before_it_writes(tmp_path: Path) -> None:
+    """A checkpoint may come before the next metric: its length must not be that of the tail that was cut off."""
+    path = tmp_path / "metrics.jsonl"
+    spool = Spool(path)
+    spool.write(1, {"loss": 1.0})
+    length = spool.sync()
+    spool.write(2, {"loss": 2.0})
+    spool.close()
+    again = Spool(path, resume_at=length)
+    assert again.sync() == length
+    assert spool_digest(path, length) is not None
+    assert spool_digest(path, length + 1) is None
+
+
+def test_a_trainer_that_was_replaced_writes_into_nobodys_spool(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    old = Spool(path)
+    old.write(1, {"loss": 1.0})
+    new = Spool(path, resume_at=old.sync())
+    old.write(2, {"loss": 9.0})
+    old.close()
+    new.write(2, {"loss": 2.0})
+    new.close()
+    assert [(r["step"], r["value"]) for r in read_spool(path)] == [(1, 1.0), (2, 2.0)]
 
 
 def test_torn_last_line_is_left_out(tmp_path: Path) -> None:
@@ -187,4 +235,45 @@ def test_fenced_trainer_knows_that_it_lost_the_cell(tmp_path: Path) -> None:
     with CellLock(tmp_path) as lock:
         (tmp_path / "lock").write_text(json.dumps({"token": "someone else"}))
         assert not lock.is_ours()
+        assert lock.fence.is_lost()
     assert (tmp_path / "lock").exists()  # not ours to remove
+
+
+def test_a_lock_that_cannot_be_read_is_not_lost(tmp_path: Path) -> None:
+    """A file server that is away for a moment must not end a cell; nothing is published on such a lock either."""
+    with CellLock(tmp_path) as lock:
+        (tmp_path / "lock").write_text("torn")
+        assert not lock.fence.is_lost()
+        assert not lock.is_ours()
+        (tmp_path / "lock").unlink()
+        assert lock.fence.is_lost()
+
+
+def test_the_heart_beats_on_after_an_error_and_not_for_an_heir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One failed touch must not hand the cell to another host; an heir's lock must not live longer than the heir."""
+    beats: list[Path] = []
+    told = threading.Event()
+
+    def touch(path: Path) -> None:
+        beats.append(path)
+        if len(beats) == 3:
+            told.set()
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(locks, "HEARTBEAT_S", 0.01)
+    monkeypatch.setattr(locks.os, "utime", touch)
+    with CellLock(tmp_path) as lock:
+        assert told.wait(30)
+        (tmp_path / "lock").write_text(json.dumps({"token": "heir"}))
+        assert lock._thread is not None
+        lock._thread.join(30)
+        assert not lock._thread.is_alive()
+
+
+def test_a_clock_that_is_set_makes_no_stranger_of_a_trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with CellLock(tmp_path):
+        monkeypatch.setattr(locks.time, "time", lambda: 0.0)
+        holder = locks.read_holder(tmp_path / "lock")
+        assert holder is not None
+        assert locks.is_alive(tmp_path / "lock", holder)
+        assert not locks.is_alive(tmp_path / "lock", {**holder, "started": "another boot:1"})

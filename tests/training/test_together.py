@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -148,9 +149,9 @@ def test_shards_compute_in_the_precision_of_the_study(bench: Bench) -> None:
 
 
 @contextlib.contextmanager
-def stop_after_two_steps(job: Job) -> Iterator[Callable[[float], bool]]:
+def stop_after_two_steps(job: Job) -> Iterator[Any]:
     calls = iter(range(100))
-    yield lambda need_s: next(calls) == 1
+    yield SimpleNamespace(asked=False, is_due=lambda need_s: next(calls) == 1)
 
 
 def stopped_member(team: Any, cell: Any, job: Job, fence: Fence, attempt: Path) -> str | None:

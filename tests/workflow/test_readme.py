@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from petscale.workspace.plan import plan_document
+from petscale.workspace.rungs import open_grid
+from petscale.workspace.study_file import load_study
 from workflow.project import Workflow
 
 
@@ -53,6 +56,22 @@ def test_command_works(root: Path, command: str) -> None:
     done = subprocess.run([sys.executable, "-m", "petscale", *words[1:]], cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("study", ["su2023", "su2023-small"])
+def test_the_readme_sizes_the_paper_s_studies_as_their_plans_do(root: Path, study: str) -> None:
+    """The README said "a few days" of a study whose plan said three weeks, and cell counts of an older grid."""
+    text = " ".join((root / "README.md").read_text().split())
+    told = re.search(rf"`studies/{study}.yaml`.*?([\d,]+) cells, ([\d,]+) transfers, about ([\d,]+) device-hours", text)
+    assert told is not None
+    cells, transfers, hours = (int(number.replace(",", "")) for number in told.groups())
+    document = plan_document(open_grid(load_study(root / "studies" / f"{study}.yaml")))
+    assert (cells, transfers) == (len(document["cells"]), len(document["transfers"]))
+    planned = sum(row["hours"] + row["transfer_hours"] for row in document["totals"])
+    assert hours == pytest.approx(planned, rel=0.01)
+    if study == "su2023-small":
+        assert planned <= 4 * 24  # "four days of one GPU"
+        assert max(row["devices"] for row in document["totals"]) == 1
 
 
 def test_one_cell_with_and_without_snakemake(finished: Workflow, tmp_path: Path) -> None:

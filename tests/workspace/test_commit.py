@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from petscale.workspace.commit import VARIABLE, commit_of
+from petscale.workspace.commit import VARIABLE, commit_of, keep_changes
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -34,7 +34,22 @@ def test_a_clean_checkout_gives_its_commit(checkout: Path) -> None:
 
 def test_a_changed_file_is_told(checkout: Path) -> None:
     (checkout / "code.py").write_text("2\n")
-    assert commit_of(checkout) == git(checkout, "rev-parse", "HEAD") + "-dirty"
+    first = commit_of(checkout)
+    assert str(first).startswith(git(checkout, "rev-parse", "HEAD") + "-dirty-")
+    (checkout / "code.py").write_text("3\n")
+    assert commit_of(checkout) != first  # two trials of one morning are two codes
+
+
+def test_what_differs_is_kept_and_gives_back_the_code(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    kept = tmp_path_factory.mktemp("changes")
+    assert keep_changes(checkout, kept) is None
+    (checkout / "code.py").write_bytes(b"2\r\n\xff")
+    told, path = commit_of(checkout), keep_changes(checkout, kept)
+    assert path is not None
+    assert str(told).endswith(f"-dirty-{path.stem}")
+    git(checkout, "checkout", "--quiet", "code.py")
+    git(checkout, "apply", str(path))
+    assert (checkout / "code.py").read_bytes() == b"2\r\n\xff"
 
 
 def test_a_copy_without_git_has_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

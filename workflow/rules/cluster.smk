@@ -7,6 +7,7 @@ from pathlib import Path
 
 import petscale
 from petscale.errors import PetscaleError
+from petscale.workspace.commit import keep_changes
 from petscale.workspace.image import enter, read_image
 from petscale.workspace.site import read_site
 from petscale.workspace.slurm import ask, driver, requests, settings
@@ -39,6 +40,7 @@ DRIVER = []  # the lock of this driver, held while the process lives
 
 
 onstart:
+    keep_changes(ROOT, Path("results") / "changes")
     if workflow.executor_plugin.name == "slurm":
         try:
             DRIVER.append(driver.only_driver(os.getcwd()))

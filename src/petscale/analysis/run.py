@@ -11,6 +11,7 @@ from petscale.analysis import (
     convergence,
     efficiency,
     methods,
+    scores,
     side_by_side,
     structure,
     threshold,
@@ -59,8 +60,9 @@ def make_tables(plan: Plan, results_root: Path) -> Tables:
     runs = convergence.runs_table(cells, lines, settings)
     pairs = convergence.pairs_table(runs, lines, settings)
     found = threshold.find_thresholds(cells, settings)
-    scores = transfer_scores(plan, cells, results_root)
-    ratios = transfer.with_ratios(scores, settings)
+    zero_shot = transfer_scores(plan, cells, results_root)
+    ratios = transfer.with_ratios(zero_shot, settings)
+    every = scores.scores_table(cells, results_root)
     evidence = [
         Evidence(
             ladder=ladder["name"],
@@ -79,6 +81,7 @@ def make_tables(plan: Plan, results_root: Path) -> Tables:
         "claims": claims_table(evidence),
         "methods": methods.methods_table(cells, settings, examples),
         "gaps": gaps,
+        "metrics": scores.metrics_table(cells, every, settings),
         "structure": structure.structure_table(cells, settings, examples),
         "structure_gaps": structure.structure_gaps_table(cells, settings),
         "table2": structure.table2(cells, settings, examples),
@@ -93,8 +96,9 @@ def make_tables(plan: Plan, results_root: Path) -> Tables:
         "control": control.control_table(cells, settings, examples),
         "efficiency": efficiency.efficiency_table(cells),
         "side_by_side": side_by_side.side_by_side(cells, thresholds, gaps, settings),
-        "missing": efficiency.missing_table(cells, scores),
+        "missing": efficiency.missing_table(cells, zero_shot),
         "cells": cells,
+        "scores": every,
     }
 
 

@@ -15,6 +15,8 @@ from petscale.analysis.settings import AnalysisSettings
 from petscale.analysis.tidy import asked_by
 
 PAPER_SEEDS = 3  # Su et al. section 4.1
+# The paper rounds shares to one or two digits; beyond this factor a budget is another one.
+SHARE_FACTOR = 1.25
 PAPER_NAMES = {
     "google/t5-v1_1-small": "t5-small",
     "google/t5-v1_1-base": "t5-base",
@@ -41,30 +43,35 @@ def side_by_side(
 
         mean +- t(S-1) sd sqrt(1/S + 1/3),
 
-    since the paper gives no spread. A threshold or gap agrees when its interval meets the paper's range.
+    since the paper gives no spread. A threshold or gap agrees when its interval meets the paper's range. A score at
+    another share of trained parameters than the paper's is not compared: `within_noise` says `other budget`.
     """
     known = cells[cells["backbone"].isin(PAPER_NAMES)]
     rows = [*_scores(known, settings), *_thresholds(thresholds), *_gaps(gaps)]
     names = ["quantity", "backbone", "task", "method", "match", "ours", "low", "high", "paper", "paper_high",
-             "difference", "within_noise", "seeds", "cells"]  # fmt: skip
+             "difference", "within_noise", "percent", "paper_percent", "seeds", "cells"]  # fmt: skip
     return pd.DataFrame(rows, columns=names)
 
 
 def _scores(known: pd.DataFrame, settings: AnalysisSettings) -> list[dict[str, Any]]:
     paper = paper_table("su2023_table2").fillna({"budget_matched_to": ""})
-    score = {
-        (row.backbone, row.task, row.method, row.budget_matched_to): row.score for row in paper.itertuples(index=False)
+    published = {
+        (row.backbone, row.task, row.method, row.budget_matched_to): row for row in paper.itertuples(index=False)
     }
     rows = []
     for key, part in means.groups(asked_by(known, "structure"), ["backbone", "task", "method"]):
         backbone, task, method = map(str, key)
         for match in _groups_of(part):
             place = (PAPER_NAMES[backbone], task, method, match)
-            if place not in score:
+            theirs = published.get(place)
+            if theirs is None:
                 continue
             chosen = part if method == "full" else part[[match in names for names in part["matches"]]]
             values = chosen["score"].dropna()
             mean, half = float(values.mean()), _noise(values, settings.confidence)
+            percent = 100 * float((chosen["trainable"] / chosen["total"]).iloc[0]) if match else 100.0
+            same = 1 / SHARE_FACTOR <= percent / theirs.trainable_percent <= SHARE_FACTOR
+            difference = mean - theirs.score
             rows.append(
                 {
                     "quantity": "score (table 2)",
@@ -75,9 +82,11 @@ def _scores(known: pd.DataFrame, settings: AnalysisSettings) -> list[dict[str, A
                     "ours": mean,
                     "low": mean - half,
                     "high": mean + half,
-                    "paper": score[place],
-                    "difference": mean - score[place],
-                    "within_noise": _word(abs(mean - score[place]) <= half, half),
+                    "paper": theirs.score,
+                    "difference": difference if same else np.nan,
+                    "within_noise": _word(abs(difference) <= half, half) if same else "other budget",
+                    "percent": percent,
+                    "paper_percent": theirs.trainable_percent,
                     "seeds": len(values),
                     "cells": ";".join(chosen["cell"]),
                 }

@@ -9,7 +9,7 @@ import pandas as pd
 
 from petscale.analysis.plan import Plan, chance_points
 from petscale.errors import BadInput
-from petscale.record import CellResult, Score, read_result
+from petscale.record import CellResult, Score, check_files, read_result
 
 POINTS = 100.0
 RANK = "rank_accuracy"
@@ -109,6 +109,7 @@ def _measured(planned: Plan, results_root: Path) -> dict[str, Any]:
         return {"status": "missing", "cause": "not run"}
     try:
         record = read_result(path)
+        check_files(path.parent, record, weights=False)
     except BadInput as error:
         return {"status": "missing", "cause": str(error)}
     if record.digest != planned["digest"]:

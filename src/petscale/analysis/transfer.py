@@ -39,6 +39,9 @@ def with_ratios(scores: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFram
 def transfer_table(ratios: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
     """The matrix of figure 9: one row a backbone, structure, source and target, means over seeds with intervals.
 
+    Rows of the target that the source has seen are out of `score` and of the ratios; `shared_rows` counts them and
+    `score_all` is the score with them.
+
     `status` is done, or says why there is no number: missing, undefined (a metric that the target cannot have), or
     no reference (the target's own cells are missing or not above chance).
     """
@@ -54,6 +57,8 @@ def transfer_table(ratios: pd.DataFrame, settings: AnalysisSettings) -> pd.DataF
         row.update(
             seeds=int(part[RELATIVE].notna().sum()),
             score=part["score"].mean(),
+            score_all=part["score_all"].mean(),
+            shared_rows=part["shared_rows"].max(),
             original=part["original"].mean(),
             chance=part["chance"].iloc[0],
             status=_status(part),

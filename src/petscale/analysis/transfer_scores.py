@@ -15,7 +15,7 @@ from petscale.analysis.tidy import POINTS, asked_by
 _COLUMNS = (
     "source_cell", "ladder", "backbone", "scale", "display", "method", "structure", "budget", "seed", "source",
     "source_kind", "target", "target_kind", "metric", "status", "cause", "score", "chance", "original",
-    "original_cell", "path",
+    "original_cell", "shared_rows", "score_all", "path",
 )  # fmt: skip
 
 
@@ -31,7 +31,8 @@ def transfer_scores(plan: Plan, cells: pd.DataFrame, results_root: Path) -> pd.D
         `score` is the zero-shot score in points (NaN where missing or undefined), `original` that of the cell
         trained on the target with the same backbone, method, budget and seed. `chance` is 100/classes on
         classification (a model trained on any classification task emits the unified labels), 0 on generation.
-        `status` is done, missing or undefined.
+        `shared_rows` is the number of test rows that the source had seen (NaN where that was not compared); they are
+        out of `score`, and `score_all` is the score with them. `status` is done, missing or undefined.
     """
     tasks = {task["name"]: task for task in plan["tasks"]}
     sources = asked_by(cells, "transfer").set_index("cell")
@@ -71,7 +72,7 @@ def transfer_scores(plan: Plan, cells: pd.DataFrame, results_root: Path) -> pd.D
             }
         )
     table = pd.DataFrame(rows, columns=_COLUMNS)
-    return table.astype({"score": float, "original": float, "chance": float})
+    return table.astype(dict.fromkeys(("score", "original", "chance", "shared_rows", "score_all"), float))
 
 
 def _origin(cell: str, row: pd.Series) -> dict[str, Any]:
@@ -84,7 +85,7 @@ def _place(row: pd.Series, task: str) -> tuple[Any, ...]:
 
 
 def _chance(target: Plan) -> float:
-    classes = target.get("unified_classes") or target.get("classes")  # MNLI's three are collapsed to two
+    classes = target.get("classes")  # unified labels keep all classes of a task: MNLI's three are `1`, `2` and `0`
     return POINTS / classes if classes else 0.0
 
 
@@ -100,20 +101,23 @@ def _outcome(path: Path, source: Plan, target: Plan) -> dict[str, Any]:
         return {"metric": target["metric"], "status": "undefined", "cause": cause, "score": np.nan, "chance": chance}
     try:
         document = json.loads(path.read_bytes())
-        metric = document["metric"]
+        metric, shared = document["metric"], document.get("shared_rows")
         status, value = document["status"], (document["scores"].get(metric) or {}).get("value")
+        # A row that the source has seen says nothing about transfer.
+        unseen = document["scores_without_shared"][metric]["value"] if shared else value
     except FileNotFoundError:
         return {"metric": None, "status": "missing", "cause": "not run", "score": np.nan, "chance": chance}
     except (OSError, ValueError, KeyError, AttributeError) as error:
         cause = f"{path}: not a readable transfer record ({error})"
         return {"metric": None, "status": "missing", "cause": cause, "score": np.nan, "chance": chance}
-    if status == "done" and value is None:
+    if status == "done" and unseen is None:
         status = "undefined"
-    score = POINTS * float(value) if status == "done" and value is not None else np.nan
     return {
         "metric": metric,
         "status": status,
         "cause": document.get("cause"),
-        "score": score,
+        "score": POINTS * float(unseen) if status == "done" and unseen is not None else np.nan,
+        "score_all": POINTS * float(value) if status == "done" and value is not None else np.nan,
+        "shared_rows": np.nan if shared is None else shared,
         "chance": chance,
     }

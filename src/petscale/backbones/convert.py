@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import torch
@@ -17,34 +18,48 @@ _UNREAD = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weigh
 
 
 def pickle_files(folder: Path) -> list[Path]:
-    """`pytorch_model.bin`, or the shards that its index names."""
+    """`pytorch_model.bin`, or the shards that its index names.
+
+    Raises:
+        BadInput: the index cannot be read, or names a file that is not one of the folder.
+    """
     index = folder / "pytorch_model.bin.index.json"
     if not index.is_file():
         return [folder / "pytorch_model.bin"]
-    return [folder / name for name in sorted(set(json.loads(index.read_bytes())["weight_map"].values()))]
+    try:
+        names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"{index}: not a readable index ({error})") from None
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name:
+            raise BadInput(f"{index}: names {name!r}, which is no file of this folder")
+    return [folder / name for name in names]
 
 
 def convert(folder: Path, out_dir: Path) -> None:
     """Write the tensors of a folder's pickle as safetensors into `out_dir`, in shards of 5 GB.
 
     Pickles are read with `weights_only`, so nothing in them is run; the caller has checked their checksum. Tensors
-    are mapped, not loaded, and keep their precision. Names that are but second names of T5's shared matrix are left
-    out, so an output matrix in the result is one of its own.
+    keep their precision, and are mapped, not loaded, unless the file is older than torch 1.6. Names that are but second
+    names of T5's shared matrix are left out, so an output matrix in the result is one of its own.
 
     Raises:
-        BadInput: a pickle holds anything but tensors.
+        BadInput: a pickle is damaged or holds anything but named tensors.
     """
     from huggingface_hub import save_torch_state_dict
 
     state: dict[str, torch.Tensor] = {}
     for path in pickle_files(folder):
         try:
-            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            # Files of torch before 1.6 are no zip archives; torch reads them whole and refuses to map them.
+            mapped = zipfile.is_zipfile(path)
+            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
         except Exception as error:
             # torch raises UnpicklingError, RuntimeError and others; all mean that the file is not what it should be.
-            raise BadInput(f"{path}: not plain tensors ({str(error).splitlines()[0]})") from None
-        if not all(isinstance(tensor, torch.Tensor) for tensor in loaded.values()):
-            raise BadInput(f"{path}: holds more than tensors")
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise BadInput(f"{path}: not plain tensors ({first})") from None
+        if not isinstance(loaded, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in loaded.values()):
+            raise BadInput(f"{path}: holds more than named tensors")
         state |= loaded
     state.pop(_UNREAD, None)
     for name in _COPIES:

@@ -39,7 +39,7 @@ _PICKLED = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of a repository; `sha256` where the commit records it (large files)."""
+    """A file of a repository; `bytes` is 0 where its size is unknown, `sha256` stands where the commit records it."""
 
     path: str
     bytes: int
@@ -187,7 +187,7 @@ def _plan_backbone(name: str, cache: Path, remote: Remote) -> Download | None:
 
 
 def _get(item: Download, cache: Path, remote: Remote) -> Path:
-    """Download and compare every recorded checksum.
+    """Download and compare every size and every recorded checksum.
 
     Raises:
         BadInput: a file is not what the commit says; it is deleted, so that the next fetch gets it anew.
@@ -195,10 +195,13 @@ def _get(item: Download, cache: Path, remote: Remote) -> Path:
     folder = remote.download(item, cache / "hub")
     for file in item.files:
         path = folder / file.path
-        if file.sha256 is not None and file_digest(path) != file.sha256:
+        wrong = "size" if file.bytes and path.stat().st_size != file.bytes else None
+        if wrong is None and file.sha256 is not None and file_digest(path) != file.sha256:
+            wrong = "sha256"
+        if wrong is not None:
             path.resolve().unlink()
             path.unlink(missing_ok=True)
-            raise BadInput(f"{path}: not the file that {item.repo}@{item.commit[:8]} records (sha256); fetch again")
+            raise BadInput(f"{path}: not the file that {item.repo}@{item.commit[:8]} records ({wrong}); fetch again")
     return folder
 
 

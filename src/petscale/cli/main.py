@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_forked(arguments: list[str], started: float) -> int:
     """Run a command in a child of the warm worker; `started` is when the asking process began."""
     logging.getLogger().handlers.clear()
+    sys.argv = ["petscale", *arguments]  # what provenance tells; the worker's own says nothing
     return _run(arguments, started)
 
 

@@ -37,21 +37,27 @@ def run(args: argparse.Namespace) -> int:
             f"  {_duration(cell['estimate']['seconds']):>8}  {', '.join(cell['experiments'])}"
         )
     print()
-    head = f"{'backbone':40}  {'parameters':>14}  {'cells':>6}  {'hours':>9}"
-    print(f"{head}  {'memory':>9}  {'devices':>7}  {'disk':>9}")
+    head = f"{'backbone':40}  {'parameters':>14}  {'cells':>6}  {'hours':>9}  {'transfers':>9}  {'hours':>7}"
+    print(f"{head}  {'memory':>9}  {'devices':>7}  {'disk':>10}")
     for row in document["totals"]:
         print(
             f"{row['backbone']:40}  {row['parameters']:>14,}  {row['cells']:>6}  {row['hours']:>9.2f}"
-            f"  {row['memory_gb']:>6.1f} GB  {row['devices']:>7}  {row['disk_gb']:>6.2f} GB"
+            f"  {row['transfers']:>9}  {row['transfer_hours']:>7.2f}"
+            f"  {row['memory_gb']:>6.1f} GB  {row['devices']:>7}  {row['disk_gb']:>7.2f} GB"
         )
+    needs = document["inputs"]
+    print(
+        f"inputs: backbones {needs['backbones_gb']:,.1f} GB, rows {needs['data_gb']:,.1f} GB,"
+        f" tokens {needs['tokens_gb']:,.1f} GB, downloads and conversions included"
+    )
     for row in document["totals"]:
         if not row["fits"]:
             print(
                 f"\n{row['backbone']}: a cell needs about {row['memory_gb']:.0f} GB on each device, more than"
                 " hardware.memory_gb; raise hardware.max_devices or set hardware.micro_batch"
             )
-    hours = sum(row["hours"] for row in document["totals"])
-    disk = sum(row["disk_gb"] for row in document["totals"])
+    hours = sum(row["hours"] + row["transfer_hours"] for row in document["totals"])
+    disk = sum(row["disk_gb"] for row in document["totals"]) + sum(needs.values())
     print(
         f"\n{document['study']}: {len(document['cells'])} cells, {len(document['transfers'])} transfers,"
         f" about {hours:,.1f} device-hours and {disk:,.1f} GB (estimates; see docs/cost-model.md)"

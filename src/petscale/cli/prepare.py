@@ -26,6 +26,9 @@ def run(args: argparse.Namespace) -> int:
         spec, folder = document["spec"], document["folder"]
         names = {key: spec[key] for key in ("task", "source", "rows")}
         split = {key: spec[key] for key in ("dev_size", "max_train", "max_test", "few_shot", "split_seed")}
+        flaws = spec.get("flaws", "refuse")
+        if flaws not in ("refuse", "drop"):
+            raise TypeError("flaws is refuse or drop")
         if not all(isinstance(name, str) for name in (*names.values(), folder or "")):
             raise TypeError("task, source, rows and folder are text")
         if not all(value is None or isinstance(value, int) for value in split.values()):
@@ -33,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     except (KeyError, TypeError) as error:
         raise BadInput(f"petscale prepare: --spec: not a data specification ({error})") from None
     task = tasks.lookup(names["task"])
-    source = make_source(task, names["source"], folder=Path(folder) if folder else None, name=names["rows"])
+    place = Path(folder) if folder else None
+    source = make_source(task, names["source"], folder=place, name=names["rows"], flaws=flaws)
     prepare(task, source, args.out.parent, **split)
     return 0

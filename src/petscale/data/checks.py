@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import reprlib
 import string
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from petscale.data.rows import Row, Rows
 from petscale.errors import BadInput
 from petscale.tasks import Task
+
+Flaws = Literal["refuse", "drop"]
+"""What is done with rows of empty text and train rows that an evaluation split holds too: published sets have some."""
 
 
 def input_columns(task: Task) -> tuple[str, ...]:
@@ -24,10 +29,10 @@ def input_key(row: Row, columns: tuple[str, ...]) -> str:
 
 
 def _label(task: Task, value: Any, place: str) -> int:
-    if isinstance(value, str) and value.strip().lstrip("-").isdigit():
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,9}", value.strip()):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise BadInput(f"{place}: label {value!r} is no integer")
+        raise BadInput(f"{place}: label {reprlib.repr(value)} is no integer")
     words = task.words("words")
     if not 0 <= value < len(words):
         raise BadInput(f"{place}: label {value} is outside 0 to {len(words) - 1} ({', '.join(words)})")
@@ -39,21 +44,35 @@ def _answers(value: Any, place: str, column: str) -> list[str]:
     if isinstance(value, str):
         try:
             parsed = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             parsed = value
         value = parsed if isinstance(parsed, list) else [value]
     if not isinstance(value, list) or not all(isinstance(answer, str) for answer in value):
         raise BadInput(f"{place}: column {column!r} must be a list of texts")
+    for answer in value:
+        _check_text(answer, place, column)
     return [answer for answer in value if answer.strip()]
 
 
-def check_split(task: Task, split: Rows, *, published: bool) -> Rows:
+def _check_text(value: str, place: str, column: str) -> None:
+    """JSON can write half of a surrogate pair, which is no text: neither parquet nor a tokenizer takes it."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        half = value[error.start]
+        raise BadInput(
+            f"{place}: column {column!r} holds {half!r}, half of a surrogate pair, which is no text"
+        ) from None
+
+
+def check_split(task: Task, split: Rows, *, flaws: Flaws) -> Rows:
     """One split with its values in their types; the input is left as it is.
 
-    Published sets carry a few empty texts; with `published` such rows are dropped and counted, else refused.
+    Published sets carry a few empty texts; such rows are refused, or dropped and counted.
 
     Raises:
-        BadInput: no rows, a missing column, a text that is none or empty, a label outside its set.
+        BadInput: no rows, a missing column, a text that is none, a label outside its set; an empty text, where flaws
+        are refused.
     """
     if not split.rows:
         raise BadInput(f"{split.origin}: no rows")
@@ -72,6 +91,7 @@ def check_split(task: Task, split: Rows, *, published: bool) -> Rows:
         for column in texts:
             if not isinstance(values[column], str | None):
                 raise BadInput(f"{place}: column {column!r} must be a text, not {type(values[column]).__name__}")
+            _check_text(values[column] or "", place, column)
             if not (values[column] or "").strip():
                 blank = column
         if task.label_column:
@@ -79,7 +99,7 @@ def check_split(task: Task, split: Rows, *, published: bool) -> Rows:
         elif task.kind == "qa" and task.target_column:
             values[task.target_column] = _answers(row[task.target_column], place, task.target_column)
             blank = blank or (None if values[task.target_column] else task.target_column)
-        if blank and not published:
+        if blank and flaws == "refuse":
             raise BadInput(f"{place}: column {blank!r} is empty")
         if blank:
             empty.add(index)
@@ -90,14 +110,14 @@ def check_split(task: Task, split: Rows, *, published: bool) -> Rows:
     return result
 
 
-def check_apart(task: Task, train: Rows, evaluation: Mapping[str, Rows], *, published: bool) -> Rows:
+def check_apart(task: Task, train: Rows, evaluation: Mapping[str, Rows], *, flaws: Flaws) -> Rows:
     """Train without inputs that an evaluation split holds too.
 
-    Published sets overlap a little (IMDB by about a hundred reviews); with `published` such train rows are
-    dropped and counted, else refused.
+    Published sets overlap a little (IMDB by about a hundred reviews); such train rows are refused, or dropped and
+    counted.
 
     Raises:
-        BadInput: a train row's input stands in an evaluation split; both places are named.
+        BadInput: a train row's input stands in an evaluation split, where flaws are refused; both places are named.
     """
     columns = input_columns(task)
     held: dict[str, str] = {}
@@ -105,7 +125,7 @@ def check_apart(task: Task, train: Rows, evaluation: Mapping[str, Rows], *, publ
         for index, row in enumerate(split.rows):
             held.setdefault(input_key(row, columns), split.place(index))
     leaked = {index for index, row in enumerate(train.rows) if input_key(row, columns) in held}
-    if leaked and not published:
+    if leaked and flaws == "refuse":
         first = min(leaked)
         other = held[input_key(train.rows[first], columns)]
         more = f" ({len(leaked)} such rows)" if len(leaked) > 1 else ""

@@ -22,7 +22,7 @@ def _jsonl(path: Path) -> Rows:
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:  # the latter for lists in lists a thousand deep
                 raise BadInput(f"{path}: row {number}: not valid JSON ({error})") from None
             if not isinstance(row, dict):
                 raise BadInput(f"{path}: row {number}: a JSON object is needed, not {type(row).__name__}")
@@ -37,7 +37,7 @@ def _parquet(path: Path) -> Rows:
 
     try:
         rows = pyarrow.parquet.read_table(path).to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, UnicodeDecodeError, OSError) as error:
         raise BadInput(f"{path}: not a readable parquet file ({error})") from None
     return Rows(str(path), rows, list(range(1, len(rows) + 1)))
 

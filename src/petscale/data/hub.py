@@ -7,7 +7,11 @@ the files here and does not resolve them.)
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
+
+import pyarrow
 
 from petscale.data.cache import cache_folder
 from petscale.data.rows import Rows
@@ -15,17 +19,19 @@ from petscale.errors import BadInput
 from petscale.tasks import Task
 from petscale.tasks.task import Hub
 
+_FETCH = "run `petscale fetch STUDY` with network"
+_PART = re.compile(r"-(\d+)-of-(\d+)\.")
+
 
 def snapshot(hub: Hub, splits: tuple[str, ...], cache: Path | None) -> Path:
     """The cached folder of the pinned commit with the files of `splits`.
 
     Raises:
-        BadInput: they are not cached.
+        BadInput: they are not cached, or not all parts of them are.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    hint = "run `petscale fetch STUDY` with network"
     cache = cache or cache_folder() / "hub"
     patterns = [pattern for split in splits for pattern in hub.patterns(split)]
     try:
@@ -38,11 +44,22 @@ def snapshot(hub: Hub, splits: tuple[str, ...], cache: Path | None) -> Path:
             local_files_only=True,
         )
     except LocalEntryNotFoundError:
-        raise BadInput(f"{_place(hub)}: not, or not whole, in {cache}; {hint}") from None
+        raise BadInput(f"{_place(hub)}: not, or not whole, in {cache}; {_FETCH}") from None
     for pattern in patterns:
-        if not any(Path(found).glob(pattern)):
-            raise BadInput(f"{_place(hub)}: no file {pattern} in {cache}; {hint}")
+        names = sorted(path.name for path in Path(found).glob(pattern))
+        if not names:
+            raise BadInput(f"{_place(hub)}: no file {pattern} in {cache}; {_FETCH}")
+        if not _is_whole(names):
+            raise BadInput(
+                f"{_place(hub)}: parts of {pattern} are missing in {cache} (there are: {', '.join(names)}); {_FETCH}"
+            )
     return Path(found)
+
+
+def _is_whole(names: list[str]) -> bool:
+    """Whether files named `...-00000-of-00003...` are all parts of one set; other names say nothing of parts."""
+    parts = [(int(found[1]), int(found[2])) for name in names if (found := _PART.search(name))]
+    return not parts or sorted(parts) == [(part, len(names)) for part in range(len(names))]
 
 
 def _place(hub: Hub, split: str = "") -> str:
@@ -53,7 +70,11 @@ def _text_columns(folder: Path, hub: Hub, split: str) -> dict[str, list[str]]:
     """Multi-News's layout: one file a column, one row a line, line breaks written out."""
     columns = {}
     for column, pattern in zip(hub.text_files, hub.patterns(split), strict=True):
-        lines = (folder / pattern).read_text(encoding="utf-8").split("\n")
+        path = folder / pattern
+        try:
+            lines = path.read_text(encoding="utf-8").split("\n")
+        except (UnicodeDecodeError, OSError) as error:
+            raise BadInput(f"{path}: cannot be read ({error}); {_FETCH}") from None
         lines = lines[:-1] if lines[-1] == "" else lines
         columns[column] = [line.strip().replace("NEWLINE_CHAR", "\n") for line in lines]
     if len({len(values) for values in columns.values()}) > 1:
@@ -61,11 +82,24 @@ def _text_columns(folder: Path, hub: Hub, split: str) -> dict[str, list[str]]:
     return columns
 
 
+def _table(path: Path) -> Any:
+    """A parquet or csv file as a `datasets.Dataset`."""
+    import datasets
+
+    reader = datasets.Dataset.from_csv if path.suffix == ".csv" else datasets.Dataset.from_parquet
+    try:
+        return reader([str(path)], keep_in_memory=True)
+    except (datasets.exceptions.DatasetGenerationError, pyarrow.ArrowException, OSError) as error:
+        lines = str(error.__cause__ or error).splitlines()
+        raise BadInput(f"{path}: cannot be read ({lines[0]}); {_FETCH}") from None
+
+
 def read_split(task: Task, hub: Hub, split: str, folder: Path) -> Rows:
     """All rows of one split.
 
     Raises:
-        BadInput: the labels' published names contradict the task's label order.
+        BadInput: a file is damaged, there are not as many rows as were published, or the labels' published names
+        contradict the task's label order.
     """
     import datasets
 
@@ -73,12 +107,14 @@ def read_split(task: Task, hub: Hub, split: str, folder: Path) -> Rows:
         table = datasets.Dataset.from_dict(_text_columns(folder, hub, split))
     else:
         (pattern,) = hub.patterns(split)
-        paths = sorted(str(path) for path in folder.glob(pattern))
-        reader = datasets.Dataset.from_csv if pattern.endswith(".csv") else datasets.Dataset.from_parquet
-        table = reader(paths, keep_in_memory=True)
-    _check_names(task, table, _place(hub, split))
+        table = datasets.concatenate_datasets([_table(path) for path in sorted(folder.glob(pattern))])
+    place = _place(hub, split)
+    published = hub.rows.get(split, len(table))
+    if len(table) != published:
+        raise BadInput(f"{place}: {len(table):,} rows, not the {published:,} published; {_FETCH}")
+    _check_names(task, table, place)
     rows = table.to_list()
-    return Rows(_place(hub, split), rows, list(range(1, len(rows) + 1)))
+    return Rows(place, rows, list(range(1, len(rows) + 1)))
 
 
 def _check_names(task: Task, table: object, place: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from petscale.data import files
-from petscale.data.checks import check_apart, check_split
+from petscale.data.checks import Flaws, check_apart, check_split
 from petscale.data.digest import file_digest
 from petscale.data.rows import Rows
 from petscale.errors import BadInput
@@ -20,19 +20,24 @@ SourceKind = Literal["hub", "local", "mini"]
 
 @dataclass(frozen=True)
 class HubSource:
-    """Published data sets, read from the cache."""
+    """Published data sets, read from the cache; their known flaws are dropped."""
 
     cache: Path | None = None
     kind: SourceKind = "hub"
+    flaws: Flaws = "drop"
 
 
 @dataclass(frozen=True)
 class LocalSource:
-    """`<folder>/<task>/{train,validation,test}.{jsonl,parquet,tsv,csv}` in the hub's columns and labels."""
+    """`<folder>/<task>/{train,validation,test}.{jsonl,parquet,tsv,csv}` in the hub's columns and labels.
+
+    With `flaws="drop"` an export of a published set is treated as the hub's own rows are.
+    """
 
     folder: Path
     name: str
     kind: SourceKind = "local"
+    flaws: Flaws = "refuse"
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class MiniSource:
     """Rows of the generated language."""
 
     kind: SourceKind = "mini"
+    flaws: Flaws = "refuse"
 
 
 Source = HubSource | LocalSource | MiniSource
@@ -52,8 +58,11 @@ def make_source(
     folder: Path | None = None,
     name: str | None = None,
     cache: Path | None = None,
+    flaws: Flaws = "refuse",
 ) -> Source:
     """The source of one task in a study; mini tasks always come from the generated language.
+
+    `flaws` is for local rows; the other sources have their own rule.
 
     Raises:
         BadInput: the task has no such source.
@@ -65,7 +74,7 @@ def make_source(
     if kind == "local":
         if folder is None or name is None:
             raise BadInput("data: source local needs both `folder` and `name`")
-        return LocalSource(folder, name)
+        return LocalSource(folder, name, flaws=flaws)
     return HubSource(cache)
 
 
@@ -114,10 +123,9 @@ def read_rows(task: Task, source: Source) -> dict[str, Rows]:
     Raises:
         BadInput: something is wrong with the rows; the message names file and row.
     """
-    published = isinstance(source, HubSource)
-    splits = {name: check_split(task, rows, published=published) for name, rows in _read(task, source).items()}
+    splits = {name: check_split(task, rows, flaws=source.flaws) for name, rows in _read(task, source).items()}
     evaluation = {name: rows for name, rows in splits.items() if name != "train"}
-    splits["train"] = check_apart(task, splits["train"], evaluation, published=published)
+    splits["train"] = check_apart(task, splits["train"], evaluation, flaws=source.flaws)
     return splits
 
 
@@ -125,14 +133,16 @@ def describe(task: Task, source: Source) -> dict[str, object]:
     """What identifies the rows: commit, file digests, or version; no path of this machine."""
     if isinstance(source, LocalSource):
         digests = {path.name: file_digest(path) for path in _local_files(task, source).values()}
-        return {"kind": "local", "name": source.name, "files": digests}
+        described: dict[str, object] = {"kind": "local", "name": source.name, "files": digests}
+        # The default is left out, so that rows that were prepared before there was a choice keep their identity.
+        return described if source.flaws == "refuse" else {**described, "flaws": source.flaws}
     if isinstance(source, MiniSource):
         from petscale.mini.tasks import VERSIONS
 
         return {"kind": "mini", "version": VERSIONS[task.name]}
     if task.hub is None:
         raise BadInput(f"task {task.name}: not on the hub")
-    return {"kind": "hub", **task.hub.model_dump()}
+    return {"kind": "hub", **task.hub.model_dump(exclude={"rows"})}
 
 
 def source_digest(task: Task, source: Source) -> str:

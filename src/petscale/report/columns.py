@@ -33,6 +33,15 @@ METHOD_MEANS = [
     LEFT_OUT,
 ]
 METHOD_TASKS = [BACKBONE, METHOD, TASK, SCORE, MINUS_FULL, BY_RANK, SEEDS]
+METRICS = [
+    BACKBONE,
+    METHOD,
+    TASK,
+    Column("metric", "metric", text),
+    SCORE,
+    Column("main metric", "main_value", POINTS, True),
+    SEEDS,
+]
 GAPS = [
     BACKBONE,
     Column("unit", "unit", text),
@@ -106,6 +115,8 @@ TRANSFER = [
     Column("source", "source", text),
     Column("target", "target", text),
     Column("score, points", "score", POINTS, True),
+    Column("rows seen by source", "shared_rows", WHOLE, True),
+    Column("score with them", "score_all", POINTS, True),
     Column("target's own", "original", POINTS, True),
     Column("%", "relative|relative_low|relative_high", POINTS, True),
     Column("% above chance", "above_chance|above_chance_low|above_chance_high", POINTS, True),
@@ -143,6 +154,8 @@ SIDE_BY_SIDE = [
     TASK,
     METHOD,
     Column("budget of", "match", text),
+    Column("%", "percent", significant(2), True),
+    Column("paper's %", "paper_percent", significant(2), True),
     Column("ours", "ours|low|high", BIG, True),
     Column("paper", "paper", BIG, True),
     Column("to", "paper_high", BIG, True),

@@ -39,6 +39,7 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
     def show(name: str, title: str, chosen: list[Column], rows: pd.DataFrame | None = None) -> Shown:
         return Shown(name, title, html_table(tables[name] if rows is None else rows, chosen, numbers_of))
 
+    beside = len(tables["metrics"])  # none where every task has one metric and one test set
     return [
         Section(
             "methods",
@@ -50,6 +51,7 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
                 show("methods", "Means by method and scale", columns.METHOD_MEANS, _means(tables["methods"])),
                 show("gaps", "Gaps among methods", columns.GAPS),
                 show("methods", "Scores by task", columns.METHOD_TASKS, _tasks(tables["methods"])),
+                *([show("metrics", "Other metrics and further test sets", columns.METRICS)] if beside else []),
             ],
         ),
         Section(
@@ -86,7 +88,8 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
             "Zero-shot transfer",
             "Score on a target (column) of cells trained on a source (row), over the target's own score. The colour of "
             "a task's name is its type. Grey tiles have no number: the metric has no meaning there (undef.), the runs "
-            "are missing, or the target's own cells do not rise above chance (no ref.). (Figure 9.)",
+            "are missing, or the target's own cells do not rise above chance (no ref.). Test rows that the source was "
+            "trained on (tasks cut from the same texts) are out of the score. (Figure 9.)",
             [
                 show("transfer_relations", "Within and across task types", columns.TRANSFER_RELATIONS),
                 show("transfer", "Every pair of tasks", columns.TRANSFER),

@@ -26,7 +26,8 @@ class Evaluation:
 
     Attributes:
         scores: by metric key, fractions with standard errors; the task's main metric is among them.
-        examples: columns id, prediction, reference and score (of the main metric), in the order of the split.
+        examples: columns id, prediction, reference, score (of the main metric) and one a metric key, in the order of
+            the split.
         tokens: real tokens read and written, padding not counted.
         seconds: wall time.
         finite: False where the model gave a value that is no finite number.
@@ -204,6 +205,7 @@ def evaluate(
             "prediction": answers.texts,
             "reference": references,
             "score": answers.metrics[task.metric].tolist(),
+            **{name: values.tolist() for name, values in answers.metrics.items()},
         },
         tokens=int(examples.lengths.sum()) + answers.written,
         seconds=time.perf_counter() - started,

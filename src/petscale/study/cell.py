@@ -46,15 +46,19 @@ class DataSpec:
     max_test: int | None
     few_shot: int | None
     split_seed: int
+    flaws: str = "refuse"  # refuse | drop
 
     def spec(self) -> dict[str, Any]:
-        """The specification as plain data."""
-        return _plain(self)
+        """The specification as plain data; the default of `flaws` is left out, so older identities stay."""
+        plain = _plain(self)
+        if self.flaws == "refuse":
+            del plain["flaws"]
+        return plain
 
     @cached_property
     def path(self) -> str:
         """Below results/data: readable, and unique by content."""
-        return f"{self.task}-{digest(_plain(self), 8)}"
+        return f"{self.task}-{digest(self.spec(), 8)}"
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ class Cell:
 
     def spec(self) -> dict[str, Any]:
         """The specification as plain data, for rules, records and digests."""
-        return {**_plain(self), "data": _plain(self.data)}
+        return {**_plain(self), "data": self.data.spec()}
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> Cell:

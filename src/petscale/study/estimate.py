@@ -1,4 +1,4 @@
-"""What a cell will cost: closed formulas from the plan, before anything runs.
+"""What a cell or a transfer will cost: closed formulas from the plan, before anything runs.
 
 They are estimates for sizing jobs and budgets, not measurements: matrix products dominate, sequences are taken at
 `FILL` of their maximum length, and the device reaches a fixed share of its peak (`hardware` in the study file).
@@ -6,25 +6,62 @@ They are estimates for sizing jobs and budgets, not measurements: matrix product
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from petscale.backbones.shape import BackboneShape
-from petscale.study.cell import Cell
+from petscale.mini.tasks import SIZES
+from petscale.study.cell import Cell, DataSpec
 from petscale.study.config import Hardware
 from petscale.tasks import Task
 
 FILL = 0.5  # mean sequence length over its maximum; measured 0.3 to 0.7 on the papers' tasks' slices
-DEFAULT_TEST = 2_000  # rows scored where the study sets no limit
+DECODING = 0.25  # overhead of writing one token of free text, in parts of that of a step; mini-qa's cells took less
+# Published rows: train, the split that is scored, further test sets (cards of the data sets on the hub).
+ROWS: Mapping[str, tuple[int, ...]] = MappingProxyType(
+    {
+        "sst2": (67_349, 872),
+        "imdb": (25_000, 25_000),
+        "rotten_tomatoes": (8_530, 1_066),
+        "mnli": (392_702, 9_815, 9_832),
+        "qnli": (104_743, 5_463),
+        "rte": (2_490, 277),
+        "mrpc": (3_668, 408),
+        "qqp": (363_846, 40_430),
+        "nq_open": (87_925, 3_610),
+        "samsum": (14_732, 819),
+        "multi_news": (44_972, 5_622),
+        "boolq": (9_427, 3_270),
+        "copa": (400, 100),
+        "cnn_dailymail": (287_113, 11_490),
+    }
+)
 # Bytes a token, layer and hidden unit in 16 bits (Korthikanti et al. 2022, equation 2, attention scores left out).
 ACTIVATION_BYTES = 34
 _RECORD_BYTES = 64_000  # curve, record, metrics and predictions of a typical cell
+_TRANSFER_BYTES = 4_000
 _GB = 1e9
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Rows of a task's splits as a study cuts them; at most these, since flawed rows are dropped."""
+
+    train: int
+    dev: int
+    test: int
+    further: int = 0  # of all further test sets together
+
+    @property
+    def total(self) -> int:
+        """Rows of all splits."""
+        return self.train + self.dev + self.test + self.further
+
+
+@dataclass(frozen=True)
 class Cost:
-    """Estimates of one cell.
+    """Estimates of one cell or transfer.
 
     Attributes:
         seconds: wall time on its devices.
@@ -52,14 +89,13 @@ def estimate(cell: Cell, task: Task, shape: BackboneShape, trainable: int, hardw
     A forward pass takes 2 FLOP a parameter and token, a backward pass of activations 2 more, and of weights another 2
     in full fine-tuning (Kaplan et al. 2020, section 2.1); vocabulary look-ups are free.
     """
-    body = shape.parameters - shape.vocab * shape.d_model
-    length = FILL * (task.source_length if shape.family != "bert" else task.bert_length) + task.target_length
-    train_tokens = cell.steps * cell.batch_size * length
-    evaluations = 1 + (cell.steps // cell.evaluate_every)
-    eval_tokens = length * (cell.data.dev_size * evaluations + (cell.data.max_test or DEFAULT_TEST))
+    rows = rows_of(cell.data, task)
+    evaluations = 1 + cell.steps // cell.evaluate_every
+    scoring, batches = _scoring(rows.dev * evaluations + rows.test + rows.further, cell.batch_size, task, shape)
+    length = tokens_of(task, shape.family)
     per_token = 6 if cell.method == "full" else 4
-    flop = per_token * body * train_tokens + 2 * body * eval_tokens
-    steps = cell.steps + eval_tokens / (length * cell.batch_size)
+    flop = per_token * _body(shape) * cell.steps * cell.batch_size * length + scoring
+    steps = cell.steps + batches
     peak = hardware.tflops * 1e12 * hardware.utilisation
     bytes_each = 4 if cell.precision == "float32" else 2
     layers = shape.layers + shape.decoder_layers
@@ -87,6 +123,55 @@ def estimate(cell: Cell, task: Task, shape: BackboneShape, trainable: int, hardw
         disk=trainable * 4 + _RECORD_BYTES,
         devices=devices,
         host=host,
+    )
+
+
+def estimate_transfer(source: Cell, target: DataSpec, task: Task, shape: BackboneShape, hardware: Hardware) -> Cost:
+    """Cost of scoring a source cell on the test rows of a target task, on one device."""
+    flop, batches = _scoring(rows_of(target, task).test, source.batch_size, task, shape)
+    peak = hardware.tflops * 1e12 * hardware.utilisation
+    memory = shape.parameters * (4 if source.precision == "float32" else 2) + 1.5 * _GB
+    return Cost(
+        seconds=hardware.startup_s + flop / peak + batches * hardware.step_overhead_ms / 1e3,
+        memory=memory,
+        disk=_TRANSFER_BYTES,
+        devices=1,
+        host=memory,
+    )
+
+
+def rows_of(data: DataSpec, task: Task) -> Rows:
+    """Rows of each split. Local rows are reckoned as published ones, since nothing is read here.
+
+    A task without published counts is taken for one of the mini tasks, whose sizes are all equal.
+    """
+    train, test, *further = ROWS.get(task.name, (SIZES["train"], SIZES["test"]))
+    shots = data.few_shot * max(1, len(task.labels or ())) if data.few_shot else None
+    dev = shots or data.dev_size
+    return Rows(
+        train=shots or min(max(train - dev, 0), data.max_train or train),
+        dev=dev,
+        test=min(test, data.max_test or test),
+        further=sum(min(rows, data.max_test or rows) for rows in further),
+    )
+
+
+def tokens_of(task: Task, family: str) -> float:
+    """Mean tokens of an example, target included."""
+    return FILL * (task.source_length if family != "bert" else task.bert_length) + task.target_length
+
+
+def _body(shape: BackboneShape) -> int:
+    """Parameters that take part in matrix products: all without one vocabulary matrix."""
+    return shape.parameters - shape.vocab * shape.d_model
+
+
+def _scoring(rows: int, batch_size: int, task: Task, shape: BackboneShape) -> tuple[float, float]:
+    """FLOP of scoring rows, and its overhead in steps: one a batch, and a part of one for each token of free text."""
+    batches = rows / batch_size
+    return (
+        2 * _body(shape) * rows * tokens_of(task, shape.family),
+        batches * (1 if task.has_labels else 1 + DECODING * task.target_length),
     )
 
 

@@ -149,7 +149,7 @@ class _Builder:
                 self.grid.add(self._cell(backbone, task, reference, seed, head=asked.head), "threshold")
             for method in asked.methods:
                 for budget in asked.budgets:
-                    for rate in asked.learning_rates or (None,):
+                    for rate in (None, *(asked.learning_rates or ())):  # the recipe's own of this task, always
                         cell = self._cell(
                             backbone, task, method, seed, budget=budget, head=asked.head, learning_rate=rate
                         )
@@ -212,8 +212,9 @@ class _Builder:
             dev_size=data.dev_size_by_task.get(task.name, data.dev_size),
             max_train=data.max_train,
             max_test=data.max_test,
-            few_shot=data.few_shot if task.kind in CLASSIFICATION else None,
+            few_shot=data.few_shot,
             split_seed=data.split_seed,
+            flaws=data.flaws if source == "local" else "refuse",
         )
 
     def _cell(

@@ -1,4 +1,7 @@
-"""Paraphrase identification (Su et al., appendix A): two texts, 256 tokens (B.3)."""
+"""Paraphrase identification (Su et al., appendix A): two texts, 256 tokens (B.3).
+
+Version 2: a T5 source that is too long is cut at its longer text.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ _LENGTHS: dict[str, Any] = {"source_length": 256, "target_length": 6, "bert_leng
 
 MRPC = Task(
     name="mrpc",
+    version=2,
     kind="paraphrase",
-    hub=Hub(**_GLUE, config="mrpc"),
+    hub=Hub(**_GLUE, config="mrpc", rows={"train": 3_668, "validation": 408}),
     columns=("sentence1", "sentence2", "label"),
     label_column="label",
     template="Input: sentence 1: {sentence1} [SEP] sentence 2: {sentence2} Output: ",
@@ -26,8 +30,9 @@ MRPC = Task(
 
 QQP = Task(
     name="qqp",
+    version=2,
     kind="paraphrase",
-    hub=Hub(**_GLUE, config="qqp"),
+    hub=Hub(**_GLUE, config="qqp", rows={"train": 363_846, "validation": 40_430}),
     columns=("question1", "question2", "label"),
     label_column="label",
     template="Input: question 1: {question1} [SEP] question 2: {question2} Output: ",

@@ -12,6 +12,7 @@ NQ_OPEN = Task(
         id="google-research-datasets/nq_open",
         config="nq_open",
         revision="5dd9790a83002ad084ddeb7c420dc716852c6f28",
+        rows={"train": 87_925, "validation": 3_610},
     ),
     columns=("question", "answer"),
     target_column="answer",

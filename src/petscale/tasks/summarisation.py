@@ -5,7 +5,7 @@ from __future__ import annotations
 from petscale.tasks.task import Hub, Task
 
 # `samsum` and `Samsung/samsum` are gone from the hub (huggingface/datasets issue 7573); this is the copy that
-# the maintainers' thread names, without a loading script.
+# the maintainers' thread names, without a loading script. Its train split is seen with 14,731 and with 14,732 rows.
 SAMSUM = Task(
     name="samsum",
     kind="summarisation",
@@ -14,6 +14,7 @@ SAMSUM = Task(
         revision="6b929ff10edec703164e3ddb2e94aae058c9ab5f",
         test="test",
         files="{split}.csv",
+        rows={"test": 819},
     ),
     columns=("dialogue", "summary"),
     target_column="summary",
@@ -35,6 +36,7 @@ MULTI_NEWS = Task(
         revision="38cb206959a2cca3aa49858914fba76258a3dcaf",
         test="test",
         text_files={"document": "data/{split}.src.cleaned", "summary": "data/{split}.tgt"},
+        rows={"train": 44_972, "test": 5_622},
     ),
     columns=("document", "summary"),
     target_column="summary",
@@ -54,6 +56,7 @@ CNN_DAILYMAIL = Task(
         config="3.0.0",
         revision="96df5e686bee6baa90b8bee7c28b81fa3fa6223d",
         test="test",
+        rows={"train": 287_113, "test": 11_490},
     ),
     columns=("article", "highlights"),
     target_column="highlights",

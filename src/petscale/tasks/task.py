@@ -43,6 +43,12 @@ class Hub(_Entry):
         description="instead of `files`, for plain text with one row a line: column -> path with {split}",
     )
 
+    rows: Mapping[str, int] = Field(
+        default_factory=dict,
+        description="published number of rows of each split that is read, where it is certain; no part of the "
+        "rows' identity, which the commit is",
+    )
+
     def patterns(self, split: str) -> tuple[str, ...]:
         """Paths of one split in the repository; `*` stands for anything."""
         paths = tuple(self.text_files.values()) or (self.files,)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ def _seal(tensors: Mapping[str, torch.Tensor], data: str) -> str:
 
 
 def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
-    """Write `ckpt-<step>.safetensors` by temporary name, fsync and rename, then drop all but the newest two."""
+    """Write `ckpt-<step>.safetensors` by temporary name, fsync and rename; of the others the newest is kept."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
     data = json.dumps(checkpoint.data, sort_keys=True)
@@ -56,13 +56,19 @@ def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
         os.fsync(handle.fileno())
     os.replace(temporary, path)
     _sync_folder(folder)
-    for old in sorted(folder.glob("ckpt-*.safetensors"))[:-KEPT]:
+    others = sorted(other for other in folder.glob("ckpt-*.safetensors") if other != path)
+    for old in others[: 1 - KEPT]:
         old.unlink(missing_ok=True)
     return path
 
 
-def load_newest(folder: Path, *, digest: str) -> Checkpoint | None:
-    """The newest checkpoint that verifies and belongs to the cell `digest`; None to start from step 0."""
+def load_newest(
+    folder: Path, *, digest: str, fits: Callable[[Mapping[str, Any]], bool] = lambda data: True
+) -> Checkpoint | None:
+    """The newest checkpoint that verifies, belongs to the cell `digest` and `fits`; None to start from step 0.
+
+    What is passed over is renamed, so that it is neither tried again nor counted among those kept.
+    """
     for half in folder.glob(".ckpt-*.tmp"):  # of a trainer killed while it wrote
         half.unlink(missing_ok=True)
     for path in sorted(folder.glob("ckpt-*.safetensors"), reverse=True):
@@ -75,6 +81,10 @@ def load_newest(folder: Path, *, digest: str) -> Checkpoint | None:
         if checkpoint.data.get("digest") != digest:
             log.warning("%s: written by another version of this cell; starting afresh", path)
             path.rename(path.with_suffix(".foreign"))
+            continue
+        if not fits(checkpoint.data):
+            log.warning("%s: its metrics are damaged (metrics.jsonl); using the one before it", path)
+            path.rename(path.with_suffix(".unfit"))
             continue
         return checkpoint
     return None

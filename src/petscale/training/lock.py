@@ -8,6 +8,7 @@ not agree. Taking a stale lock over happens under an flock, so two heirs cannot 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -18,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-
-import psutil
 
 from petscale.errors import BadInput, DuplicateTrainer
 
@@ -39,6 +38,11 @@ class Fence:
         """Whether the lock on disk is still this one; asked again before anything is published."""
         holder = read_holder(self.path)
         return holder is not None and holder.get("token") == self.token
+
+    def is_lost(self) -> bool:
+        """Whether another trainer has, or had, the cell since; a lock that cannot be read for a moment is no proof."""
+        holder = read_holder(self.path)
+        return holder is None or ("token" in holder and holder["token"] != self.token)
 
 
 class CellLock:
@@ -100,26 +104,25 @@ class CellLock:
         return holder.get("token")
 
     def _write(self) -> None:
-        me = psutil.Process()
-        self.fence = Fence(self.path, f"{socket.gethostname()}:{me.pid}:{time.time_ns()}")
+        self.fence = Fence(self.path, f"{socket.gethostname()}:{os.getpid()}:{time.time_ns()}")
         document = {
             "token": self.fence.token,
             "host": socket.gethostname(),
-            "pid": me.pid,
-            "process_started": me.create_time(),
+            "pid": os.getpid(),
+            "started": _start_of(os.getpid()),
             "job": os.environ.get("SLURM_JOB_ID"),
             "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        temporary = self.path.with_name(f".lock.{me.pid}")
+        temporary = self.path.with_name(f".lock.{os.getpid()}")
         temporary.write_text(json.dumps(document))
         os.replace(temporary, self.path)
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_S):
-            try:
-                os.utime(self.path)
-            except OSError:  # the lock was taken over; is_ours() tells before publishing
+            if self.fence.is_lost():  # to beat on would keep the heir's lock alive after the heir
                 return
+            with contextlib.suppress(OSError):  # a file server that is away for a moment
+                os.utime(self.path)
 
 
 def _is_local(holder: dict[str, Any]) -> bool:
@@ -146,14 +149,23 @@ def read_holder(path: Path) -> dict[str, Any] | None:
 
 def is_alive(path: Path, holder: dict[str, Any]) -> bool:
     """Whether the holder of a lock still runs."""
-    if _is_local(holder):
-        try:
-            process = psutil.Process(int(holder["pid"]))
-            same = abs(process.create_time() - float(holder["process_started"])) < 1.0
-            return same and bool(process.status() != psutil.STATUS_ZOMBIE)
-        except (psutil.Error, KeyError, TypeError, ValueError):
-            return False
+    if _is_local(holder) and holder.get("started"):
+        return bool(_start_of(holder.get("pid")) == holder["started"])
     try:
         return time.time() - path.stat().st_mtime < STALE_AFTER_S
     except OSError:
         return False
+
+
+def _start_of(pid: object) -> str | None:
+    """Boot and clock tick at which a process of this host began; None where it is gone, a zombie, or not told.
+
+    Not a time of day: clocks are set, and a trainer would seem another process.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    state, ticks = fields[0], fields[19]
+    return None if state == "Z" else f"{boot}:{ticks}"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from petscale.data.batches import collate, epoch_batches
-from petscale.errors import Interrupted
+from petscale.errors import DuplicateTrainer, Interrupted
 from petscale.parallel.team import whole
 from petscale.training.checkpoint import Checkpoint, load_newest, save_checkpoint
 from petscale.training.gradient import backward
@@ -29,6 +29,7 @@ from petscale.training.progress import Progress
 from petscale.training.schedule import learning_rate
 from petscale.training.setup import Ready
 from petscale.training.spool import Spool, spool_digest
+from petscale.training.telemetry import peak_memory
 
 log = logging.getLogger("petscale.cell")
 
@@ -59,6 +60,8 @@ class Journey:
     loss_steps: int = 0
     train_s: float = 0.0
     evaluate_s: float = 0.0
+    wall_s: float = 0.0  # of earlier attempts, up to the checkpoint that this one goes on from
+    peak_memory: int = 0  # bytes, over all attempts
     diverged: str | None = None
     curve: list[Curve] = field(default_factory=list)
 
@@ -79,9 +82,12 @@ class Journey:
 
 @dataclass
 class Limits:
-    """What may stop the loop early, to go on in another attempt."""
+    """What may stop the loop early, to go on in another attempt; and whose cell it is."""
 
     stop: Callable[[float], bool] = lambda need_s: False  # told how many seconds stopping may take
+    asked: Callable[[], bool] = lambda: False  # by a signal, already before the first step
+    lost: Callable[[], bool] = lambda: False  # another trainer took the cell over
+    started: float = field(default_factory=time.time)  # epoch seconds of this attempt
     checkpoint_every_s: float = 300.0
     checkpoint_every_steps: int | None = None
 
@@ -125,11 +131,13 @@ class Loop:
 
     def _found(self) -> Checkpoint | None:
         """The checkpoint to go on from, if any; opens the spool where that one left it."""
-        found = load_newest(self.state, digest=self.ready.identity)
         spool = self.state / "metrics.jsonl"
-        if found is not None and spool_digest(spool, found.data["spool"]) != found.data.get("spool_sha256"):
-            log.warning("%s: not what the checkpoint was saved with; starting afresh", spool)
-            found = None
+
+        def fits(data: Mapping[str, Any]) -> bool:
+            digest = spool_digest(spool, data["spool"])
+            return digest is not None and digest == data["spool_sha256"]
+
+        found = load_newest(self.state, digest=self.ready.identity, fits=fits)
         self.spool = Spool(spool, resume_at=found.data["spool"] if found else 0)
         return found
 
@@ -147,8 +155,15 @@ class Loop:
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
 
     def checkpoint(self) -> None:
-        """Save all that the next attempt needs."""
+        """Save all that the next attempt needs.
+
+        Raises:
+            DuplicateTrainer: another trainer took the cell over while this one was silent; nothing is written.
+        """
+        if self.team.any(self.limits.lost()):
+            raise DuplicateTrainer(f"{self.state}: another trainer took this cell over; this one leaves it")
         started = time.monotonic()
+        self.journey.peak_memory = self.most_memory()
         tensors = {f"now/{name}": tensor for name, tensor in self.ready.trained().items()}
         tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
         for index, state in self.optimizer.state_dict()["state"].items():
@@ -158,13 +173,21 @@ class Loop:
             length = self.spool.sync()
             data = {
                 "digest": self.ready.identity,
-                "journey": self.journey.to_data(),
+                "journey": {**self.journey.to_data(), "wall_s": self.wall_s()},
                 "spool": length,
                 "spool_sha256": spool_digest(self.state / "metrics.jsonl", length),
             }
             save_checkpoint(self.state, self.journey.step, Checkpoint(tensors, data))
         self._saved_at = time.monotonic()
         self._save_s = self._saved_at - started
+
+    def wall_s(self) -> float:
+        """Seconds that the cell took, earlier attempts included (of a killed one, up to its last checkpoint)."""
+        return self.journey.wall_s + time.time() - self.limits.started
+
+    def most_memory(self) -> int:
+        """Bytes: the most of any process and attempt."""
+        return max(self.journey.peak_memory, *self.team.gather(peak_memory(self.ready.device)))
 
     # Training ---------------------------------------------------------------------------------------------
 
@@ -173,11 +196,16 @@ class Loop:
 
         Raises:
             Interrupted: the limits said stop; a checkpoint was saved.
+            DuplicateTrainer: another trainer took the cell over.
         """
         journey, steps = self.journey, self.cell.steps
+        if self.team.any(self.limits.asked()):
+            raise Interrupted(f"{self.state}: stopped before step {journey.step + 1}; the same command goes on")
         self.ready.model.train()  # scoring puts the mode back as it was
         if journey.step == 0 and not journey.curve:
             self._evaluate(select=steps == 0)
+            if self.team.any(self._is_time_to_save()):
+                self.checkpoint()
         while journey.step < steps:
             self._train_step()
             if journey.diverged is not None:
@@ -200,7 +228,7 @@ class Loop:
         every = self.limits.checkpoint_every_steps
         # A tenth of the time at most goes into checkpoints, however large they are.
         due = time.monotonic() - self._saved_at >= max(self.limits.checkpoint_every_s, 10 * self._save_s)
-        return due or (every is not None and self.journey.step % every == 0)
+        return due or (every is not None and self.journey.step > 0 and self.journey.step % every == 0)
 
     def _train_step(self) -> None:
         started = time.perf_counter()

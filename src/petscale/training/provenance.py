@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import socket
 import sys
+from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +17,58 @@ import torch
 
 from petscale import __version__
 
-PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "snakemake")
-SLURM = ("SLURM_JOB_ID", "SLURM_RESTART_COUNT", "SLURM_JOB_PARTITION", "SLURM_JOB_NODELIST")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "snakemake",
+    "snakemake-executor-plugin-slurm",
+)
+SLURM = (
+    "SLURM_JOB_ID",
+    "SLURM_ARRAY_JOB_ID",
+    "SLURM_ARRAY_TASK_ID",
+    "SLURM_RESTART_COUNT",
+    "SLURM_JOB_PARTITION",
+    "SLURM_JOB_NODELIST",
+)
 
 
-def capture(device: torch.device, devices: int = 1) -> dict[str, Any]:
-    """Versions, host, device and scheduler ids of this process; `devices` trained the cell, all of one kind."""
+def capture(device: torch.device, devices: int = 1, attempts: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """Versions, host, device, scheduler ids and command of this process.
+
+    Args:
+        device: the first that trained the cell.
+        devices: how many did, all of one kind.
+        attempts: all attempts at the cell, this one last: host, job, start, end and outcome of each.
+    """
     found: dict[str, Any] = {
         "petscale": __version__,
         "python": platform.python_version(),
         "packages": _versions(),
+        "environment": _environment(),
         "host": socket.gethostname(),
         "processor": _processor(),
         "threads": torch.get_num_threads(),
         "device": str(device),
         "devices": devices,
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]][:3],
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "attempts": [dict(attempt) for attempt in attempts],
         "scheduler": {name: os.environ[name] for name in SLURM if name in os.environ},
         "image": os.environ.get("PETSCALE_IMAGE"),
         "git": os.environ.get("PETSCALE_GIT"),
     }
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
-        found["gpu"] = {"name": properties.name, "memory": properties.total_memory, "cuda": torch.version.cuda}
+        found["gpu"] = {
+            "name": properties.name,
+            "uuid": str(properties.uuid),
+            "memory": properties.total_memory,
+            "cuda": torch.version.cuda,
+            "driver": _driver(),
+        }
     return found
 
 
@@ -50,6 +81,23 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+@cache
+def _environment() -> str:
+    """SHA-256 of `name==version` of all installed packages, a line each, sorted."""
+    installed = {f"{found.metadata['Name'].lower()}=={found.version}\n" for found in metadata.distributions()}
+    return hashlib.sha256("".join(sorted(installed)).encode()).hexdigest()
+
+
+def _driver() -> str | None:
+    """The version of the GPU's driver; None where NVML does not tell."""
+    try:
+        nvml: Any = import_module("pynvml")
+        nvml.nvmlInit()
+        return str(nvml.nvmlSystemGetDriverVersion())
+    except Exception:  # no library, no permission: a courtesy like all of NVML
+        return None
 
 
 @cache

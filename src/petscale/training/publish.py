@@ -6,12 +6,12 @@ import csv
 import hashlib
 import io
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
 from petscale.record import CellResult, Convergence, Counts, Score, Throughput, write_atomically, write_result
 from petscale.scoring.evaluate import Evaluation
@@ -21,6 +21,14 @@ from petscale.training.provenance import capture
 from petscale.training.setup import HEAD, Ready
 from petscale.training.telemetry import SPOOL as SYSTEM_SPOOL
 from petscale.tuning.files import save_delta
+
+FILES = ("metrics.jsonl", SYSTEM_SPOOL, "delta.safetensors", "curve.csv", "predictions*.parquet")
+"""What a cell leaves beside its record; a diverged one has no predictions, one of MNLI two."""
+
+
+def published(folder: Path) -> list[Path]:
+    """The files in a cell's folder that its record must name."""
+    return sorted(path for pattern in FILES for path in folder.glob(pattern))
 
 
 def publish(
@@ -32,18 +40,25 @@ def publish(
     energy_j: float | None,
     startup_s: float,
     wall_s: float,
+    peak_memory: int,
+    attempts: Sequence[Mapping[str, Any]] = (),
 ) -> CellResult | None:
-    """Write delta, predictions, curve, metrics and, last, the record. Returns the record.
+    """Write delta, predictions, curve and, last, the record, which names the digests of all. Returns the record.
 
     All processes of a cell come here, since values are gathered; the leading one writes, the others return None.
 
     Args:
         folder: the cell's folder below results/cells.
         evaluations: `dev`, `test` and further test sets at the selected step; empty when the cell diverged. Scores
-            of a further test set stand beside the test's, as `<set>/<metric>`.
+            of a further test set stand beside the test's, as `<set>/<metric>`, and its examples' in a file of its own,
+            `predictions-<set>.parquet`.
+        energy_j: joules of all attempts; None where no GPU was sampled.
+        startup_s: seconds from the command to the first step of this attempt.
+        wall_s: seconds of all attempts.
+        peak_memory: bytes, the most of any attempt.
+        attempts: of the cell, this one last (for the provenance).
     """
     trained, changed = ready.trained(), ready.changed()
-    peak = max(ready.team.gather(_peak_memory(ready.device)))
     if not ready.team.leads:
         return None
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,8 +73,9 @@ def publish(
         metadata={"cell": cell.path, "backbone": cell.backbone},
     )
     write_atomically(folder / "curve.csv", _curve(journey.curve))
-    if "test" in evaluations:
-        write_atomically(folder / "predictions.parquet", _parquet(evaluations["test"].examples))
+    for split in evaluations.keys() - {"dev"}:
+        name = "predictions" if split == "test" else f"predictions-{split}"
+        write_atomically(folder / f"{name}.parquet", _parquet(evaluations[split].examples))
     test = evaluations.get("test")
     counts = ready.plan.counts
     result = CellResult(
@@ -93,17 +109,23 @@ def publish(
             evaluate_s=journey.evaluate_s,
             wall_s=wall_s,
         ),
-        peak_memory=peak,
+        peak_memory=peak_memory,
         energy_j=energy_j,
         hashes={**ready.hashes, "code": code_digest("train"), "delta": sha256(delta)},
-        provenance=capture(ready.device, ready.team.size),
+        files={path.name: sha256(path) for path in published(folder)},
+        provenance=capture(ready.device, ready.team.size, attempts),
     )
     write_result(folder / "result.json", result)
     return result
 
 
 def publish_metrics(state: Path, folder: Path) -> None:
-    """Copy the spools beside the other files; the state folder may be cleaned later."""
+    """Copy the spools beside the other files; the state folder may be cleaned later.
+
+    What an earlier run published goes first, its record before all: it must not stand beside files not its own.
+    """
+    for path in (folder / "result.json", *published(folder)):
+        path.unlink(missing_ok=True)
     for name in ("metrics.jsonl", SYSTEM_SPOOL):
         write_atomically(folder / name, (state / name).read_bytes())
 
@@ -149,16 +171,6 @@ def _parquet(examples: dict[str, list[Any]]) -> bytes:
     pq.write_table(pa.table(examples), sink, compression="zstd")
     data: bytes = sink.getvalue().to_pybytes()
     return data
-
-
-def _peak_memory(device: torch.device) -> int:
-    """Bytes: allocated on the device, or the high-water mark of the resident set."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 def sha256(path: Path) -> str:

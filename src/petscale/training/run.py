@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,6 +70,9 @@ def _outcome(cell: Cell, job: Job, state: StateFolder, fence: Fence, attempt: Pa
             cause = _train(cell, job, state, fence)
         else:
             cause = _train_together(cell, job, state, fence, attempt)
+    except DuplicateTrainer as error:  # the state folder is the other's
+        log.error("%s", error)
+        return error.exit_code
     except Interrupted as error:
         state.end("interrupted", str(error))
         log.warning("%s", error)
@@ -123,6 +126,13 @@ def _member(team: Team, cell: Cell, job: Job, fence: Fence, attempt: Path) -> st
 
 def _train(cell: Cell, job: Job, state: StateFolder | None, fence: Fence, team: Team = ALONE) -> str | None:
     """Train, score and publish; returns why the cell diverged, if it did. `state` is the leading process's."""
+    # The flag covers all of it: what SIGTERM finds before the first step stops there, and scoring is waited out, since
+    # all that is left then is to publish.
+    with _stop_flag(job) as stop:
+        return _train_until(stop, cell, job, state, fence, team)
+
+
+def _train_until(stop: Stop, cell: Cell, job: Job, state: StateFolder | None, fence: Fence, team: Team) -> str | None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     torch.use_deterministic_algorithms(True, warn_only=True)
     ready = prepare_cell(cell, job.inputs, team=team, micro_batch=job.micro_batch)
@@ -130,14 +140,21 @@ def _train(cell: Cell, job: Job, state: StateFolder | None, fence: Fence, team: 
     log.info(
         "%s: %d trainable of %d, ready after %.2f s", cell.path, ready.plan.trainable, ready.shape.parameters, startup_s
     )
-    # The flag covers the last evaluation too: a SIGTERM there is waited out, since all that is left is to publish.
     told = Telemetry(job.state, ready.device, count=team.size) if team.leads else contextlib.nullcontext()
-    with told as telemetry, _stop_flag(job) as stop:
-        limits = Limits(stop, job.checkpoint_every_s, job.checkpoint_every_steps)
+    with told as telemetry:
+        limits = Limits(
+            stop.is_due,
+            lambda: stop.asked,
+            fence.is_lost if team.leads else lambda: False,
+            job.started,
+            job.checkpoint_every_s,
+            job.checkpoint_every_steps,
+        )
         loop = Loop(ready, job.state, Progress(state, cell.steps), limits)
         journey = loop.run()
         splits = () if journey.diverged else ("dev", "test", *ready.tokens.extra)
         evaluations = {split: ready.evaluate(split) for split in splits}
+        peak_memory = loop.most_memory()
     if "test" in evaluations:
         scores = evaluations["test"].scores.items()
         loop.tell({f"test/{name}": s.value for name, s in scores if s.value is not None})
@@ -153,31 +170,41 @@ def _train(cell: Cell, job: Job, state: StateFolder | None, fence: Fence, team: 
         evaluations,
         energy_j=telemetry.energy_j if telemetry else None,
         startup_s=startup_s,
-        wall_s=time.time() - job.started,
+        wall_s=loop.wall_s(),
+        peak_memory=peak_memory,
+        attempts=state.status["attempts"] if state else (),
     )
     if result is None:
         return journey.diverged
     for leftover in job.state.glob("ckpt-*"):
-        leftover.unlink()
+        leftover.unlink(missing_ok=True)
     main = result.test[result.metric]
     log.info("%s: %s %s", cell.path, result.status, "-" if main.value is None else f"{result.metric} {main.value:.4f}")
     return result.cause
 
 
+@dataclass
+class Stop:
+    """Whether an attempt should stop: SIGTERM came, or the job's own deadline is near."""
+
+    job: Job
+    asked: bool = False
+
+    def is_due(self, need_s: float) -> bool:
+        """Whether it is time, when stopping takes `need_s` seconds."""
+        if self.asked or self.job.deadline_s is None:
+            return self.asked
+        margin = min(max(DEADLINE_MARGIN_S, need_s), self.job.deadline_s / 4)
+        return time.time() - self.job.started > self.job.deadline_s - margin
+
+
 @contextlib.contextmanager
-def _stop_flag(job: Job) -> Iterator[Callable[[float], bool]]:
-    """A callable that turns true at SIGTERM, or before the job's own deadline by the seconds that stopping may take."""
-    asked = False
+def _stop_flag(job: Job) -> Iterator[Stop]:
+    """Within it SIGTERM is noted instead of ending the process."""
+    stop = Stop(job)
 
     def ask(signum: int, frame: object) -> None:
-        nonlocal asked
-        asked = True
-
-    def stop(need_s: float) -> bool:
-        if job.deadline_s is None:
-            return asked
-        margin = min(max(DEADLINE_MARGIN_S, need_s), job.deadline_s / 4)
-        return asked or time.time() - job.started > job.deadline_s - margin
+        stop.asked = True
 
     before = signal.signal(signal.SIGTERM, ask)
     try:

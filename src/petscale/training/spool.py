@@ -1,7 +1,8 @@
 """The metric spool: one JSON object a line, with the time at which it was measured.
 
 Training writes here and nowhere else; `petscale track` replays it into MLflow later (design section 8). A checkpoint
-keeps the spool's length, and a resumed attempt cuts the spool back to it, so no step is ever told twice.
+keeps the spool's length and digest, and a resumed attempt goes on from a copy of that part, so no step is ever told
+twice, not even by a trainer that lost the cell and does not know it yet: it holds the file that was replaced.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from petscale.record import write_atomically
+
 
 class Spool:
     """Append-only metrics of one cell."""
 
     def __init__(self, path: Path, *, resume_at: int = 0) -> None:
-        """Open `path` and cut it to `resume_at` bytes (0 starts afresh)."""
+        """Open `path` with its first `resume_at` bytes (0 starts afresh)."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, _head(path, resume_at))
         self._file = open(path, "ab")  # noqa: SIM115  open for the life of the cell
-        self._file.truncate(resume_at)
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Append one record a metric. Non-finite values are told as strings, which JSON can carry."""
@@ -32,6 +35,7 @@ class Spool:
             told: float | str = float(value) if math.isfinite(value) else str(float(value))
             line = json.dumps({"ts": ts, "step": step, "key": key, "value": told})
             self._file.write(line.encode() + b"\n")
+        self._file.flush()  # a reader follows, and a kill loses no more than its line
 
     def sync(self) -> int:
         """Make everything written so far durable; returns the spool's length in bytes."""
@@ -46,12 +50,16 @@ class Spool:
 
 def spool_digest(path: Path, length: int) -> str | None:
     """SHA-256 of the first `length` bytes of a spool; None where it has not so many."""
+    data = _head(path, length)
+    return hashlib.sha256(data).hexdigest() if len(data) == length else None
+
+
+def _head(path: Path, length: int) -> bytes:
     try:
         with open(path, "rb") as handle:
-            data = handle.read(length)
+            return handle.read(length)
     except FileNotFoundError:
-        data = b""
-    return hashlib.sha256(data).hexdigest() if len(data) == length else None
+        return b""
 
 
 def read_spool(path: Path) -> Iterator[dict[str, Any]]:

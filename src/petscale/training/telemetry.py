@@ -27,6 +27,7 @@ log = logging.getLogger("petscale.cell")
 
 SPOOL = "system.jsonl"
 EVERY_S = 5.0
+HUNG_S = 30.0  # a driver that is stuck must not keep a finished cell from its record
 # Totals that go on counting when a later attempt resumes the cell.
 CPU_S, ENERGY_J = "system/cpu_seconds", "system/energy_joules"
 
@@ -73,7 +74,10 @@ class Telemetry:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.join(HUNG_S)
+        if self._thread.is_alive():
+            log.warning("telemetry: the device did not answer within %g s; its last sample is missing", HUNG_S)
+            return
         self._sample()
         with contextlib.suppress(OSError):
             self._spool.close()
@@ -114,7 +118,8 @@ class Gpu:
 
     def __init__(self, nvml: Any, handle: Any, index: int) -> None:
         self._nvml, self._handle, self._name = nvml, handle, f"system/gpu_{index}"
-        self._before: tuple[float, float | None, float | None] | None = None  # seconds, watts, joules on the counter
+        self._power: tuple[float, float] | None = None  # seconds and watts of the last sample that told power
+        self._counter: float | None = None  # joules when the device last told them
         self.energy_j: float | None = None
 
     def sample(self) -> dict[str, float]:
@@ -136,15 +141,19 @@ class Gpu:
             return None
 
     def _count(self, seconds: float, watts: float | None, counter: float | None) -> None:
-        """Add the energy since the last sample: by the device's counter, else power integrated by trapezoids."""
-        before, self._before = self._before, (seconds, watts, counter)
-        if before is None:
-            return
-        then, watts_then, counter_then = before
-        if counter is not None and counter_then is not None and counter >= counter_then:
-            self.energy_j = (self.energy_j or 0.0) + counter - counter_then
-        elif watts is not None and watts_then is not None:
+        """Add the energy since the last sample: by the device's counter, else power integrated by trapezoids.
+
+        A device that tells neither for a moment is asked again: the counter has gone on, and so has the time.
+        """
+        if counter is not None:
+            if self._counter is not None and counter >= self._counter:
+                self.energy_j = (self.energy_j or 0.0) + counter - self._counter
+            self._counter = counter
+        elif self._counter is None and watts is not None and self._power is not None:
+            then, watts_then = self._power
             self.energy_j = (self.energy_j or 0.0) + (watts + watts_then) / 2 * (seconds - then)
+        if watts is not None:
+            self._power = (seconds, watts)
 
 
 def open_gpu(device: torch.device, module: Any = None) -> Gpu:
@@ -193,21 +202,39 @@ def _cuda_uuid(device: torch.device) -> str | None:
     return str(torch.cuda.get_device_properties(device).uuid)
 
 
+def peak_memory(device: torch.device) -> int:
+    """Bytes: the most allocated on the device, or the high-water mark of this process's resident set."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
 def _carry(path: Path) -> tuple[int, dict[str, float], int]:
-    """Samples, last totals and length in bytes of what earlier attempts wrote; a torn last line is cut off."""
+    """Samples, last totals and length in bytes of what earlier attempts wrote, up to the first line that is no metric.
+
+    A kill tears the last line; a damaged one within costs what follows it, and is told.
+    """
     totals: dict[str, float] = {}
     steps: set[int] = set()
     whole = 0
     try:
         with open(path, "rb") as handle:
-            for line in handle:
+            for number, line in enumerate(handle, start=1):
                 if not line.endswith(b"\n"):
                     break
-                record = json.loads(line)
-                steps.add(record["step"])
-                if record["key"] in (CPU_S, ENERGY_J):
-                    totals[record["key"]] = float(record["value"])
+                try:
+                    record = json.loads(line)
+                    step, key, value = int(record["step"]), record["key"], float(record["value"])
+                except (ValueError, KeyError, TypeError):
+                    log.warning("%s: line %d is no metric; what follows it is dropped", path, number)
+                    break
+                steps.add(step)
+                if key in (CPU_S, ENERGY_J):
+                    totals[key] = value
                 whole += len(line)
-    except (OSError, ValueError, KeyError, TypeError):
+    except OSError:
         return 0, {}, 0
     return len(steps), totals, whole

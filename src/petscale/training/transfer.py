@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from petscale import tasks as task_registry
-from petscale.data.tokens import load_tokens
+from petscale.data.decode import load_tokenizer
+from petscale.data.tokens import TokenSet, load_tokens
 from petscale.errors import BadInput
-from petscale.record import read_result, write_atomically
-from petscale.study.cell import Cell
+from petscale.record import CellResult, read_result, write_atomically
+from petscale.scoring import metrics
+from petscale.study.cell import Cell, digest
 from petscale.training.publish import sha256
 from petscale.training.setup import HEAD, Inputs, prepare_cell
 from petscale.tuning.files import load_delta, load_extra
 
-TRANSFER_VERSION = 1
+TRANSFER_VERSION = 2
+_BRACKETS = re.compile(r"-\s*[lr][rcs]b\s*-")  # how SST-2 writes ( ) { } [ ], after the tokenizer too
+_SLICE = 1_000  # rows decoded at once
 
 
 def transfer(source: Path, tokens: Path, backbone: Path, out: Path) -> None:
@@ -26,6 +35,10 @@ def transfer(source: Path, tokens: Path, backbone: Path, out: Path) -> None:
     A metric that the source cannot earn (a class head has no words to generate, a generator of class digits no
     summaries) is still scored where the model can run at all; the analysis marks such cells as undefined.
 
+    `shared_rows` is the number of test rows whose input stands in the source's train or dev rows, and
+    `scores_without_shared` has the scores of the others where there are such rows. Only tasks of one kind are
+    compared, and only where the source's own tokens lie beside the target's; else `shared_rows` is null.
+
     Raises:
         BadInput: the source diverged, its delta is missing or was changed since, or inputs do not fit each other.
     """
@@ -33,7 +46,12 @@ def transfer(source: Path, tokens: Path, backbone: Path, out: Path) -> None:
     record = read_result(source)
     target = load_tokens(tokens)
     task = task_registry.lookup(target.manifest["task"])
-    document = {"version": TRANSFER_VERSION, "source": record.cell, "target": task.name, "metric": task.metric}
+    document: dict[str, Any] = {
+        "version": TRANSFER_VERSION,
+        "source": record.cell,
+        "target": task.name,
+        "metric": task.metric,
+    }
     if record.status != "done":
         document |= {"status": record.status, "scores": {}}
     else:
@@ -46,8 +64,56 @@ def transfer(source: Path, tokens: Path, backbone: Path, out: Path) -> None:
         ready.load_trained(tensors)
         evaluation = ready.evaluate("test")
         scores = {name: score.model_dump() for name, score in evaluation.scores.items()}
-        document |= {"status": "done", "scores": scores}
+        document |= {"status": "done", "scores": scores, "shared_rows": None}
+        own = _source_tokens(cell, record, tokens)
+        if own is not None and task_registry.lookup(cell.task).kind == task.kind:
+            shared = shared_rows(own, target, backbone)
+            document["shared_rows"] = int(shared.sum())
+            if shared.any():
+                document["scores_without_shared"] = {
+                    name: metrics.mean(np.array(evaluation.examples[name])[~shared]).model_dump() for name in scores
+                }
     write_atomically(out, json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def shared_rows(source: TokenSet, target: TokenSet, backbone: Path) -> NDArray[np.bool_]:
+    """Which test rows of the target have an input that the source trained or was selected on, (test rows,).
+
+    Inputs are compared by their letters and digits alone, without case: SST-2 and Rotten Tomatoes hold the same
+    snippets, but write quotes, brackets and clitics differently. What a task's maximum length cut off is not compared,
+    and neither are parts of a row: SST-2's phrases count where they are the whole input.
+
+    Args:
+        source, target: tokens of the two tasks, made by one tokenizer.
+        backbone: folder with that tokenizer.
+    """
+    tokenizer = load_tokenizer(backbone)
+    seen = {text for split in ("train", "dev") for text in _inputs(source, split, tokenizer)}
+    return np.array([bool(text) and text in seen for text in _inputs(target, "test", tokenizer)], np.bool_)
+
+
+def _inputs(tokens: TokenSet, split: str, tokenizer: Any) -> Iterator[str]:
+    """Inputs of a split as letters and digits, without the words that the task's template puts around them."""
+    task, rows = task_registry.lookup(tokens.manifest["task"]), tokens.split(split).source
+    first, last = (task.template, task.template) if tokens.family == "t5" else (task.text_a, task.text_b or task.text_a)
+    head, tail = _letters(first.split("{")[0]), _letters(last.rsplit("}")[-1])
+    for start in range(0, len(rows), _SLICE):
+        some = [rows[index].tolist() for index in range(start, min(start + _SLICE, len(rows)))]
+        for text in tokenizer.decode_batch(some, skip_special_tokens=True):
+            yield _letters(text).removeprefix(head).removesuffix(tail)
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, _BRACKETS.sub(" ", text.casefold())))
+
+
+def _source_tokens(cell: Cell, record: CellResult, tokens: Path) -> TokenSet | None:
+    """The tokens that the source trained on: beside the target's, where the workflow puts them; None if not there."""
+    try:
+        found = load_tokens(tokens.parent / cell.tokens)
+    except BadInput:
+        return None
+    return found if digest(found.manifest, 64) == record.hashes["tokens"] else None
 
 
 def _classes(tensors: dict[str, torch.Tensor]) -> int | None:

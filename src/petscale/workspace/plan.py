@@ -6,10 +6,11 @@ from collections import defaultdict
 from typing import Any
 
 from petscale import tasks as task_registry
+from petscale.backbones.catalogue import lookup
 from petscale.study.cell import digest
 from petscale.study.config import Hardware
 from petscale.study.counting import head_parameters, plan_of
-from petscale.study.estimate import Cost, estimate
+from petscale.study.estimate import Cost, estimate, estimate_transfer, rows_of, tokens_of
 from petscale.study.grid import Grid, PlannedCell
 from petscale.study.layout import Layout
 
@@ -51,16 +52,26 @@ def plan_document(grid: Grid) -> dict[str, Any]:
             for transfer in grid.transfers
         ],
         "totals": totals(grid, costs),
+        "inputs": inputs(grid),
     }
 
 
 def totals(grid: Grid, costs: list[Cost]) -> list[dict[str, Any]]:
-    """One row a backbone: cells, device-hours, largest memory of one device, most devices of a cell, total disk.
+    """One row a backbone: cells and their device-hours, transfers and theirs, largest memory of one device, most
+    devices of a cell, disk that cells and transfers leave.
 
     `fits` is False where a cell's estimate exceeds the memory of a device on as many as the study allows.
     """
     rows: dict[str, dict[str, Any]] = defaultdict(
-        lambda: {"cells": 0, "hours": 0.0, "memory_gb": 0.0, "devices": 1, "disk_gb": 0.0}
+        lambda: {
+            "cells": 0,
+            "hours": 0.0,
+            "transfers": 0,
+            "transfer_hours": 0.0,
+            "memory_gb": 0.0,
+            "devices": 1,
+            "disk_gb": 0.0,
+        }
     )
     for planned, cost in zip(grid.cells.values(), costs, strict=True):
         row = rows[planned.backbone.name]
@@ -68,6 +79,13 @@ def totals(grid: Grid, costs: list[Cost]) -> list[dict[str, Any]]:
         row["hours"] += cost.device_hours
         row["devices"] = max(row["devices"], cost.devices)
         row["memory_gb"] = max(row["memory_gb"], cost.memory / 1e9)
+        row["disk_gb"] += cost.disk / 1e9
+    for transfer in grid.transfers:
+        source, target = transfer.source, task_registry.lookup(transfer.target.task)
+        cost = estimate_transfer(source.cell, transfer.target, target, source.backbone.shape, grid.study.hardware)
+        row = rows[source.backbone.name]
+        row["transfers"] += 1
+        row["transfer_hours"] += cost.device_hours
         row["disk_gb"] += cost.disk / 1e9
     return [
         {
@@ -78,6 +96,29 @@ def totals(grid: Grid, costs: list[Cost]) -> list[dict[str, Any]]:
         }
         for name, row in rows.items()
     ]
+
+
+def inputs(grid: Grid) -> dict[str, float]:
+    """GB of what cells read, kept once for all of them: backbones, rows and tokens.
+
+    A backbone of the hub takes 4 bytes a parameter twice, as downloaded and as converted from a pickle; others once,
+    and local folders are linked. Rows take about as much as their tokens, 4 bytes each; those of the hub again as
+    downloaded.
+    """
+    backbones = rows = tokens = 0.0
+    for backbone in grid.backbones.values():
+        copies = 0 if backbone.weights == "folder" else 2 if lookup(backbone.name).source == "hub" else 1
+        backbones += 4 * copies * backbone.shape.parameters
+    asked = [(p.backbone, p.cell.data, p.cell.labels) for p in grid.cells.values()]
+    asked += [(t.source.backbone, t.target, t.source.cell.labels) for t in grid.transfers]
+    for data in {data for _, data, _ in asked}:
+        task = task_registry.lookup(data.task)
+        rows += 4 * (2 if data.source == "hub" else 1) * rows_of(data, task).total * tokens_of(task, "t5")
+    for _, family, data, _ in {(b.tokenizer, b.shape.family, data, labels) for b, data, labels in asked}:
+        task = task_registry.lookup(data.task)
+        tokens += 4 * rows_of(data, task).total * tokens_of(task, family)
+    found = {"backbones_gb": backbones, "data_gb": rows, "tokens_gb": tokens}
+    return {key: round(value / 1e9, 3) for key, value in found.items()}
 
 
 def cost_of(planned: PlannedCell, hardware: Hardware) -> Cost:
@@ -94,7 +135,6 @@ def _task(name: str) -> dict[str, Any]:
         "kind": task.kind,
         "metric": task.metric,
         "classes": len(task.labels) if task.labels else None,
-        "unified_classes": len(set(task.unified)) if task.unified else None,
         "version": task.version,
     }
 

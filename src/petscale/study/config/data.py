@@ -20,6 +20,10 @@ class Data(Section):
     name: Name | None = Field(
         None, description="source local: a name for these rows; it is part of each cell's identity"
     )
+    flaws: Literal["refuse", "drop"] = Field(
+        "refuse",
+        description="source local: empty texts, and train inputs that an evaluation split holds, refused or dropped",
+    )
     dev_size: int = Field(500, ge=1, description="rows held out from train for selection")
     dev_size_by_task: dict[Name, int] = Field(
         default={}, description="sizes that replace `dev_size`, for tasks with few rows"
@@ -35,4 +39,6 @@ class Data(Section):
             raise ValueError("source local needs both `folder` and `name`")
         if self.source != "local" and self.folder is not None:
             raise ValueError(f"`folder` is for source local, not {self.source}")
+        if self.source != "local" and self.flaws != "refuse":
+            raise ValueError(f"`flaws` is for source local, not {self.source}, which has its own rule")
         return self

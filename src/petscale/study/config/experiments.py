@@ -62,7 +62,7 @@ class Threshold(Selection):
     learning_rates: list[float] | None = Field(
         None,
         min_length=1,
-        description="rates tried at each budget, the best chosen on dev; the recipe's one rate when absent",
+        description="rates tried at each budget beside the recipe's own, the best chosen on dev; its alone when absent",
     )
     head: str | None = Field(
         "frozen",

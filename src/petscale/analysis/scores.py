@@ -1,0 +1,79 @@
+"""Every metric of every test set: one row a cell and metric, and the means over seeds that stand beside the main one.
+
+Figures and claims use a task's main metric. Exact match of questions, ROUGE-1 and ROUGE-2, and further test sets
+(MNLI's mismatched rows, `mismatched/accuracy`) are here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from petscale.analysis import means
+from petscale.analysis.interval import mean_over_tasks
+from petscale.analysis.settings import AnalysisSettings
+from petscale.analysis.tidy import POINTS, RANK, asked_by
+from petscale.record import read_result
+
+_COLUMNS = ["cell", "task", "metric", "main", "value", "se", "n"]
+_KEYS = ["ladder", "backbone", "scale", "display", "method", "task"]
+
+
+def scores_table(cells: pd.DataFrame, results_root: Path) -> pd.DataFrame:
+    """All test scores of the finished cells of a tidy table.
+
+    Args:
+        cells: tidy table; its finished cells have records that can be read.
+        results_root: the folder that holds `cells/`.
+
+    Returns:
+        One row a cell and metric, the main one first. `value` and `se` are points (0 to 100), `n` is the number of
+        examples, `main` says whether figures and claims use the metric.
+    """
+    rows: list[dict[str, Any]] = []
+    done = cells[cells["status"] == "done"]
+    for cell, task in zip(done["cell"], done["task"], strict=True):
+        record = read_result(results_root / "cells" / cell / "result.json")
+        for metric, score in sorted(record.test.items(), key=lambda item: (item[0] != record.metric, item[0])):
+            if score.value is not None:
+                rows.append(
+                    {
+                        "cell": cell,
+                        "task": task,
+                        "metric": metric,
+                        "main": metric == record.metric,
+                        "value": POINTS * score.value,
+                        "se": None if score.se is None else POINTS * score.se,
+                        "n": score.n,
+                    }
+                )
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def metrics_table(cells: pd.DataFrame, scores: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
+    """Means over seeds of the metrics beside the main one, for the cells of experiment `methods`.
+
+    The rank of the label words has a column of its own in the table of methods and is left out.
+
+    Returns:
+        One row a backbone, method, task and metric, with the interval over seeds (examples taken as given) and, as
+        `main_value`, the mean of the task's main metric over the same cells.
+    """
+    asked = asked_by(cells, "methods")
+    beside = scores[~scores["main"].astype(bool) & (scores["metric"] != RANK)]
+    known = asked[[*_KEYS, "cell", "seed", "score"]].merge(beside[["cell", "metric", "value"]], on="cell")
+    rows = []
+    for key, part in means.groups(known, [*_KEYS, "metric"]):
+        row = dict(zip([*_KEYS, "metric"], key, strict=True))
+        values = means.matrix(part, [str(row["task"])], sorted(set(part["seed"])), "value")
+        rows.append(
+            {
+                **row,
+                **means.interval_columns(mean_over_tasks(values, settings.confidence)),
+                "main_value": part["score"].mean(),
+                "cells": ";".join(part["cell"]),
+            }
+        )
+    return pd.DataFrame(rows)
