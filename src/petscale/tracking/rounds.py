@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from petscale.errors import BadInput
 from petscale.study.grid import Grid
 from petscale.tracking.glance import glance
-from petscale.tracking.ledger import Receipt, one_writer, read_receipt, write_receipt
+from petscale.tracking.ledger import Receipt, one_writer, read_receipt, root_id, write_receipt
 from petscale.tracking.points import Point
 from petscale.tracking.send import send
 from petscale.tracking.store import Store, StoreRefused, StoreUnavailable
@@ -53,14 +53,18 @@ class Tracker:
         """Args: the study's grid, the folder of results, and the cells to look at."""
         self._grid, self._root, self._cells = grid, root, list(cells)
         self._known: dict[str, set[Point]] = {}
+        self._id = ""  # root_id, known once a round holds the fence
 
     def round(self, open_store: Callable[[], Store], *, study_run: bool = True) -> Round:
         """Send everything that changed since the receipts were written.
+
+        The study's run tells how all cells ended, so it is sent only where all are looked at.
 
         Raises:
             StoreUnavailable: the store is down; cells sent before that have their receipts.
         """
         with one_writer(self._root):
+            self._id = root_id(self._root)
             store = open_store()
             done, in_a_row, sent = Round(), 0, 0
             for cell in self._cells:
@@ -75,14 +79,14 @@ class Tracker:
                     in_a_row, sent = (in_a_row + 1 if done.sent == sent else 1), done.sent
                     if in_a_row == REFUSALS_IN_A_ROW:
                         raise StoreUnavailable(f"refused {in_a_row} cells, one after the other: {error}") from None
-            if study_run:
+            if study_run and set(self._cells) == set(self._grid.cells):
                 self._send_study(store, done)
             return done
 
     def _send_study(self, store: Store, done: Round) -> None:
         study = self._grid.study
         try:
-            trace = read_study(study, self._root, done.phases)
+            trace = read_study(study, self._root, done.phases, self._id)
             if trace is not None:
                 send(store, trace)
         except FileNotFoundError:
@@ -96,14 +100,14 @@ class Tracker:
             return
         planned, study = self._grid.cells[cell], self._grid.study.name
         receipt, claims = read_receipt(self._root, cell), planned_tags(planned, study)
-        same_store = receipt is not None and receipt.store == store.identity(CELLS)
+        same_store = receipt is not None and (receipt.store, receipt.root) == (store.identity(CELLS), self._id)
         if receipt is not None and same_store and receipt.fingerprint == seen.fingerprint:
             mine = {name for name in receipt.claims if name.startswith((f"study.{study}", f"experiment.{study}."))}
             if mine == set(claims):
                 done.phases[cell] = receipt.status
                 done.unchanged += 1
                 return
-        trace = read_trace(planned, study, seen)
+        trace = read_trace(planned, study, seen, self._id)
         live = trace.phase == "running"
         run = send(store, trace, known=self._known if live else None)
         if not live:
@@ -119,6 +123,7 @@ class Tracker:
                     fingerprint=seen.fingerprint,
                     metrics=len(trace.points),
                     claims=others | claims,
+                    root=self._id,
                 ),
             )
         done.phases[cell] = trace.phase

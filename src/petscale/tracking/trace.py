@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from petscale.record import CellResult, read_result
+from petscale.errors import BadInput
+from petscale.record import CellResult, check_files, read_result
 from petscale.study.grid import PlannedCell
 from petscale.tracking.glance import PUBLISHED, SPOOLS, Glance
 from petscale.tracking.points import Point, read_points
@@ -39,23 +40,39 @@ class Trace:
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)  # artifact path -> file
+    root: str = ""  # ledger.root_id of the folder of results that it was read from
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """The tags by which its run is known, beside the subject's."""
+        return {"attempt": self.attempt, "root": self.root}
 
     def is_frozen(self, path: str) -> bool:
         """Whether a file is only ever replaced by rename, so that a hard link to it keeps what it was."""
         return self.phase in ("done", "diverged") and path in PUBLISHED
 
 
-def read_trace(planned: PlannedCell, study: str, seen: Glance) -> Trace:
+def read_trace(planned: PlannedCell, study: str, seen: Glance, root: str) -> Trace:
     """Everything that the store should hold about a cell.
 
     Args:
         planned: the cell, and what the study calls it.
         study: name of the study; it becomes the tag `study.<name>`.
         seen: a fresh glance at the cell.
+        root: ledger.root_id of its folder of results.
 
     Raises:
-        BadInput: the result record or a spool is damaged; the message names file and key.
+        BadInput: the result record, a spool or a published file is damaged; the message names file and key.
     """
+    result = None
+    if seen.phase == "done":
+        result = read_result(seen.folder / "result.json")
+        # What was damaged since must not take the place of what the store holds; older records have no digests.
+        check_files(seen.folder, result)
+        if not (seen.folder / "metrics.jsonl").exists():
+            raise BadInput(
+                f"{seen.folder / 'metrics.jsonl'}: missing, though its cell has a result; run the cell again"
+            )
     points: set[Point] = set()
     for name in SPOOLS:
         points |= read_points(seen.folder / name)
@@ -63,8 +80,7 @@ def read_trace(planned: PlannedCell, study: str, seen: Glance) -> Trace:
     tags = _planned_tags(planned, study) | {"status": seen.phase, "attempts": str(seen.attempts)}
     phase, cause = seen.phase, seen.cause
     last = max((point.ts for point in points), default=seen.started_ms)
-    if seen.phase == "done":
-        result = read_result(seen.folder / "result.json")
+    if result is not None:
         phase, cause = result.status, result.cause
         points |= _final_points(result, last)
         params |= _flat({"count": result.counts.model_dump(), "metric": result.metric})
@@ -85,6 +101,7 @@ def read_trace(planned: PlannedCell, study: str, seen: Glance) -> Trace:
         params=params,
         tags=tags,
         files=seen.files,
+        root=root,
     )
 
 
