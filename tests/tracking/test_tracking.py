@@ -174,6 +174,17 @@ def test_published_files_are_linked_and_links_survive_a_rerun(results: Any, open
     assert (delta.stat().st_nlink, stored.read_bytes()) == (1, b"delta" * 100)
 
 
+def test_predictions_of_every_test_set_arrive(results: Any, open_store: Open) -> None:
+    """Guards against a fixed list of names: MNLI leaves two files of predictions."""
+    cell = results.cells[0]
+    results.run(cell)
+    (Path(results.layout.result(cell)).parent / "predictions-mismatched.parquet").write_bytes(b"more rows")
+    tracker(results).round(open_store)
+    store = open_store()
+    (run,) = store.runs(subject(cell))
+    assert {"predictions.parquet", "predictions-mismatched.parquet"} <= set(store.artifacts(run.info.run_id))
+
+
 def test_the_study_has_one_run_with_its_report(results: Any, open_store: Open) -> None:
     from petscale.tracking.study_run import study_subject
 

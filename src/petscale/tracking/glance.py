@@ -18,7 +18,7 @@ from petscale.training.state import Phase, read_status
 
 KILLED = "killed: the trainer is gone without a word (out of memory, SIGKILL or node failure)"
 SPOOLS = ("metrics.jsonl", "system.jsonl")
-PUBLISHED = ("result.json", "curve.csv", "delta.safetensors", "predictions.parquet", *SPOOLS)
+PUBLISHED = ("result.json", "curve.csv", "delta.safetensors", "predictions*.parquet", *SPOOLS)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def glance(cell: str, root: str) -> Glance | None:
         phase, cause = _unfinished(state, told)
     where = folder if finished else state
     names = PUBLISHED if finished else SPOOLS
-    files = {name: where / name for name in names if (where / name).exists()}
+    files = {path.name: path for name in names for path in sorted(where.glob(name))}
     files |= {f"logs/{path.name}": path for path in sorted(state.glob("attempt-*.log"))}
     if not finished and (state / "status.json").exists():
         files["status.json"] = state / "status.json"

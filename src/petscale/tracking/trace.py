@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class Trace:
 
     def is_frozen(self, path: str) -> bool:
         """Whether a file is only ever replaced by rename, so that a hard link to it keeps what it was."""
-        return self.phase in ("done", "diverged") and path in PUBLISHED
+        return self.phase in ("done", "diverged") and any(fnmatch(path, name) for name in PUBLISHED)
 
 
 def read_trace(planned: PlannedCell, study: str, seen: Glance, root: str) -> Trace:
