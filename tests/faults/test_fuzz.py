@@ -23,8 +23,10 @@ from petscale.cli.main import main
 from petscale.errors import BadInput
 from petscale.record import CellResult, Convergence, Counts, Score, Throughput, read_result
 from petscale.study.cell import Cell
+from petscale.study.layout import Layout
 from petscale.tasks.registry import TASKS
 from petscale.tasks.task import Task
+from petscale.tracking.glance import glance
 from petscale.tracking.ledger import read_receipt
 from petscale.tracking.points import read_points
 from petscale.training.lock import read_holder
@@ -236,7 +238,7 @@ def test_result_files(tmp_path: Path, data: bytes) -> None:
 @settings(max_examples=800, **FUZZ)
 @given(mangled(SPOOL), mangled(STATE))
 def test_state_files(tmp_path: Path, spool: bytes, state: bytes) -> None:
-    """Spools name the record; status, locks and receipts that cannot be read count as none."""
+    """Spools name the record and statuses the key; locks and receipts that cannot be read count as none."""
     for name in ("metrics.jsonl", "status.json", "lock", "tracking/cells/a/b/c/d.json"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(spool if name == "metrics.jsonl" else state)
@@ -244,6 +246,21 @@ def test_state_files(tmp_path: Path, spool: bytes, state: bytes) -> None:
         read_points(tmp_path / "metrics.jsonl")
     except BadInput as error:
         one_line(error, "metrics.jsonl: record ")
+    cells = {phase: f"{phase}/a/b/c" for phase in ("ended", "begun")}
+    for phase, cell in cells.items():
+        folder = Path(Layout(str(tmp_path)).state(cell))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "status.json").write_bytes(state)
+        if phase == "ended":
+            record = Path(Layout(str(tmp_path)).result(cell))
+            record.parent.mkdir(parents=True, exist_ok=True)
+            record.write_text("{}")
+        try:
+            seen = glance(cell, str(tmp_path))
+        except BadInput as error:
+            one_line(error, "status.json: ")
+        else:
+            assert seen is None or seen.phase == ("done" if phase == "ended" else "failed")
     read_status(tmp_path)
     read_holder(tmp_path / "lock")
     assert read_receipt(str(tmp_path), "a/b/c/d") is None

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import os
 import pickle
 import re
 import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from petscale.errors import Exit
+from petscale.workspace.rungs import open_grid
+from petscale.workspace.study_file import load_study
+from tracking.conftest import STUDY, Results
+from tracking.servers import Server
 
 from .conftest import Bench
 
@@ -21,6 +32,7 @@ SECRETS = {
     "SLURM_JWT": "eyJhbGciOi.secret",
     "WANDB_API_KEY": "w4ndb0123456789",
 }
+ADDRESS = "hunter2-in-the-address"  # the password in the address of a tracking server
 
 
 def test_no_secret_reaches_results(bench: Bench, tmp_path: Path, tally: Any) -> None:
@@ -46,6 +58,66 @@ def test_no_secret_reaches_results(bench: Bench, tmp_path: Path, tally: Any) -> 
     ]
     count.add(not leaks)
     assert leaks == []
+
+
+def test_no_secret_reaches_what_tracking_writes(tmp_path: Path, tally: Any) -> None:
+    """Tries: a server, reached by an address with a password, that takes all; that is gone; that echoes what it gets.
+
+    Looked at: receipts, tracked.json, the study's files, the database, the lines that `track` prints into a log.
+    """
+    study = tmp_path / "small.yaml"
+    study.write_text(STUDY)
+    results = Results(str(tmp_path / "results"), open_grid(load_study(study)))
+    for cell in results.cells[:2]:
+        results.run(cell)
+    tracked, log = Path(results.root, "small", "tracked.json"), Path(results.root, "track.log")
+
+    def track(port: int) -> int:
+        uri = f"http://me:{ADDRESS}@127.0.0.1:{port}"
+        command = [sys.executable, "-m", "petscale", "track", str(study), "--results", results.root, "--uri", uri]
+        environment = {**os.environ, **SECRETS, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+        with open(log, "ab") as out:
+            done = subprocess.run([*command, "--out", str(tracked)], env=environment, stdout=out, stderr=out)
+        return done.returncode
+
+    count = tally("secret in the address of the tracking server")
+    server = Server(f"sqlite:///{tmp_path}/server.db", tmp_path)
+    try:
+        assert track(server.port) == Exit.DONE
+    finally:
+        server.stop()
+    for cell in results.cells[2:]:
+        results.run(cell)
+    with echo() as port:
+        for each in (server.port, port):
+            assert track(each) == Exit.INTERRUPTED
+    receipts = list(Path(results.root, "tracking", "cells").rglob("*.json"))
+    assert (len(receipts), tracked.exists(), "403" in log.read_text()) == (2, True, True)
+    hidden = {**SECRETS, "the address": ADDRESS, "basic": base64.b64encode(f"me:{ADDRESS}".encode()).decode()}
+    for path in (path for path in Path(results.root).rglob("*") if path.is_file()):
+        leaks = [f"{name} in {path}" for name, value in hidden.items() if value.encode() in path.read_bytes()]
+        count.add(not leaks)
+        assert leaks == []
+
+
+@contextlib.contextmanager
+def echo() -> Iterator[int]:
+    """A server that refuses, and tells all that it was sent; yields its port."""
+
+    class Echo(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(403)
+            self.end_headers()
+            self.wfile.write(f"no rights for {self.headers.get('Authorization')}".encode())
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *arguments: Any) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
 
 
 def test_a_pickle_is_refused_and_never_run(bench: Bench, tmp_path: Path, tally: Any) -> None:

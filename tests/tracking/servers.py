@@ -17,9 +17,12 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 
 def free_port() -> int:
@@ -35,9 +38,33 @@ def postgres_programs() -> Path | None:
     return next((folder for folder in reversed(folders) if (folder / "initdb").exists()), None)
 
 
+@dataclass(frozen=True)
+class Postgres:
+    """A database cluster of its own, with one empty database."""
+
+    uri: str
+    data: Path
+
+    def another(self, name: str) -> str:
+        """Make one more empty database; returns its address."""
+        import psycopg2
+
+        connection = psycopg2.connect(self.uri)
+        connection.autocommit = True
+        connection.cursor().execute(f"CREATE DATABASE {name}")
+        connection.close()
+        return self.uri.rsplit("/", 1)[0] + f"/{name}"
+
+    def signal(self, signum: int) -> None:
+        """Send a signal to the cluster's every process: SIGSTOP freezes it as a dying disk would."""
+        parent = psutil.Process(int((self.data / "postmaster.pid").read_text().split()[0]))
+        for process in (parent, *parent.children(recursive=True)):
+            process.send_signal(signum)
+
+
 @contextlib.contextmanager
-def postgres(programs: Path) -> Iterator[str]:
-    """A database cluster of its own on a free port; yields the address of an empty database."""
+def postgres(programs: Path) -> Iterator[Postgres]:
+    """A database cluster on a free port of loopback."""
     folder = Path(tempfile.mkdtemp(prefix="petscale-pg-"))
     as_user: list[str] = []
     if os.getuid() == 0:  # PostgreSQL refuses to run as root
@@ -53,7 +80,7 @@ def postgres(programs: Path) -> Iterator[str]:
         control = [*as_user, programs / "pg_ctl", "-D", data, "-w", "-t", "120", "-l", folder / "log"]
         subprocess.run([*control, "-o", options, "start"], **run)
         try:
-            yield f"postgresql://petscale:unused@127.0.0.1:{port}/postgres"
+            yield Postgres(f"postgresql://petscale:unused@127.0.0.1:{port}/postgres", data)
         finally:
             subprocess.run([*control, "-m", "immediate", "stop"], **run)
     finally:

@@ -14,21 +14,26 @@ from petscale.tracking.store import Store, StoreUnavailable
 from petscale.tracking.trace import subject
 from petscale.tracking.verify import verify_cell
 
-from .servers import FlakyProxy, Server, postgres, postgres_programs
+from .servers import FlakyProxy, Postgres, Server, postgres, postgres_programs
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def database() -> Iterator[Postgres]:
     programs = postgres_programs()
     if programs is None:
         pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
     pytest.importorskip("psycopg2", reason="the PostgreSQL driver is not installed (psycopg2-binary)")
-    with postgres(programs) as store:
-        running = Server(store, tmp_path_factory.mktemp("server"))
+    with postgres(programs) as running:
         yield running
-        running.stop()
+
+
+@pytest.fixture(scope="module")
+def server(database: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    running = Server(database.uri, tmp_path_factory.mktemp("server"))
+    yield running
+    running.stop()
 
 
 def check(results: Any, store: Store) -> None:
@@ -70,11 +75,12 @@ def test_a_server_that_fails_hangs_refuses_and_restarts(
             if attempt == 5:
                 server.start()
             try:
-                tracker.round(lambda: Store(proxy.uri, tmp_path / "unused"))
+                done = tracker.round(lambda: Store(proxy.uri, tmp_path / "unused"))
             except StoreUnavailable:
                 failed += 1
                 continue
-            if attempt > 5:
+            failed += len(done.refused)  # a lost answer, while the next one came
+            if attempt > 5 and not done.refused:
                 break
         else:
             raise AssertionError("never got through")
@@ -83,3 +89,32 @@ def test_a_server_that_fails_hangs_refuses_and_restarts(
     assert failed >= 3
     assert sum(proxy.seen.values()) > 5
     check(results, Store(server.uri, tmp_path / "unused"))
+
+
+def test_a_frozen_postgresql_costs_seconds(
+    results: Any, database: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a server between: the database stops half-way, says nothing more, and later goes on."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    fill(results)
+    uri = database.another("direct")
+    tracker = Tracker(results.grid, results.root, results.cells)
+    real, calls = Store.log, 0
+
+    def freezing(*arguments: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            database.signal(signal.SIGSTOP)
+        real(*arguments)
+
+    monkeypatch.setattr(Store, "log", freezing)
+    try:
+        for _ in ("half-way", "at once"):
+            with pytest.raises(StoreUnavailable, match="PostgreSQL did not answer for 2 s"):
+                tracker.round(lambda: Store(uri, tmp_path / "artifacts"))
+        assert calls == 2
+    finally:
+        database.signal(signal.SIGCONT)
+    tracker.round(lambda: Store(uri, tmp_path / "artifacts"))
+    check(results, Store(uri, tmp_path / "artifacts"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from petscale.study.grid import Grid
-from petscale.tracking.points import read_points
+from petscale.tracking.points import Point, read_points
 from petscale.tracking.rounds import Tracker
 from petscale.tracking.store import Store
 from petscale.tracking.trace import subject
@@ -155,11 +155,11 @@ def test_damage_is_named_and_the_others_go_on(results: Any, open_store: Open) ->
     results.run(broken)
     results.run(whole)
     record = Path(results.layout.result(broken))
-    record.write_text(record.read_text().replace('"counts"', '"count"'))
+    record.write_text(record.read_text().replace("0.75", "0.85"))
     done = tracker(results).round(open_store)
     assert done.phases == {whole: "done"}
     assert len(done.damaged) == 1
-    assert "result.json: key count" in done.damaged[0]
+    assert "result.json: key seal" in done.damaged[0]
 
 
 def test_published_files_are_linked_and_links_survive_a_rerun(results: Any, open_store: Open) -> None:
@@ -172,6 +172,17 @@ def test_published_files_are_linked_and_links_survive_a_rerun(results: Any, open
     (stored,) = Path(results.root, "tracking", "artifacts").rglob("delta.safetensors")
     results.run(cell)
     assert (delta.stat().st_nlink, stored.read_bytes()) == (1, b"delta" * 100)
+
+
+def test_predictions_of_every_test_set_arrive(results: Any, open_store: Open) -> None:
+    """Guards against a fixed list of names: MNLI leaves two files of predictions."""
+    cell = results.cells[0]
+    results.run(cell)
+    (Path(results.layout.result(cell)).parent / "predictions-mismatched.parquet").write_bytes(b"more rows")
+    tracker(results).round(open_store)
+    store = open_store()
+    (run,) = store.runs(subject(cell))
+    assert {"predictions.parquet", "predictions-mismatched.parquet"} <= set(store.artifacts(run.info.run_id))
 
 
 def test_the_study_has_one_run_with_its_report(results: Any, open_store: Open) -> None:
@@ -190,21 +201,25 @@ def test_the_study_has_one_run_with_its_report(results: Any, open_store: Open) -
         assert {p.key: p.number for p in store.points(run.info.run_id)} == {"cells/done": 1.0}
 
 
-@pytest.mark.parametrize("harm", ["metric", "tag", "artifact", "run"])
+@pytest.mark.parametrize("harm", ["metric", "tag", "artifact", "content", "run"])
 def test_verify_names_what_differs(results: Any, open_store: Open, harm: str) -> None:
     cell = results.cells[0]
     results.run(cell)
     tracker(results).round(open_store)
     store = open_store()
     (run,) = store.runs(subject(cell))
-    spool = Path(results.layout.result(cell)).parent / "metrics.jsonl"
     if harm == "metric":
-        lines = spool.read_text().splitlines(keepends=True)
-        spool.write_text("".join(lines[:-1]) + lines[-1].replace("odd/zero", "odd/new"))
-        expected = "odd/new: 1 in the spool, 1 missing"
+        store.log(run.info.run_id, {Point.of("odd/new", 1, 1, 1.0)}, {}, {})
+        expected = "odd/new: 0 in the spool, 0 missing and 1 too many"
     elif harm == "tag":
         store.delete_tag(run.info.run_id, "ladder")
         expected = "tag ladder: 'mini-t5' in the files, 'nothing' in the store"
+    elif harm == "content":
+        (stored,) = Path(results.root, "tracking", "artifacts").rglob("curve.csv")
+        text = stored.read_text()
+        os.unlink(stored)  # the file of the cell is another link to the same content
+        stored.write_text(text.replace("0.7", "0.8"))
+        expected = "artifact curve.csv: another content in the store"
     elif harm == "artifact":
         (stored,) = Path(results.root, "tracking", "artifacts").rglob("curve.csv")
         os.unlink(stored)

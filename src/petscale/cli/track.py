@@ -32,8 +32,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from petscale.record import write_atomically
+    from petscale.tracking.address import masked
     from petscale.tracking.rounds import Tracker
-    from petscale.tracking.store import Store, masked
+    from petscale.tracking.store import Store, StoreUnavailable
 
     grid = _grid(args)
     cells = _chosen(args, grid)
@@ -50,11 +51,11 @@ def run(args: argparse.Namespace) -> int:
         done = tracker.follow(open_store, _tell, args.every) if args.follow else tracker.round(open_store)
     except KeyboardInterrupt:
         return 0  # of --follow; whatever a round has not sent, the next one sends
-    for line in done.damaged:
+    for line in (*done.damaged, *done.refused):
         _tell(line)
     print(f"{masked(uri)}: {done.line()}")
-    if done.damaged:
-        return int(BadInput.exit_code)
+    if done.damaged or done.refused:
+        return int(BadInput.exit_code if done.damaged else StoreUnavailable.exit_code)
     if args.out:
         document = {"study": grid.study.name, "store": masked(uri), "cells": dict(sorted(done.phases.items()))}
         write_atomically(args.out, json.dumps(document, indent=1) + "\n")
@@ -92,24 +93,19 @@ def _chosen(args: argparse.Namespace, grid: Grid) -> list[str]:
 
 
 def _verify(store: Store, grid: Grid, cells: list[str], root: str) -> int:
-    """Print what differs; 1 where anything does, as diff does. Cells that differ lose their receipts."""
+    """Print what differs; 1 where anything does, as diff does. Such cells lose their receipts, so `track` looks."""
     from petscale.tracking.ledger import drop_receipt
-    from petscale.tracking.verify import verify_cell
+    from petscale.tracking.verify import verify
 
-    equal = different = 0
-    for cell in cells:
-        try:
-            wrong = verify_cell(store, grid.cells[cell], grid.study.name, root)
-        except BadInput as error:
-            wrong = [str(error)]
-        if wrong is None:
-            continue
-        equal, different = equal + (not wrong), different + bool(wrong)
-        for line in wrong:
+    found = verify(store, grid, cells, root)
+    for cell, lines in found.different.items():
+        for line in lines:
             print(f"{cell}: {line}")
-        if wrong:
-            drop_receipt(root, cell)
-    print(
-        f"{equal} cells agree with the store, {different} differ" + ("; `petscale track` repairs" if different else "")
-    )
-    return 1 if different else 0
+    for cell, line in found.damaged.items():
+        print(f"{cell}: damaged: {line}")
+    for line in found.study:
+        print(f"study {grid.study.name}: {line}")
+    for cell in (*found.different, *found.damaged):
+        drop_receipt(root, cell)
+    print(found.line())
+    return 0 if found.fine else 1

@@ -1,4 +1,5 @@
-"""Receipts: what the store was seen to hold, one small file a cell; and the fence around the one writer."""
+"""Receipts: what the store was seen to hold, one small file a cell; the name of the folder of results in a store;
+and the fence around the one writer."""
 
 from __future__ import annotations
 
@@ -6,13 +7,15 @@ import contextlib
 import fcntl
 import json
 import os
+import re
+import secrets
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from petscale.errors import DuplicateTrainer
+from petscale.errors import BadInput, DuplicateTrainer
 from petscale.record import write_atomically
 from petscale.study.layout import Layout
 
@@ -31,6 +34,7 @@ class Receipt:
     fingerprint: str
     metrics: int
     claims: dict[str, str]  # tags of the studies that asked for the cell
+    root: str  # root_id
 
 
 def read_receipt(root: str, cell: str) -> Receipt | None:
@@ -48,6 +52,33 @@ def write_receipt(root: str, receipt: Receipt) -> None:
 def drop_receipt(root: str, cell: str) -> None:
     """Forget a cell, so that the next `track` sends it again."""
     Path(Layout(root).tracked(cell)).unlink(missing_ok=True)
+
+
+def root_id(root: str, *, make: bool = True) -> str:
+    """What tells runs of this folder of results from those of others in the same store; it moves with the folder.
+
+    Outside `tracking/`, which may be deleted to send everything anew: the runs must be found again.
+
+    Args:
+        root: the folder of results.
+        make: write it where there is none; only under `one_writer`. Else the answer is then empty.
+
+    Raises:
+        BadInput: the file is not one that this function wrote.
+    """
+    path = Path(root, ".petscale-root")
+    try:
+        found = path.read_text().strip()
+    except FileNotFoundError:
+        if not make:
+            return ""
+        found = secrets.token_hex(8)
+        write_atomically(path, found + "\n")
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: cannot be read ({error})") from None
+    if not re.fullmatch(r"[0-9a-f]{16}", found):
+        raise BadInput(f"{path}: {found[:40]!r} in place of 16 hexadecimal digits")
+    return found
 
 
 @contextlib.contextmanager

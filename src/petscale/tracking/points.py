@@ -42,16 +42,23 @@ def read_points(path: Path) -> set[Point]:
     """The points of a spool, as a store keeps them: equal rows are one row. Empty where there is no spool yet.
 
     Raises:
-        BadInput: a record in the middle of the file is damaged; the message names file and record.
+        BadInput: a record in the middle of the file is damaged; the message names file and record. Or the file
+            cannot be read.
     """
     found: set[Point] = set()
+    number = 1
     try:
         for record in read_spool(path):
+            if not isinstance(record["key"], str):
+                raise TypeError("its key is no text")
             found.add(Point.of(record["key"], record["ts"], record["step"], record["value"]))
+            number += 1
     except FileNotFoundError:
         return found
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path}: record {len(found) + 1}: not a metric ({error})") from None
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise BadInput(f"{path}: record {number}: not a metric ({error})") from None
     return found
 
 

@@ -1,4 +1,4 @@
-"""Rounds of tracking: look at every cell of a study, send what changed, go on past what is damaged."""
+"""Rounds of tracking: look at every cell of a study, send what changed, go on past what is damaged or refused."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from dataclasses import dataclass, field
 
 from petscale.errors import BadInput
 from petscale.study.grid import Grid
-from petscale.tracking.ledger import Receipt, one_writer, read_receipt, write_receipt
+from petscale.tracking.glance import glance
+from petscale.tracking.ledger import Receipt, one_writer, read_receipt, root_id, write_receipt
 from petscale.tracking.points import Point
 from petscale.tracking.send import send
-from petscale.tracking.store import Store, StoreUnavailable
+from petscale.tracking.store import Store, StoreRefused, StoreUnavailable
 from petscale.tracking.study_run import read_study
-from petscale.tracking.trace import CELLS, glance, planned_tags, read_trace
+from petscale.tracking.trace import CELLS, planned_tags, read_trace
 
 FOLLOW_EVERY_S = 5.0
 FOLLOW_LONGEST_S = 60.0
+# So many refusals, one after the other, are the store's fault and not the runs'; each may have cost half a minute.
+REFUSALS_IN_A_ROW = 10
 
 
 @dataclass
@@ -27,13 +30,20 @@ class Round:
     phases: dict[str, str] = field(default_factory=dict)  # of every cell that has one
     sent: int = 0
     unchanged: int = 0
-    damaged: list[str] = field(default_factory=list)  # one line each
+    damaged: list[str] = field(default_factory=list)  # cells whose files cannot be used, one line each
+    refused: list[str] = field(default_factory=list)  # what the store did not take though it answers, one line each
 
     def line(self) -> str:
         """The round in one line."""
         ended = ", ".join(f"{count} {phase}" for phase, count in sorted(Counter(self.phases.values()).items()))
         cells = f"{len(self.phases)} cells tracked ({ended or 'none has started'})"
-        return f"{cells}: {self.sent} sent, {self.unchanged} unchanged"
+        wrong = [f"{len(lines)} {word}" for word in ("damaged", "refused") if (lines := getattr(self, word))]
+        return ", ".join([f"{cells}: {self.sent} sent, {self.unchanged} unchanged", *wrong])
+
+    def is_last(self, cells: int) -> bool:
+        """Whether another round would find nothing new of that many cells: each has ended, or waits for its user."""
+        seen = len(self.phases) + len(self.damaged) + len(self.refused)
+        return seen == cells and "running" not in self.phases.values()
 
 
 class Tracker:
@@ -43,28 +53,46 @@ class Tracker:
         """Args: the study's grid, the folder of results, and the cells to look at."""
         self._grid, self._root, self._cells = grid, root, list(cells)
         self._known: dict[str, set[Point]] = {}
+        self._id = ""  # root_id, known once a round holds the fence
 
     def round(self, open_store: Callable[[], Store], *, study_run: bool = True) -> Round:
         """Send everything that changed since the receipts were written.
 
+        The study's run tells how all cells ended, so it is sent only where all are looked at.
+
         Raises:
-            StoreUnavailable: the store failed; cells sent before that have their receipts.
+            StoreUnavailable: the store is down; cells sent before that have their receipts.
         """
         with one_writer(self._root):
+            self._id = root_id(self._root)
             store = open_store()
-            done = Round()
+            done, in_a_row, sent = Round(), 0, 0
             for cell in self._cells:
                 try:
                     self._send(store, cell, done)
                 except BadInput as error:
-                    done.damaged.append(str(error))
+                    done.damaged.append(f"{cell}: {error}")
                 except FileNotFoundError:
                     continue  # published or begun anew while we looked; the next round sees it whole
-            if study_run:
-                trace = read_study(self._grid.study, self._root, done.phases)
-                if trace is not None:
-                    send(store, trace)
+                except StoreUnavailable as error:
+                    done.refused.append(_refusal(store, cell, error))
+                    in_a_row, sent = (in_a_row + 1 if done.sent == sent else 1), done.sent
+                    if in_a_row == REFUSALS_IN_A_ROW:
+                        raise StoreUnavailable(f"refused {in_a_row} cells, one after the other: {error}") from None
+            if study_run and set(self._cells) == set(self._grid.cells):
+                self._send_study(store, done)
             return done
+
+    def _send_study(self, store: Store, done: Round) -> None:
+        study = self._grid.study
+        try:
+            trace = read_study(study, self._root, done.phases, self._id)
+            if trace is not None:
+                send(store, trace)
+        except FileNotFoundError:
+            return  # its report is being made anew; the next round sees it whole
+        except StoreUnavailable as error:
+            done.refused.append(_refusal(store, f"study {study.name}", error))
 
     def _send(self, store: Store, cell: str, done: Round) -> None:
         seen = glance(cell, self._root)
@@ -72,38 +100,42 @@ class Tracker:
             return
         planned, study = self._grid.cells[cell], self._grid.study.name
         receipt, claims = read_receipt(self._root, cell), planned_tags(planned, study)
-        same_store = receipt is not None and receipt.store == store.identity(CELLS)
+        same_store = receipt is not None and (receipt.store, receipt.root) == (store.identity(CELLS), self._id)
         if receipt is not None and same_store and receipt.fingerprint == seen.fingerprint:
             mine = {name for name in receipt.claims if name.startswith((f"study.{study}", f"experiment.{study}."))}
             if mine == set(claims):
                 done.phases[cell] = receipt.status
                 done.unchanged += 1
                 return
-        trace = read_trace(planned, study, seen)
+        trace = read_trace(planned, study, seen, self._id)
         live = trace.phase == "running"
         run = send(store, trace, known=self._known if live else None)
+        if not live:
+            others = {} if receipt is None or not same_store else _without(receipt.claims, study)
+            write_receipt(
+                self._root,
+                Receipt(
+                    cell=cell,
+                    store=store.identity(CELLS),
+                    run=run,
+                    attempt=trace.attempt,
+                    status=trace.phase,
+                    fingerprint=seen.fingerprint,
+                    metrics=len(trace.points),
+                    claims=others | claims,
+                    root=self._id,
+                ),
+            )
         done.phases[cell] = trace.phase
         done.sent += 1
-        if live:
-            return
-        others = {} if receipt is None or not same_store else _without(receipt.claims, study)
-        write_receipt(
-            self._root,
-            Receipt(
-                cell=cell,
-                store=store.identity(CELLS),
-                run=run,
-                attempt=trace.attempt,
-                status=trace.phase,
-                fingerprint=seen.fingerprint,
-                metrics=len(trace.points),
-                claims=others | claims,
-            ),
-        )
 
     def follow(self, open_store: Callable[[], Store], tell: Callable[[str], None], every_s: float) -> Round:
-        """Rounds until no cell runs or waits any more. A dead store is asked ever more rarely, never given up."""
+        """Rounds until no cell runs or waits any more. A dead store is asked ever more rarely, never given up.
+
+        Cells that are damaged or refused count as ended, and are told when they are first seen.
+        """
         pause, last = every_s, ""
+        wrong: set[str] = set()
         while True:
             try:
                 done = self.round(open_store, study_run=False)
@@ -111,12 +143,23 @@ class Tracker:
                 line, pause = str(error), min(FOLLOW_LONGEST_S, 2 * pause)
             else:
                 line, pause = done.line(), every_s
-                if len(done.phases) == len(self._cells) and "running" not in done.phases.values():
+                if done.is_last(len(self._cells)):
                     return self.round(open_store)
+                for each in (*done.damaged, *done.refused):
+                    if each not in wrong:
+                        tell(each)
+                        wrong.add(each)
             if line != last:
                 tell(line)
                 last = line
             time.sleep(pause)
+
+
+def _refusal(store: Store, name: str, error: StoreUnavailable) -> str:
+    """One line for a run that the store does not take though it is up; raises where it is down."""
+    if not isinstance(error, StoreRefused):
+        store.ask()
+    return f"{name}: {error}"
 
 
 def _without(claims: dict[str, str], study: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from petscale.tracking.points import Point, differences
-from petscale.tracking.store import LONGEST_PARAM, Store, StoreUnavailable
+from petscale.tracking.store import LONGEST_PARAM, Store, StoreRefused
 from petscale.tracking.trace import Trace
 
 # Our phases in MLflow's words.
@@ -25,16 +25,17 @@ def send(store: Store, trace: Trace, *, known: dict[str, set[Point]] | None = No
         The id of the one active run.
 
     Raises:
-        StoreUnavailable: the store failed, or holds other numbers than were sent.
+        StoreRefused: the store holds other numbers than were sent.
+        StoreUnavailable: the store failed.
     """
-    runs = store.runs(trace.subject)
+    runs = own_runs(store, trace)
     run, held = _reusable(store, trace, runs, known)
     if run is None:
-        run, held = store.create(trace.subject, trace.attempt, trace.name, trace.started_ms), set()
+        run, held = store.create(trace.subject, trace.marks, trace.name, trace.started_ms), set()
     run_id: str = run.info.run_id
     # Studies share cells: what others have claimed stays claimed.
     claims = {name: value for old in runs for name, value in old.data.tags.items() if name.startswith(CLAIMS)}
-    store.log(run_id, trace.points - held, trace.params, claims | trace.tags)
+    store.log(run_id, trace.points - held, trace.params, claims | trace.tags | trace.marks)
     for name in _outdated(run, trace):
         store.delete_tag(run_id, name)
     if trace.phase == "running":
@@ -45,18 +46,29 @@ def send(store: Store, trace: Trace, *, known: dict[str, set[Point]] | None = No
         found = store.points(run_id)
         wrong = differences(trace.points, found)
         if wrong:
-            raise StoreUnavailable(
-                f"{trace.subject.value}: read back from the store: {wrong[0]}; `petscale track` repairs"
-            )
+            raise StoreRefused(f"read back from the store: {wrong[0]}; `petscale track` sends it anew")
         store.end(run_id, STATUS[trace.phase], trace.ended_ms)
     # Last, so that a crash on the way leaves two runs rather than none. Every other run goes, whatever its attempt:
     # a retried request may have made this attempt's run twice.
-    for old in store.runs(trace.subject):
+    for old in own_runs(store, trace):
         if old.info.run_id != run_id:
             store.delete(old.info.run_id)
     if known is not None:
         known[run_id] = held | trace.points
     return run_id
+
+
+def own_runs(store: Store, trace: Trace) -> list[Any]:
+    """The active runs of a trace's subject that came from its folder of results; should be one.
+
+    Runs from before the tag `root` count as own where they are of this attempt, or lie in a file.
+    """
+    return [
+        run
+        for run in store.runs(trace.subject)
+        if run.data.tags.get("root") == trace.root
+        or ("root" not in run.data.tags and (store.is_file or run.data.tags.get("attempt") == trace.attempt))
+    ]
 
 
 def _reusable(

@@ -7,16 +7,19 @@ for four minutes a call (facts 2.2).
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
-import re
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
 from petscale.errors import Exit, PetscaleError
+from petscale.tracking.address import hushed, masked
+from petscale.tracking.database import knock
 from petscale.tracking.points import Point
 from petscale.tracking.trace import Subject
 
@@ -28,6 +31,7 @@ SETTINGS = {
     "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it prints the address with its password, once a run
     "GIT_PYTHON_REFRESH": "quiet",
 }
 # Limits of one request (mlflow/utils/validation.py).
@@ -43,9 +47,8 @@ class StoreUnavailable(PetscaleError):
     exit_code = Exit.INTERRUPTED
 
 
-def masked(uri: str) -> str:
-    """A store's address without the password that it may carry."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", uri)
+class StoreRefused(StoreUnavailable):
+    """The store answers, but does not keep one run as it was sent. Others may fare better."""
 
 
 class Store:
@@ -69,11 +72,27 @@ class Store:
             Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         self._experiments: dict[str, Any] = {}
         with self._telling():
+            knock(uri, float(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]))
             from mlflow import MlflowClient
 
-            for name in ("alembic", "mlflow"):  # after the import, which sets levels of its own
-                logging.getLogger(name).setLevel(logging.WARNING)
+            # After the import, which sets levels of its own. What they log as an error they raise too.
+            for name in ("alembic", "mlflow"):
+                logging.getLogger(name).setLevel(logging.CRITICAL)
             self._client = MlflowClient(uri)
+        self.ask()
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the store is one SQLite file, so that hardly anyone else writes to it."""
+        return self.uri.startswith("sqlite:")
+
+    def ask(self) -> None:
+        """Ask for next to nothing: tells a store that is down from one that does not want a certain run.
+
+        Raises:
+            StoreUnavailable: it is down.
+        """
+        with self._telling():
             self._client.search_experiments(max_results=1)
 
     @contextlib.contextmanager
@@ -84,7 +103,7 @@ class Store:
         except (PetscaleError, FileNotFoundError):
             raise  # a cell's file that vanished is no fault of the store
         except Exception as error:
-            line = masked(" ".join(str(error).split()))[:300]
+            line = hushed(" ".join(str(error).split()), self.uri)[:300]
             raise StoreUnavailable(
                 f"{masked(self.uri)}: {type(error).__name__}: {line}; nothing is lost, `petscale track` sends the rest"
             ) from None
@@ -111,7 +130,7 @@ class Store:
         return f"{masked(self.uri)} {found.experiment_id} {found.creation_time}"
 
     def runs(self, subject: Subject) -> list[Any]:
-        """The active runs of a subject, oldest first. Should be one; tells where it is not."""
+        """The active runs of a subject, oldest first, whichever folder of results they came from."""
         value = subject.value.replace("'", "")
         with self._telling():
             return list(
@@ -122,13 +141,13 @@ class Store:
                 )
             )
 
-    def create(self, subject: Subject, attempt: str, name: str, started_ms: int) -> Any:
-        """A new run, marked as running."""
+    def create(self, subject: Subject, marks: Mapping[str, str], name: str, started_ms: int) -> Any:
+        """A new run, marked as running. Its marks are tags that it must never be without."""
         with self._telling():
             return self._client.create_run(
                 self.experiment(subject.experiment).experiment_id,
                 start_time=started_ms,
-                tags={subject.tag: subject.value, "attempt": attempt},
+                tags={subject.tag: subject.value, **marks},
                 run_name=name,
             )
 
@@ -189,14 +208,22 @@ class Store:
                         found[entry.path] = int(entry.file_size or 0)
         return found
 
+    def sha256(self, run: Any, path: str) -> str:
+        """Digest of an artifact's content as the store has it; what is not on this machine's disk is fetched."""
+        with self._telling(), tempfile.TemporaryDirectory(prefix="petscale-") as folder:
+            file = self._on_disk(run, path)
+            if file is None:
+                file = Path(self._client.download_artifacts(run.info.run_id, path, folder))
+            with open(file, "rb") as handle:
+                return hashlib.file_digest(handle, "sha256").hexdigest()
+
     def put(self, run: Any, path: str, file: Path, *, link: bool = False) -> None:
         """Store a file as the artifact `path`; with `link`, as a hard link where store and file share a disk."""
         with self._telling():
-            place = urlparse(run.info.artifact_uri)
-            if self._artifacts is None or place.scheme not in ("", "file"):
+            target = self._on_disk(run, path)
+            if target is None:
                 self._client.log_artifact(run.info.run_id, str(file), str(Path(path).parent) if "/" in path else None)
                 return
-            target = Path(unquote(place.path)) / path
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.with_name(f".{target.name}.tmp")
             temporary.unlink(missing_ok=True)
@@ -204,6 +231,13 @@ class Store:
                 shutil.copyfile(file, temporary)
             temporary.replace(target)
             temporary.unlink(missing_ok=True)  # a rename of one link of a file onto another does nothing
+
+    def _on_disk(self, run: Any, path: str) -> Path | None:
+        """Where an artifact lies, or would, when the store keeps artifacts in a folder of this machine."""
+        place = urlparse(run.info.artifact_uri)
+        if self._artifacts is None or place.scheme not in ("", "file"):
+            return None
+        return Path(unquote(place.path)) / path
 
 
 def _linked(file: Path, target: Path) -> bool:

@@ -24,13 +24,14 @@ def study_subject(study: str) -> Subject:
     return Subject("petscale studies", "study", study)
 
 
-def read_study(study: Study, root: str, phases: Mapping[str, str]) -> Trace | None:
+def read_study(study: Study, root: str, phases: Mapping[str, str], root_id: str) -> Trace | None:
     """Everything that the store should hold about a study; None before it has a report, a plan or tables.
 
     Args:
         study: the resolved study.
         root: the folder of results.
         phases: phase of each cell that has one.
+        root_id: ledger.root_id of that folder.
     """
     folder = Path(Layout(root).study(study.name))
     files = {
@@ -62,4 +63,5 @@ def read_study(study: Study, root: str, phases: Mapping[str, str]) -> Trace | No
         params={"name": study.name, "digest": digest(document), "description": study.description or ""},
         tags={"status": "done", f"study.{study.name}": "1"},
         files=files,
+        root=root_id,
     )

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import calendar
-import hashlib
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from petscale.record import CellResult, read_result
+from petscale.errors import BadInput
+from petscale.record import CellResult, check_files, read_result
 from petscale.study.grid import PlannedCell
-from petscale.study.layout import Layout
+from petscale.tracking.glance import PUBLISHED, SPOOLS, Glance
 from petscale.tracking.points import Point, read_points
-from petscale.training.lock import is_alive, read_holder
-from petscale.training.state import read_status
 
-KILLED = "killed: the trainer is gone without a word (out of memory, SIGKILL or node failure)"
-SPOOLS = ("metrics.jsonl", "system.jsonl")
-PUBLISHED = ("result.json", "curve.csv", "delta.safetensors", "predictions.parquet", *SPOOLS)
 CELLS = "petscale cells"  # the MLflow experiment that holds a run for each cell
 
 
@@ -47,84 +41,39 @@ class Trace:
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)  # artifact path -> file
+    root: str = ""  # ledger.root_id of the folder of results that it was read from
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """The tags by which its run is known, beside the subject's."""
+        return {"attempt": self.attempt, "root": self.root}
 
     def is_frozen(self, path: str) -> bool:
         """Whether a file is only ever replaced by rename, so that a hard link to it keeps what it was."""
-        return self.phase in ("done", "diverged") and path in PUBLISHED
+        return self.phase in ("done", "diverged") and any(fnmatch(path, name) for name in PUBLISHED)
 
 
-@dataclass(frozen=True)
-class Glance:
-    """A cheap look at a cell: enough to know whether anything changed since it was last sent."""
-
-    phase: str
-    attempt: str
-    cause: str | None
-    attempts: int
-    started_ms: int
-    ended_ms: int | None
-    folder: Path  # where the spools lie
-    files: dict[str, Path]
-    fingerprint: str
-
-
-def glance(cell: str, root: str) -> Glance | None:
-    """Look at a cell's files below `root` (the folder of results); None while no attempt ever ran."""
-    layout = Layout(root)
-    folder, state = Path(layout.result(cell)).parent, Path(layout.state(cell))
-    told: dict[str, Any] = read_status(state) or {}
-    attempts: list[dict[str, Any]] = told.get("attempts", [])
-    finished = (folder / "result.json").exists()
-    if not attempts and not finished:
-        return None
-    cause: str | None = None
-    if finished:
-        phase = "done"  # or diverged: the record says which
-        last = next((a for a in reversed(attempts) if a.get("outcome") in ("done", "diverged")), None)
-        last = last or (attempts[-1] if attempts else {})
-    else:
-        last = attempts[-1]
-        phase, cause = _unfinished(state, told)
-    where = folder if finished else state
-    names = PUBLISHED if finished else SPOOLS
-    files = {name: where / name for name in names if (where / name).exists()}
-    files |= {f"logs/{path.name}": path for path in sorted(state.glob("attempt-*.log"))}
-    if not finished and (state / "status.json").exists():
-        files["status.json"] = state / "status.json"
-    return Glance(
-        phase=phase,
-        attempt=f"{last['attempt']}@{last['started']}" if last else f"result {_digest(folder / 'result.json')}",
-        cause=cause,
-        attempts=len(attempts),
-        started_ms=_milliseconds(attempts[0].get("started") if attempts else None),
-        ended_ms=None if phase == "running" else _milliseconds(last.get("ended")) or None,
-        folder=where,
-        files=files,
-        fingerprint=_fingerprint(phase, files),
-    )
-
-
-def _unfinished(state: Path, told: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Phase and cause of a cell without a result: alive, stopped with a word, or gone without one."""
-    holder = read_holder(state / "lock")
-    if holder is not None and is_alive(state / "lock", holder):
-        return "running", None
-    if told.get("phase") in ("failed", "interrupted"):
-        return told["phase"], told.get("cause")
-    return "failed", KILLED
-
-
-def read_trace(planned: PlannedCell, study: str, seen: Glance) -> Trace:
+def read_trace(planned: PlannedCell, study: str, seen: Glance, root: str) -> Trace:
     """Everything that the store should hold about a cell.
 
     Args:
         planned: the cell, and what the study calls it.
         study: name of the study; it becomes the tag `study.<name>`.
         seen: a fresh glance at the cell.
+        root: ledger.root_id of its folder of results.
 
     Raises:
-        BadInput: the result record or a spool is damaged; the message names file and key.
+        BadInput: the result record, a spool or a published file is damaged; the message names file and key.
     """
+    result = None
+    if seen.phase == "done":
+        result = read_result(seen.folder / "result.json")
+        # What was damaged since must not take the place of what the store holds; older records have no digests.
+        check_files(seen.folder, result)
+        if not (seen.folder / "metrics.jsonl").exists():
+            raise BadInput(
+                f"{seen.folder / 'metrics.jsonl'}: missing, though its cell has a result; run the cell again"
+            )
     points: set[Point] = set()
     for name in SPOOLS:
         points |= read_points(seen.folder / name)
@@ -132,8 +81,7 @@ def read_trace(planned: PlannedCell, study: str, seen: Glance) -> Trace:
     tags = _planned_tags(planned, study) | {"status": seen.phase, "attempts": str(seen.attempts)}
     phase, cause = seen.phase, seen.cause
     last = max((point.ts for point in points), default=seen.started_ms)
-    if seen.phase == "done":
-        result = read_result(seen.folder / "result.json")
+    if result is not None:
         phase, cause = result.status, result.cause
         points |= _final_points(result, last)
         params |= _flat({"count": result.counts.model_dump(), "metric": result.metric})
@@ -154,6 +102,7 @@ def read_trace(planned: PlannedCell, study: str, seen: Glance) -> Trace:
         params=params,
         tags=tags,
         files=seen.files,
+        root=root,
     )
 
 
@@ -223,24 +172,3 @@ def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         elif value is not None:
             found[f"{prefix}{name}"] = value if isinstance(value, str) else json.dumps(value)
     return found
-
-
-def _fingerprint(phase: str, files: Mapping[str, Path]) -> str:
-    """Digest of names, sizes and times of the files: a receipt that carries it is up to date."""
-    rows: list[Any] = [phase]
-    for name, path in sorted(files.items()):
-        found = path.stat()
-        rows.append([name, found.st_size, found.st_mtime_ns])
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-
-
-def _milliseconds(stamp: str | None) -> int:
-    """Epoch milliseconds of a state folder's time stamp; 0 for none."""
-    try:
-        return calendar.timegm(time.strptime(stamp or "", "%Y-%m-%dT%H:%M:%SZ")) * 1000
-    except ValueError:
-        return 0
