@@ -1,6 +1,6 @@
 """Whatever a user or a damaged disk hands over: one line that names the place, never a traceback.
 
-In all over 10,000 inputs: configuration, task entries, records, spools and command lines, mutated from good ones.
+In all over 10,000 inputs, mutated from good ones: configuration, task entries and rows, records, spools, command lines.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from petscale.cli.main import main
+from petscale.data.prepare import prepare
+from petscale.data.sources import make_source
 from petscale.errors import BadInput
 from petscale.record import CellResult, Convergence, Counts, Score, Throughput, read_result
 from petscale.study.cell import Cell
@@ -209,8 +210,43 @@ def test_study_files(tmp_path: Path, data: bytes) -> None:
 @settings(max_examples=1_500, **FUZZ)
 @given(st.sampled_from(sorted(TASKS)).flatmap(lambda name: mutated(TASKS[name].model_dump())))
 def test_task_entries(entry: Any) -> None:
-    with contextlib.suppress(ValidationError):
-        Task.model_validate(entry)
+    assume(isinstance(entry, dict))
+    try:
+        Task(**entry)
+    except BadInput as error:
+        one_line(error, "task ")
+
+
+ROWS: dict[str, dict[str, Any]] = {
+    "sst2": {"sentence": "a fine film {}", "label": 1},
+    "rte": {"premise": "anna saw {}", "hypothesis": "somebody saw it", "label": 0},
+    "nq_open": {"question": "who saw {} ?", "answer": ["anna", "anna b."]},
+    "samsum": {"id": "{}", "dialogue": "a: {} b: yes", "summary": "they meet"},
+}
+
+
+def jsonl(name: str, start: int, count: int) -> bytes:
+    rows = (json.dumps(ROWS[name]).replace("{}", str(start + index)) for index in range(count))
+    return "".join(f"{row}\n" for row in rows).encode()
+
+
+@pytest.mark.parametrize("name", sorted(ROWS))
+@settings(max_examples=400, **FUZZ)
+@given(data=st.data())
+def test_rows_of_tasks(tmp_path: Path, name: str, data: Any) -> None:
+    folder = tmp_path / "rows" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "train.jsonl").write_bytes(jsonl(name, 0, 8))
+    (folder / "validation.jsonl").write_bytes(jsonl(name, 8, 4))
+    (folder / "test.jsonl").write_bytes(jsonl(name, 12, 4))
+    harmed = data.draw(st.sampled_from(("train", "validation", "test")))
+    path = folder / f"{harmed}.jsonl"
+    path.write_bytes(data.draw(mangled(path.read_bytes())))
+    try:
+        source = make_source(TASKS[name], "local", folder=tmp_path / "rows", name="fuzz")
+        prepare(TASKS[name], source, tmp_path / "out", dev_size=2)
+    except BadInput as error:
+        one_line(error, f"rows/{name}")
 
 
 @settings(max_examples=1_500, **FUZZ)

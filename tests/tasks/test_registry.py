@@ -51,7 +51,7 @@ VALID = TASKS["sst2"].model_dump()
     ],
 )
 def test_an_inconsistent_entry_is_refused(change: dict[str, object], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
+    with pytest.raises(BadInput, match=message):
         Task.model_validate({**VALID, **change})
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from petscale.errors import BadInput
 
 Kind = Literal["sentiment", "inference", "paraphrase", "qa", "summarisation"]
 LabelScheme = Literal["words", "unified"]
@@ -82,6 +84,19 @@ class Task(_Entry):
     )
     bert_length: int = Field(gt=0, description="BERT tokens at most, [CLS] and [SEP] included")
     citation: str
+
+    def __init__(self, **fields: Any) -> None:
+        """Check an entry.
+
+        Raises:
+            BadInput: a field is absent, unknown or wrong; the message names the task and the key.
+        """
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"]) or "(entry)"
+            raise BadInput(f"task {fields.get('name')!r}: key {key}: {' '.join(first['msg'].split())}") from None
 
     @property
     def has_labels(self) -> bool:
