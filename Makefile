@@ -57,7 +57,8 @@ lint: .venv/.dev  ## format, lint, types, workflow lint, generated files, stage 
 	$(RUN) petscale stages --check
 
 faults: .venv/.dev  ## break cells in every way of docs/reliability.md; prints fault, tries, survived, lost
-	$(RUN) OMP_NUM_THREADS=1 python -m pytest -q tests/faults tests/tracking/test_outage.py tests/tracking/test_server.py
+	$(RUN) OMP_NUM_THREADS=1 python -m pytest -q tests/faults tests/tracking/test_outage.py tests/tracking/test_server.py \
+		tests/tracking/test_bad_cells.py tests/tracking/test_roots.py tests/tracking/test_verify.py
 
 ui: .venv/.runtime  ## the MLflow UI on this machine's loopback address
 	$(RUN) mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///results/tracking/mlflow.db

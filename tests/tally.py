@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,13 @@ class Tally:
     def add(self, survived: bool) -> None:
         self.tries += 1
         self.survived += survived
+
+    @contextmanager
+    def trying(self) -> Iterator[None]:
+        """One try, survived where nothing is raised within."""
+        self.tries += 1
+        yield
+        self.survived += 1
 
 
 @pytest.fixture

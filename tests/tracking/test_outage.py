@@ -45,7 +45,7 @@ def refusing() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("kind", ["dead", "hanging", "refusing", "dead postgresql", "hanging postgresql"])
-def test_an_outage_is_short_and_one_line(kind: str, refusing: str, tmp_path: Path) -> None:
+def test_an_outage_is_short_and_one_line(kind: str, refusing: str, tmp_path: Path, tally: Any) -> None:
     """Guards the writer's lock, which `track` holds meanwhile; mlflow itself waits for minutes, or for ever."""
     scheme = "http"
     if "postgresql" in kind:
@@ -60,9 +60,9 @@ def test_an_outage_is_short_and_one_line(kind: str, refusing: str, tmp_path: Pat
             listener.close()
         uri = refusing if kind == "refusing" else f"{scheme}://user:hunter2@127.0.0.1:{port}/x"
         started = time.monotonic()
-        with pytest.raises(StoreUnavailable) as caught:
+        with tally("store dead, hanging or refusing").trying(), pytest.raises(StoreUnavailable) as caught:
             Store(uri, tmp_path)
-        assert time.monotonic() - started < 15
+        assert time.monotonic() - started < 60  # an end, not a speed: mlflow's own is after minutes
     line = str(caught.value)
     assert "\n" not in line
     assert "hunter2" not in line
@@ -72,13 +72,14 @@ def test_an_outage_is_short_and_one_line(kind: str, refusing: str, tmp_path: Pat
 
 
 def test_a_store_that_fails_half_way_is_finished_by_the_next_round(
-    results: Any, open_store: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
+    results: Any, open_store: Callable[[], Store], monkeypatch: pytest.MonkeyPatch, tally: Any
 ) -> None:
     """The store dies at every verb in turn; afterwards each cell is there once and whole."""
     from petscale.tracking.trace import subject
     from petscale.tracking.verify import verify_cell
 
     cell = results.cells[0]
+    count = tally("store that dies while a cell is sent")
     tracker = Tracker(results.grid, results.root, [cell])
     for verb in ("runs", "create", "log", "put", "points", "end", "delete"):
         results.run(cell)  # a new attempt each time, so that there is something to create and to retire
@@ -101,7 +102,9 @@ def test_a_store_that_fails_half_way_is_finished_by_the_next_round(
             with pytest.raises(StoreUnavailable):
                 tracker.round(lambda opened=store: opened)
         tracker.round(open_store)
-        assert verify_cell(open_store(), results.grid.cells[cell], "small", results.root) == []
+        wrong = verify_cell(open_store(), results.grid.cells[cell], "small", results.root)
+        count.add(not wrong)
+        assert wrong == []
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
@@ -113,7 +116,9 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_four_trackers_at_a_time_change_nothing(results: Any, open_store: Callable[[], Store], track: Any) -> None:
+def test_four_trackers_at_a_time_change_nothing(
+    results: Any, open_store: Callable[[], Store], track: Any, tally: Any
+) -> None:
     from petscale.tracking.trace import subject
 
     for cell in results.cells:
@@ -129,7 +134,9 @@ def test_four_trackers_at_a_time_change_nothing(results: Any, open_store: Callab
     store = open_store()
     assert [len(store.runs(subject(cell))) for cell in results.cells] == [1, 1, 1, 1]
     done = track(results, "--verify", timeout=300)
-    assert (done.returncode, done.stdout.strip()) == (0, "4 cells agree with the store, 0 differ")
+    same = (done.returncode, done.stdout.strip()) == (0, "4 cells agree with the store, 0 differ")
+    tally("four trackers at a time").add(same)
+    assert same, done.stdout
 
 
 def test_training_imports_no_mlflow() -> None:

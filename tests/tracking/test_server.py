@@ -62,7 +62,7 @@ def test_postgresql_behind_a_server(results: Any, server: Server, track: Any) ->
 
 
 def test_a_server_that_fails_hangs_refuses_and_restarts(
-    results: Any, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    results: Any, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tally: Any
 ) -> None:
     """One request in fourteen goes wrong, and the server is killed half-way; rounds go on until one succeeds."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
@@ -91,11 +91,12 @@ def test_a_server_that_fails_hangs_refuses_and_restarts(
         proxy.close()
     assert failed >= 3
     assert sum(proxy.seen.values()) > 5
-    check(results, Store(server.uri, tmp_path / "unused"))
+    with tally("server that fails, hangs, refuses and restarts").trying():
+        check(results, Store(server.uri, tmp_path / "unused"))
 
 
 def test_a_frozen_postgresql_costs_seconds(
-    results: Any, database: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    results: Any, database: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tally: Any
 ) -> None:
     """Without a server between: the database stops half-way, says nothing more, and later goes on."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
@@ -120,4 +121,5 @@ def test_a_frozen_postgresql_costs_seconds(
     finally:
         database.signal(signal.SIGCONT)
     tracker.round(lambda: Store(uri, tmp_path / "artifacts"))
-    check(results, Store(uri, tmp_path / "artifacts"))
+    with tally("frozen PostgreSQL").trying():
+        check(results, Store(uri, tmp_path / "artifacts"))
