@@ -19,7 +19,7 @@ from petscale.workspace.dag import locked
 from petscale.workspace.image import read_image
 
 pytestmark = pytest.mark.cluster
-TIMES = ("throughput", "peak_memory", "provenance", "energy_j")
+TIMES = ("throughput", "peak_memory", "provenance", "energy_j", "files", "seal")
 
 
 def numbers(record: Any, place: str = "") -> dict[str, Any]:
