@@ -23,8 +23,8 @@ install-profile:  ## `snakemake --profile slurm` from any folder; site settings 
 image: .venv/.runtime  ## the locked environment as containers/petscale.sif (BASE=, TORCH=cpu or cuda: containers/build.sh)
 	$(RUN) containers/build.sh
 
-demo: .venv/.runtime  ## a study of three scales, to results/mini/report.html
-	$(SNAKEMAKE) --configfile studies/mini.yaml
+demo: .venv/.runtime  ## a study of three scales, to results/mini/report.html (SEEDS=[1]: with fewer seeds)
+	$(SNAKEMAKE) --configfile studies/mini.yaml $(if $(SEEDS),--config 'seeds=$(SEEDS)')
 	@echo "report: results/mini/report.html"
 
 study: .venv/.runtime  ## the whole default study: both ladders, all experiments, five seeds

@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from petscale.errors import Exit
 from petscale.workspace.rungs import open_grid
 from petscale.workspace.study_file import load_study
@@ -60,6 +62,7 @@ def test_no_secret_reaches_results(bench: Bench, tmp_path: Path, tally: Any) -> 
     assert leaks == []
 
 
+@pytest.mark.slow
 def test_no_secret_reaches_what_tracking_writes(tmp_path: Path, tally: Any) -> None:
     """Tries: a server, reached by an address with a password, that takes all; that is gone; that echoes what it gets.
 
