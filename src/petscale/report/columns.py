@@ -146,7 +146,6 @@ EFFICIENCY = [
     Column("energy, kJ", "energy", BIG, True),
     Column("train, s", "train_s", POINTS, True),
     Column("evaluate, s", "evaluate_s", POINTS, True),
-    Column("over tasks", "tasks", listed),
 ]
 SIDE_BY_SIDE = [
     Column("quantity", "quantity", text),
