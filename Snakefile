@@ -1,7 +1,7 @@
 # petscale: how model scale changes parameter-efficient tuning.
 #
 #   snakemake --cores 2                                              the default study (config.yaml)
-#   snakemake --cores 2 --configfile studies/mini-demo.yaml          another study
+#   snakemake --cores 2 --configfile studies/mini.yaml               another study
 #   snakemake --profile slurm --configfile studies/su2023.yaml       on a cluster
 
 from snakemake.utils import min_version

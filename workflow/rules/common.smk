@@ -1,5 +1,6 @@
 # Look-ups for the rules. All of them ask one pure object, the study's STUDY.
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -7,6 +8,10 @@ from pathlib import Path
 from petscale.errors import PetscaleError
 from petscale.workspace.commit import VARIABLE, commit_of
 from petscale.workspace.dag import Dag
+
+# Thousands of jobs are millions of objects that live as long as the run: looking through them again and again for cycles
+# takes a part of every dry run.
+gc.set_threshold(200_000, 20, 100)
 
 STUDY_FILES = workflow.overwrite_configfiles or ["config.yaml"]
 
