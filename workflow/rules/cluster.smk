@@ -5,6 +5,9 @@ import os
 import sys
 from pathlib import Path
 
+from snakemake.common import overwrite_function_params
+from snakemake.resources import Resource
+
 import petscale
 from petscale.errors import PetscaleError
 from petscale.workspace.commit import keep_changes
@@ -135,7 +138,7 @@ CELL_PLACE = {
 OTHER_PLACE = SITE.placement(False)
 
 
-# Snakemake asks for the signature of each function at each call, a fifth of a dry run; one that is carried is found.
+# Snakemake works out the parameters of each function at each call, a fifth of a dry run; those that are told are found.
 for looked_up in (
     data_files,
     data_spec,
@@ -156,5 +159,9 @@ for looked_up in (
     transfer_versions,
     transfer_runtime,
     transfer_group,
+    Resource.evaluate,
 ):
-    looked_up.__signature__ = inspect.signature(looked_up)
+    found = inspect.signature(looked_up).parameters.items()
+    overwrite_function_params(
+        looked_up, {name: kind for name, kind in found if name != "self"}
+    )

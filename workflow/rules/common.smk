@@ -11,7 +11,7 @@ from petscale.workspace.dag import Dag
 
 # Thousands of jobs are millions of objects that live as long as the run: looking through them again and again for cycles
 # takes a part of every dry run.
-gc.set_threshold(200_000, 20, 100)
+gc.set_threshold(1_000_000, 50, 100)
 
 STUDY_FILES = workflow.overwrite_configfiles or ["config.yaml"]
 
