@@ -6,7 +6,6 @@ Design section 4. Written last and by rename, so a `result.json` that exists is 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from petscale.data.digest import file_digest
 from petscale.errors import BadInput
 from petscale.manifest import sealed, unsealed
 
@@ -150,8 +150,7 @@ def check_files(folder: Path, record: CellResult, *, weights: bool = True) -> No
         if name.endswith(".safetensors") and not weights:
             continue
         try:
-            with open(folder / name, "rb") as handle:
-                found = hashlib.file_digest(handle, "sha256").hexdigest()
+            found = file_digest(folder / name)
         except OSError as error:
             raise BadInput(
                 f"{folder / name}: {error.strerror}, but the cell's record names it; run the cell again"

@@ -7,7 +7,6 @@ for four minutes a call (facts 2.2).
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+from petscale.data.digest import file_digest
 from petscale.errors import Exit, PetscaleError
 from petscale.tracking.address import hushed, masked
 from petscale.tracking.database import knock
@@ -214,8 +214,7 @@ class Store:
             file = self._on_disk(run, path)
             if file is None:
                 file = Path(self._client.download_artifacts(run.info.run_id, path, folder))
-            with open(file, "rb") as handle:
-                return hashlib.file_digest(handle, "sha256").hexdigest()
+            return file_digest(file)
 
     def put(self, run: Any, path: str, file: Path, *, link: bool = False) -> None:
         """Store a file as the artifact `path`; with `link`, as a hard link where store and file share a disk."""

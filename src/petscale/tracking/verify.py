@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from petscale.data.digest import file_digest
 from petscale.errors import BadInput
 from petscale.study.grid import Grid, PlannedCell
 from petscale.tracking.glance import glance
@@ -115,13 +114,8 @@ def compare(store: Store, trace: Trace) -> list[str]:
             size, held = file.stat().st_size, stored.get(path, "nothing")
             if held != size:
                 wrong.append(f"artifact {path}: {size} bytes in the files, {held} in the store")
-            elif store.sha256(run, path) != _sha256(file):
+            elif store.sha256(run, path) != file_digest(file):
                 wrong.append(f"artifact {path}: another content in the store than in the files, of the same size")
         if run.info.status != STATUS[trace.phase]:
             wrong.append(f"status: {STATUS[trace.phase]} by the files, {run.info.status} in the store")
     return wrong
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

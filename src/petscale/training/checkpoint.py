@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+
+from petscale.record import write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -44,18 +45,11 @@ def _seal(tensors: Mapping[str, torch.Tensor], data: str) -> str:
 
 def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
     """Write `ckpt-<step>.safetensors` by temporary name, fsync and rename; of the others the newest is kept."""
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
     data = json.dumps(checkpoint.data, sort_keys=True)
     payload = save(tensors, metadata={"data": data, "sha256": _seal(tensors, data)})
     path = folder / f"ckpt-{step:09d}.safetensors"
-    temporary = folder / f".{path.name}.tmp"
-    with open(temporary, "wb") as handle:
-        handle.write(payload)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(temporary, path)
-    _sync_folder(folder)
+    write_atomically(path, payload)
     others = sorted(other for other in folder.glob("ckpt-*.safetensors") if other != path)
     for old in others[: 1 - KEPT]:
         old.unlink(missing_ok=True)
@@ -97,11 +91,3 @@ def _load(path: Path) -> Checkpoint:
     if _seal(tensors, metadata["data"]) != metadata["sha256"]:
         raise ValueError("checksum differs")
     return Checkpoint(tensors, json.loads(metadata["data"]))
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import math
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from petscale.data.digest import file_digest
 from petscale.record import CellResult, Convergence, Counts, Score, Throughput, write_atomically, write_result
 from petscale.scoring.evaluate import Evaluation
 from petscale.study.stages import code_digest
@@ -78,6 +78,7 @@ def publish(
         write_atomically(folder / f"{name}.parquet", _parquet(evaluations[split].examples))
     test = evaluations.get("test")
     counts = ready.plan.counts
+    files = {path.name: file_digest(path) for path in published(folder)}
     result = CellResult(
         cell=cell.path,
         digest=cell.digest,
@@ -111,8 +112,8 @@ def publish(
         ),
         peak_memory=peak_memory,
         energy_j=energy_j,
-        hashes={**ready.hashes, "code": code_digest("train"), "delta": sha256(delta)},
-        files={path.name: sha256(path) for path in published(folder)},
+        hashes={**ready.hashes, "code": code_digest("train"), "delta": files[delta.name]},
+        files=files,
         provenance=capture(ready.device, ready.team.size, attempts),
     )
     write_result(folder / "result.json", result)
@@ -171,9 +172,3 @@ def _parquet(examples: dict[str, list[Any]]) -> bytes:
     pq.write_table(pa.table(examples), sink, compression="zstd")
     data: bytes = sink.getvalue().to_pybytes()
     return data
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from petscale import tasks as task_registry
 from petscale.data.decode import load_tokenizer
+from petscale.data.digest import file_digest
 from petscale.data.tokens import TokenSet, load_tokens
 from petscale.errors import BadInput
 from petscale.record import read_result, write_atomically
 from petscale.scoring import metrics
 from petscale.study.cell import Cell, digest
-from petscale.training.publish import sha256
 from petscale.training.setup import HEAD, Inputs, prepare_cell
 from petscale.tuning.files import load_delta, load_extra
 
@@ -63,7 +63,7 @@ def transfer(source: Path, tokens: Path, own: Path, backbone: Path, out: Path) -
         document |= {"status": record.status, "scores": {}}
     else:
         delta = source.parent / "delta.safetensors"
-        if not delta.exists() or sha256(delta) != record.hashes["delta"]:
+        if not delta.exists() or file_digest(delta) != record.hashes["delta"]:
             raise BadInput(f"{delta}: missing or not the file that {source.name} names; rerun the source cell")
         tensors = {**load_delta(delta)[1], **load_extra(delta)}
         cell = Cell.from_spec(record.spec)
@@ -72,16 +72,23 @@ def transfer(source: Path, tokens: Path, own: Path, backbone: Path, out: Path) -
         evaluation = ready.evaluate("test")
         scores = {name: score.model_dump() for name, score in evaluation.scores.items()}
         document |= {"status": "done", "scores": scores, "shared_rows": None}
-        trained_on = load_tokens(own)
-        same = digest(trained_on.manifest, 64) == record.hashes["tokens"]
-        if same and task_registry.lookup(cell.task).kind == task.kind:
-            shared = shared_rows(trained_on, target, backbone)
+        shared = _shared_with(cell, own, record.hashes["tokens"], target, backbone)
+        if shared is not None:
             document["shared_rows"] = int(shared.sum())
             if shared.any():
                 document["scores_without_shared"] = {
                     name: metrics.mean(np.array(evaluation.examples[name])[~shared]).model_dump() for name in scores
                 }
     write_atomically(out, json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def _shared_with(cell: Cell, own: Path, trained_on: str, target: TokenSet, backbone: Path) -> NDArray[np.bool_] | None:
+    """`shared_rows`; None where the tasks are of two kinds, or `own` is not what the source trained on."""
+    kinds = {task_registry.lookup(name).kind for name in (cell.task, target.manifest["task"])}
+    if len(kinds) > 1:
+        return None
+    source = load_tokens(own)
+    return shared_rows(source, target, backbone) if digest(source.manifest, 64) == trained_on else None
 
 
 def shared_rows(source: TokenSet, target: TokenSet, backbone: Path) -> NDArray[np.bool_]:
