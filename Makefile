@@ -32,7 +32,7 @@ study: .venv/.runtime  ## the whole default study: both ladders, all experiments
 	@echo "report: results/mini-full/report.html"
 
 ladder: .venv/.runtime  ## pre-train the mini ladders anew (they are shipped in ladders/)
-	$(RUN) python -m petscale.mini.ladder ladders
+	$(RUN) python -m petscale.pretraining.ladder ladders
 
 test: .venv/.dev  ## the tests that every machine can run, in minutes
 	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n $(CORES) -m "not slow and not chromium and not cluster and not gpu"

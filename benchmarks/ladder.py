@@ -154,7 +154,7 @@ def measure(name: str, task: str, method: str, seed: int, folder: Path) -> dict[
 
 def run(names: list[str], methods: list[str], seeds: int, out: Path) -> None:
     """Measure every cell that `out` lacks."""
-    from petscale.mini.pretrain import build_backbone
+    from petscale.pretraining.pretrain import build_backbone
 
     cells = read(out)
     done = {(c["name"], c["task"], c["method"], c["seed"]) for c in cells}

@@ -24,11 +24,11 @@ import pyarrow.parquet
 import torch
 
 from petscale.backbones.folder import materialise
+from petscale.cells.record import Score, read_result
 from petscale.data.prepare import prepare
 from petscale.data.sources import make_source
 from petscale.data.tokenize import tokenize
 from petscale.errors import Exit
-from petscale.record import Score, read_result
 from petscale.study.cell import Cell
 from petscale.tasks import Task, lookup
 from petscale.training.run import Job, run_cell

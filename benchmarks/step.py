@@ -27,7 +27,7 @@ from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, T5Config, T5ForConditionalGeneration
 
 from petscale.backbones.catalogue import lookup
-from petscale.backbones.shape import BackboneShape
+from petscale.families.shape import BackboneShape
 from petscale.tuning.install import install
 from petscale.tuning.registry import make_plan, matched_budget
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from analysis.synthetic import Design, Truth, write_study
 from petscale.analysis.run import Tables, analyse
-from petscale.analysis.settings import AnalysisSettings, MethodsSettings, StructureSettings
+from petscale.study.config.analysis import AnalysisSettings, MethodsSettings, StructureSettings
 
 QUICK = AnalysisSettings(
     methods=MethodsSettings(permutations=200), structure=StructureSettings(permutations=200), bootstrap_draws=300

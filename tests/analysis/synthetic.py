@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from petscale.analysis.settings import AnalysisSettings
-from petscale.record import CellResult
+from petscale.cells.record import CellResult
+from petscale.study.config.analysis import AnalysisSettings
 
 PETS = ("prompt", "bitfit", "lora", "adapter")
 APETS = ("apet-adjacent", "apet-discrete")

@@ -19,7 +19,7 @@ from petscale.analysis.convergence_rule import (
     smooth,
     target_step,
 )
-from petscale.analysis.settings import AnalysisSettings, ConvergenceSettings
+from petscale.study.config.analysis import AnalysisSettings, ConvergenceSettings
 
 RULE = ConvergenceSettings(smoothing=1)
 STEPS = np.arange(0, 525, 25, dtype=float)

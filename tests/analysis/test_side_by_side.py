@@ -6,9 +6,9 @@ import pandas as pd
 
 from analysis.studies import QUICK, Study, as_claimed
 from analysis.synthetic import Design, Truth
-from petscale.analysis.settings import AnalysisSettings
 from petscale.analysis.side_by_side import PAPER_NAMES, paper_table, side_by_side
 from petscale.backbones.catalogue import lookup
+from petscale.study.config.analysis import AnalysisSettings
 from petscale.tuning.registry import matched_budget
 
 

@@ -7,9 +7,9 @@ import torch
 
 from petscale.backbones.catalogue import CATALOGUE, RANDOM, lookup
 from petscale.errors import BadInput
-from petscale.mini.models import new_bert, new_t5
 from petscale.mini.specs import SPECS
-from petscale.mini.tokenizer import bert_tokenizer, t5_tokenizer
+from petscale.pretraining.models import new_bert, new_t5
+from petscale.pretraining.tokenizer import bert_tokenizer, t5_tokenizer
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from petscale.artefacts.ragged import Ragged
 from petscale.data.batches import collate, epoch_batches, scoring_batches
-from petscale.data.ragged import Ragged
 from petscale.data.tokens import Examples
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=400)

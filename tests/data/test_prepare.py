@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from petscale.data.digest import file_digest
+from petscale.artefacts.files import file_digest
 from petscale.data.prepare import MANIFEST, prepare, split_train
 from petscale.data.rows import Rows
 from petscale.data.sources import LocalSource, MiniSource, make_source

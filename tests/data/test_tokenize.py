@@ -270,7 +270,7 @@ def test_rows_that_are_not_as_their_manifest_says_are_refused(prepared: Path, t5
 
 @pytest.mark.parametrize("name", [task.name for task in TASKS.values() if task.source == "mini"])
 def test_the_mini_vocabulary_covers_templates_labels_and_rows(name: str, tmp_path: Path) -> None:
-    from petscale.mini.tokenizer import t5_tokenizer
+    from petscale.pretraining.tokenizer import t5_tokenizer
 
     task = TASKS[name]
     t5_tokenizer().save_pretrained(tmp_path / "tokenizer")

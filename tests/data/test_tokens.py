@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from petscale.artefacts.seal import sealed, unsealed
 from petscale.data.prepare import prepare
 from petscale.data.sources import MiniSource
 from petscale.data.tokenize import tokenize
 from petscale.data.tokens import MANIFEST, load_tokens
 from petscale.errors import BadInput
-from petscale.manifest import sealed, unsealed
 from petscale.tasks import TASKS
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Tokens of mini-inference for T5."""
-    from petscale.mini.tokenizer import t5_tokenizer
+    from petscale.pretraining.tokenizer import t5_tokenizer
 
     t5_tokenizer().save_pretrained(tmp_path / "tokenizer")
     task = TASKS["mini-inference"]

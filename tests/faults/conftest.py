@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 
+from petscale.artefacts.layout import Layout
 from petscale.cli.main import run_forked
-from petscale.study.layout import Layout
 from petscale.training import run as _imported_before_the_forks  # noqa: F401
 from petscale.workspace.dag import Dag
 from petscale.workspace.rungs import open_grid

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import torch
 
+from petscale.artefacts.layout import Layout
+from petscale.cells.record import read_result
+from petscale.cells.state import read_status
 from petscale.errors import BadInput, Exit
-from petscale.record import read_result
-from petscale.study.layout import Layout
 from petscale.training import loop
 from petscale.training.setup import Inputs, prepare_cell
-from petscale.training.state import read_status
 
 from .conftest import Bench, no_half_files, numbers
 

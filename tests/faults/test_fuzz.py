@@ -16,20 +16,20 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from petscale.artefacts.layout import Layout
+from petscale.cells.lock import read_holder
+from petscale.cells.record import CellResult, Convergence, Counts, Score, Throughput, read_result
+from petscale.cells.state import read_status
 from petscale.cli.main import main
 from petscale.data.prepare import prepare
 from petscale.data.sources import make_source
 from petscale.errors import BadInput
-from petscale.record import CellResult, Convergence, Counts, Score, Throughput, read_result
 from petscale.study.cell import Cell
-from petscale.study.layout import Layout
 from petscale.tasks.registry import TASKS
 from petscale.tasks.task import Task
 from petscale.tracking.glance import glance
 from petscale.tracking.ledger import read_receipt
 from petscale.tracking.points import read_points
-from petscale.training.lock import read_holder
-from petscale.training.state import read_status
 from petscale.workspace.rungs import open_grid
 from petscale.workspace.study_file import parse_study, read_yaml
 

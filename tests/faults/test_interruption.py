@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from petscale.cells.state import read_status
 from petscale.errors import Exit
-from petscale.training.state import read_status
 
 from .conftest import METHODS, Bench, no_half_files, numbers
 

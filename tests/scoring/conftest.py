@@ -12,7 +12,7 @@ from transformers.models.bert.modeling_bert import BertForSequenceClassification
 from transformers.models.t5.configuration_t5 import T5Config
 from transformers.models.t5.modeling_t5 import T5ForConditionalGeneration
 
-from petscale.data.ragged import Ragged
+from petscale.artefacts.ragged import Ragged
 from petscale.data.tokens import Examples
 
 VOCABULARY = 40

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from petscale.backbones.shape import shape_from_config
 from petscale.data.batches import collate, scoring_batches
+from petscale.families.shape import shape_from_config
 from petscale.scoring.generate import greedy, score_labels
 from petscale.tuning.install import install
 from petscale.tuning.registry import make_plan

@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from petscale.record import CellResult, Convergence, Counts, Score, Throughput, write_atomically, write_result
+from petscale.artefacts.files import write_atomically
+from petscale.artefacts.layout import Layout
+from petscale.cells.record import CellResult, Convergence, Counts, Score, Throughput, write_result
+from petscale.cells.spool import Spool
+from petscale.cells.state import StateFolder
 from petscale.study.grid import Grid
-from petscale.study.layout import Layout
 from petscale.tracking.store import Store
-from petscale.training.spool import Spool
-from petscale.training.state import StateFolder
 from petscale.workspace.rungs import open_grid
 from petscale.workspace.study_file import load_study
 

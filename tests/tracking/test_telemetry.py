@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from petscale.cells.spool import read_spool
 from petscale.training import telemetry
-from petscale.training.spool import read_spool
 from petscale.training.telemetry import CPU_S, ENERGY_J, Gpu, Telemetry, open_gpu
 
 CUDA = torch.device("cuda", 0)

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
+from petscale.cells.lock import CellLock
+from petscale.cells.spool import Spool
+from petscale.cells.state import StateFolder
 from petscale.study.grid import Grid
 from petscale.tracking.points import Point, read_points
 from petscale.tracking.rounds import Tracker
 from petscale.tracking.store import Store
 from petscale.tracking.trace import subject
 from petscale.tracking.verify import verify_cell
-from petscale.training.lock import CellLock
-from petscale.training.spool import Spool
-from petscale.training.state import StateFolder
 
 Open = Callable[[], Store]
 

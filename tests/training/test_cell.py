@@ -18,15 +18,15 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from petscale.cells.record import check_files, read_result
+from petscale.cells.spool import read_spool
+from petscale.cells.state import read_status
 from petscale.errors import BadInput, Exit
 from petscale.parallel.team import ALONE
-from petscale.record import check_files, read_result
 from petscale.training import loop, run, setup
 from petscale.training.progress import Progress
 from petscale.training.run import Job, run_cell
 from petscale.training.setup import Inputs, prepare_cell
-from petscale.training.spool import read_spool
-from petscale.training.state import read_status
 from training.bench import Bench, make_cell
 
 TIMES = ("throughput", "peak_memory", "provenance", "energy_j", "files", "seal")

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from petscale.cells import lock as locks
+from petscale.cells.lock import STALE_AFTER_S, CellLock
+from petscale.cells.spool import Spool, read_spool, spool_digest
 from petscale.errors import BadInput, DuplicateTrainer
-from petscale.training import lock as locks
 from petscale.training.checkpoint import Checkpoint, load_newest, save_checkpoint
-from petscale.training.lock import STALE_AFTER_S, CellLock
-from petscale.training.spool import Spool, read_spool, spool_digest
 
 
 def checkpoint(step: int, digest: str = "d") -> Checkpoint:
@@ -157,7 +157,7 @@ def test_torn_last_line_is_left_out(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from petscale.training.lock import CellLock
+from petscale.cells.lock import CellLock
 with CellLock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -23,13 +23,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from petscale.cells.lock import Fence
+from petscale.cells.record import read_result
+from petscale.cells.state import read_status
 from petscale.errors import Exit
-from petscale.record import read_result
 from petscale.training import run
-from petscale.training.lock import Fence
 from petscale.training.loop import Loop
 from petscale.training.run import Job, run_cell
-from petscale.training.state import read_status
 from petscale.tuning.files import load_delta, load_extra
 from training.bench import Bench, make_cell
 from training.test_cell import numbers

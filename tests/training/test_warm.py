@@ -16,7 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from petscale.study.cell import Cell, canonical
+from petscale.artefacts.canonical import canonical
+from petscale.study.cell import Cell
 from petscale.training import warm
 from training.bench import Bench, make_cell
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from petscale.backbones.catalogue import lookup
-from petscale.backbones.shape import BackboneShape
 from petscale.errors import BadInput
+from petscale.families.shape import BackboneShape
 from petscale.tuning.plan import Plan
 from petscale.tuning.registry import make_plan, matched_budget
 

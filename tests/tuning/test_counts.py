@@ -13,7 +13,7 @@ from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, T5Config, T5ForConditionalGeneration
 
 from petscale.backbones.catalogue import lookup
-from petscale.backbones.shape import BackboneShape
+from petscale.families.shape import BackboneShape
 from petscale.tuning.files import save_delta
 from petscale.tuning.install import install
 from petscale.tuning.registry import make_plan

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from petscale import record
+from petscale.cells import record
 from petscale.cli import export
 from petscale.errors import BadInput
 from petscale.tuning.files import load_delta, save_delta

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, T5Config, T5ForConditionalGeneration
 
-from petscale.backbones.shape import BackboneShape, shape_from_config
+from petscale.families.shape import BackboneShape, shape_from_config
 from petscale.tuning.registry import METHODS, make_plan
 
 torch.set_num_threads(1)

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import pytest
 
+from petscale.artefacts.layout import Layout
 from petscale.errors import BadInput
-from petscale.study.layout import Layout
 from petscale.workspace.slurm import driver, settings
 
 

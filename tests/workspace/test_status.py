@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from petscale.study.layout import Layout
+from petscale.artefacts.layout import Layout
 from petscale.workspace.rungs import open_grid
 from petscale.workspace.status import CellStatus, study_status
 from petscale.workspace.study_file import parse_study

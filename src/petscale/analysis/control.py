@@ -6,8 +6,8 @@ import pandas as pd
 
 from petscale.analysis import means
 from petscale.analysis.examples import Examples
-from petscale.analysis.settings import AnalysisSettings
 from petscale.analysis.tidy import asked_by
+from petscale.study.config.analysis import AnalysisSettings
 
 _KEYS = ["ladder", "scale", "method", "kind"]
 

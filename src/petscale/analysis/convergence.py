@@ -11,8 +11,8 @@ import pandas as pd
 from petscale.analysis import means
 from petscale.analysis.convergence_rule import NO_CURVE, Array, convergence_step, smooth, target_step
 from petscale.analysis.interval import Estimate, mean_over_tasks, task_seed_matrix
-from petscale.analysis.settings import AnalysisSettings, ConvergenceSettings
 from petscale.analysis.tidy import asked_by
+from petscale.study.config.analysis import AnalysisSettings, ConvergenceSettings
 
 EXPERIMENT = "convergence"
 ADJACENT, DISCRETE = "adjacent", "discrete"

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from petscale.analysis.settings import ConvergenceSettings
+from petscale.study.config.analysis import ConvergenceSettings
 
 CONVERGED, NEVER_ROSE, UNSETTLED, NO_CURVE = "converged", "never rose", "unsettled", "no curve"
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from petscale.analysis.settings import AnalysisSettings
 from petscale.errors import BadInput
+from petscale.study.config.analysis import AnalysisSettings
 
 Plan = dict[str, Any]
 

@@ -22,7 +22,7 @@ from petscale.analysis.examples import example_scores
 from petscale.analysis.plan import Plan, read_plan, settings_of
 from petscale.analysis.tidy import curves, tidy
 from petscale.analysis.transfer_scores import transfer_scores
-from petscale.record import write_atomically
+from petscale.artefacts.files import write_atomically
 
 Tables = dict[str, pd.DataFrame]
 

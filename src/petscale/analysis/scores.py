@@ -13,9 +13,9 @@ import pandas as pd
 
 from petscale.analysis import means
 from petscale.analysis.interval import mean_over_tasks
-from petscale.analysis.settings import AnalysisSettings
 from petscale.analysis.tidy import POINTS, RANK, asked_by
-from petscale.record import read_result
+from petscale.cells.record import read_result
+from petscale.study.config.analysis import AnalysisSettings
 
 _COLUMNS = ["cell", "task", "metric", "main", "value", "se", "n"]
 _KEYS = ["ladder", "backbone", "scale", "display", "method", "task"]

@@ -11,8 +11,8 @@ import pandas as pd
 
 from petscale.analysis import means
 from petscale.analysis.interval import t_quantile
-from petscale.analysis.settings import AnalysisSettings
 from petscale.analysis.tidy import asked_by
+from petscale.study.config.analysis import AnalysisSettings
 
 PAPER_SEEDS = 3  # Su et al. section 4.1
 # The paper rounds shares to one or two digits; beyond this factor a budget is another one.

@@ -10,8 +10,8 @@ import pandas as pd
 from petscale.analysis import means
 from petscale.analysis.examples import Examples
 from petscale.analysis.gaps import LOG_ODDS, POINTS, gap_row
-from petscale.analysis.settings import AnalysisSettings
 from petscale.analysis.tidy import asked_by, in_group
+from petscale.study.config.analysis import AnalysisSettings
 
 EXPERIMENT = "structure"
 _KEYS = ["ladder", "backbone", "scale", "display"]

@@ -20,9 +20,9 @@ import pandas as pd
 from petscale.analysis import means
 from petscale.analysis.bounds import Bounds, percentiles
 from petscale.analysis.interval import task_seed_matrix
-from petscale.analysis.settings import AnalysisSettings
 from petscale.analysis.sweep import Array, Fit, Sweep, fit_sweep
 from petscale.analysis.tidy import RANK, asked_by
+from petscale.study.config.analysis import AnalysisSettings
 
 EXPERIMENT = "threshold"
 KEYS = ["ladder", "backbone", "scale", "display", "task", "kind", "method"]

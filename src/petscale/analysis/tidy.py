@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from petscale.analysis.plan import Plan, chance_points
+from petscale.cells.record import CellResult, Score, check_files, read_result
 from petscale.errors import BadInput
-from petscale.record import CellResult, Score, check_files, read_result
 
 POINTS = 100.0
 RANK = "rank_accuracy"

@@ -16,7 +16,7 @@ import pandas as pd
 
 from petscale.analysis import means
 from petscale.analysis.interval import Estimate, Matrix, mean_over_tasks, task_seed_matrix
-from petscale.analysis.settings import AnalysisSettings
+from petscale.study.config.analysis import AnalysisSettings
 
 RELATIVE, ABOVE_CHANCE = "relative", "above_chance"
 WITHIN, ACROSS = "within a type", "across types"

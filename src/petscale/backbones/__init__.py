@@ -1,1 +1,1 @@
-"""backbones"""
+"""Backbones by name and as folders: the catalogue, checked copies, loading into memory."""

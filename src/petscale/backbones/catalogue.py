@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import Literal
 
 from petscale.backbones.pins import PINS
-from petscale.backbones.shape import BackboneShape
 from petscale.errors import BadInput
+from petscale.families.shape import BackboneShape
 from petscale.mini.specs import SPECS, Spec
 from petscale.mini.words import vocabulary
 

@@ -12,13 +12,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from petscale.artefacts.files import file_digest, write_atomically
+from petscale.artefacts.header import tensor_names
+from petscale.artefacts.seal import sealed, unsealed
 from petscale.backbones import catalogue
-from petscale.backbones.header import tensor_names
-from petscale.backbones.shape import BackboneShape, shape_from_config
-from petscale.data.digest import file_digest
 from petscale.errors import BadInput
-from petscale.manifest import sealed, unsealed
-from petscale.record import write_atomically
+from petscale.families.shape import BackboneShape, shape_from_config
 
 MANIFEST = "backbone.json"
 FORMAT = 1
@@ -227,7 +226,7 @@ def materialise(
         return
     entry = catalogue.lookup(name)
     if entry.source == "hub":
-        from petscale.backbones.fetch import fetched
+        from petscale.fetching.fetch import fetched
 
         source = fetched(entry.name)
         origin = read_manifest(source)["origin"]
@@ -239,7 +238,7 @@ def materialise(
     if shipped.is_dir() and not rebuild:
         copy_folder(shipped, out_dir, entry.name, {"kind": "mini", "revision": entry.revision})
         return
-    from petscale.mini.pretrain import build_backbone
+    from petscale.pretraining.pretrain import build_backbone
 
     (out_dir / MANIFEST).unlink(missing_ok=True)
     build_backbone(entry.name, out_dir)

@@ -19,7 +19,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from petscale import __version__
-    from petscale.record import write_atomically
+    from petscale.artefacts.files import write_atomically
     from petscale.workspace.commit import commit_of
     from petscale.workspace.plan import plan_document
     from petscale.workspace.rungs import open_grid

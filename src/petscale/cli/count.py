@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from petscale.backbones.shape import BackboneShape
+    from petscale.families.shape import BackboneShape
 
 
 def add_parser(subparsers: Any) -> None:
@@ -61,10 +61,10 @@ def shape_of(backbone: str) -> BackboneShape:
     Raises:
         BadInput: neither, or the folder's files cannot be read.
     """
+    from petscale.artefacts.header import tensor_names
     from petscale.backbones.catalogue import lookup
-    from petscale.backbones.header import tensor_names
-    from petscale.backbones.shape import shape_from_config
     from petscale.errors import BadInput
+    from petscale.families.shape import shape_from_config
 
     folder = Path(backbone)
     if not folder.is_dir():

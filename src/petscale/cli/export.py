@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from petscale.record import CellResult
+    from petscale.cells.record import CellResult
     from petscale.tuning.plan import Plan
 
 
@@ -23,8 +23,9 @@ def run(args: argparse.Namespace) -> int:
 
     from safetensors.torch import save
 
+    from petscale.artefacts.files import write_atomically
+    from petscale.cells.record import read_result
     from petscale.errors import BadInput
-    from petscale.record import read_result, write_atomically
     from petscale.tuning.export import to_peft
     from petscale.tuning.files import load_delta, load_extra
 

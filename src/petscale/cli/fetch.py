@@ -16,7 +16,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from petscale.backbones.fetch import fetch
+    from petscale.fetching.fetch import fetch
     from petscale.tasks import lookup
     from petscale.workspace.study_file import load_study
 

@@ -31,7 +31,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from petscale.record import write_atomically
+    from petscale.artefacts.files import write_atomically
     from petscale.tracking.address import masked
     from petscale.tracking.rounds import Tracker
     from petscale.tracking.store import Store, StoreUnavailable

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from petscale.artefacts.layout import Layout
 from petscale.errors import BadInput, Exit
-from petscale.study.layout import Layout
 
 
 def add_parser(subparsers: Any) -> None:

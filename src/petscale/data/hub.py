@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow
 
-from petscale.data.cache import cache_folder
+from petscale.artefacts.cache import cache_folder
 from petscale.data.rows import Rows
 from petscale.errors import BadInput
 from petscale.tasks import Task

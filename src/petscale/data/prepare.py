@@ -17,13 +17,12 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 
+from petscale.artefacts.files import file_digest, write_atomically
+from petscale.artefacts.seal import sealed
 from petscale.data.checks import input_columns, input_key
-from petscale.data.digest import file_digest
 from petscale.data.rows import Row, Rows
 from petscale.data.sources import Source, describe, read_rows
 from petscale.errors import BadInput
-from petscale.manifest import sealed
-from petscale.record import write_atomically
 from petscale.tasks import Task
 
 MANIFEST = "data.json"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from petscale.artefacts.files import file_digest
 from petscale.data import files
 from petscale.data.checks import Flaws, check_apart, check_split
-from petscale.data.digest import file_digest
 from petscale.data.rows import Rows
 from petscale.errors import BadInput
 from petscale.tasks import Task

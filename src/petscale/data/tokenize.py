@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from tokenizers import Encoding, Tokenizer
 
+from petscale.artefacts.files import file_digest, write_atomically
+from petscale.artefacts.ragged import Ragged
+from petscale.artefacts.seal import sealed, unsealed
 from petscale.data.decode import load_tokenizer
-from petscale.data.digest import file_digest
 from petscale.data.prepare import MANIFEST as DATA_MANIFEST
-from petscale.data.ragged import Ragged
 from petscale.data.tokens import FORMAT, MANIFEST, Family
 from petscale.errors import BadInput
-from petscale.manifest import sealed, unsealed
-from petscale.record import write_atomically
 from petscale.tasks import LabelScheme, Task
 
 _CLOSING = {"t5": "</s>", "bert": "[SEP]"}

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from petscale.data.digest import file_digest
-from petscale.data.ragged import Ragged
+from petscale.artefacts.files import file_digest
+from petscale.artefacts.ragged import Ragged
+from petscale.artefacts.seal import unsealed
 from petscale.errors import BadInput
-from petscale.manifest import unsealed
 
 Family = Literal["t5", "bert"]
 

@@ -9,8 +9,8 @@ import vl_convert
 
 from petscale.analysis.plan import read_plan
 from petscale.analysis.run import Tables
+from petscale.artefacts.files import write_atomically
 from petscale.errors import BadInput
-from petscale.record import write_atomically
 from petscale.report.figures import Figure, control, convergence, methods, structure, threshold, transfer
 from petscale.report.page import render
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from petscale.cells.record import Score
 from petscale.data.batches import collate, scoring_batches
 from petscale.data.decode import Decode
 from petscale.data.tokens import Examples, Family
 from petscale.parallel.team import ALONE, Team
-from petscale.record import Score
 from petscale.scoring import generate, metrics
 from petscale.tasks import LabelScheme, Task
 

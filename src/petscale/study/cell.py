@@ -6,26 +6,13 @@ a cell are left out, so studies share cells (design section 4).
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from petscale.study.names import slug
+from petscale.artefacts.canonical import digest
+from petscale.artefacts.names import slug
 from petscale.tasks import LabelScheme
-
-DIGEST_LENGTH = 12  # 48 bits: a million cells collide with probability 0.002
-
-
-def canonical(document: Any) -> str:
-    """Canonical JSON: sorted keys, no spaces, no NaN. The text that digests are taken of."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def digest(document: Any, length: int = DIGEST_LENGTH) -> str:
-    """The first `length` hex digits of the SHA-256 of a document's canonical JSON."""
-    return hashlib.sha256(canonical(document).encode()).hexdigest()[:length]
 
 
 def _plain(entry: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from petscale import tasks as task_registry
-from petscale.backbones.shape import BackboneShape
+from petscale.families.shape import BackboneShape
 from petscale.study.cell import Cell
 from petscale.tasks import LabelScheme, Task
 from petscale.tuning.plan import Plan

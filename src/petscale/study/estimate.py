@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from petscale.backbones.shape import BackboneShape
+from petscale.families.shape import BackboneShape
 from petscale.mini.tasks import SIZES
 from petscale.study.cell import Cell, DataSpec
 from petscale.study.config import Hardware

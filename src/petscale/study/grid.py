@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from petscale import tasks as task_registry
-from petscale.backbones.shape import BackboneShape
 from petscale.errors import BadInput
+from petscale.families.shape import BackboneShape
 from petscale.study.cell import Cell, DataSpec
 from petscale.study.config import Recipe, Study
 from petscale.study.config.experiments import Selection

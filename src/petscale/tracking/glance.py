@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from petscale.artefacts.layout import Layout
+from petscale.cells.lock import is_alive, read_holder
+from petscale.cells.state import Phase, read_status
 from petscale.errors import BadInput
-from petscale.study.layout import Layout
-from petscale.training.lock import is_alive, read_holder
-from petscale.training.state import Phase, read_status
 
 KILLED = "killed: the trainer is gone without a word (out of memory, SIGKILL or node failure)"
 SPOOLS = ("metrics.jsonl", "system.jsonl")

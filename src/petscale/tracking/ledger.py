@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from petscale.artefacts.files import write_atomically
+from petscale.artefacts.layout import Layout
 from petscale.errors import BadInput, DuplicateTrainer
-from petscale.record import write_atomically
-from petscale.study.layout import Layout
 
 WAIT_S = 600.0
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from petscale.cells.spool import read_spool
 from petscale.errors import BadInput
-from petscale.training.spool import read_spool
 
 
 class Point(NamedTuple):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from petscale.data.digest import file_digest
+from petscale.artefacts.files import file_digest
 from petscale.errors import Exit, PetscaleError
 from petscale.tracking.address import hushed, masked
 from petscale.tracking.database import knock

@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from petscale.record import write_atomically
-from petscale.study.cell import digest
+from petscale.artefacts.canonical import digest
+from petscale.artefacts.files import write_atomically
+from petscale.artefacts.layout import Layout
 from petscale.study.config import Study
-from petscale.study.layout import Layout
 from petscale.tracking.points import Point
 from petscale.tracking.trace import Subject, Trace
 

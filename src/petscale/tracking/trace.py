@@ -9,8 +9,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from petscale.cells.record import CellResult, check_files, read_result
 from petscale.errors import BadInput
-from petscale.record import CellResult, check_files, read_result
 from petscale.study.grid import PlannedCell
 from petscale.tracking.glance import PUBLISHED, SPOOLS, Glance
 from petscale.tracking.points import Point, read_points

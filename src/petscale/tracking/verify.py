@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from petscale.data.digest import file_digest
+from petscale.artefacts.files import file_digest
 from petscale.errors import BadInput
 from petscale.study.grid import Grid, PlannedCell
 from petscale.tracking.glance import glance

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from petscale.record import write_atomically
+from petscale.artefacts.files import write_atomically
 
 log = logging.getLogger(__name__)
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from petscale.cells.spool import Spool, spool_digest
 from petscale.data.batches import collate, epoch_batches
 from petscale.errors import DuplicateTrainer, Interrupted
 from petscale.parallel.team import whole
@@ -28,7 +29,6 @@ from petscale.training.gradient import backward
 from petscale.training.progress import Progress
 from petscale.training.schedule import learning_rate
 from petscale.training.setup import Ready
-from petscale.training.spool import Spool, spool_digest
 from petscale.training.telemetry import peak_memory
 
 log = logging.getLogger("petscale.cell")

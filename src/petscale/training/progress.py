@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from petscale.training.state import StateFolder
+from petscale.cells.state import StateFolder
 
 log = logging.getLogger("petscale.cell")
 

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from petscale.data.digest import file_digest
-from petscale.record import CellResult, Convergence, Counts, Score, Throughput, write_atomically, write_result
+from petscale.artefacts.files import file_digest, write_atomically
+from petscale.cells.record import CellResult, Convergence, Counts, Score, Throughput, write_result
 from petscale.scoring.evaluate import Evaluation
 from petscale.study.stages import code_digest
 from petscale.training.loop import Curve, Journey

@@ -15,16 +15,16 @@ from pathlib import Path
 
 import torch
 
+from petscale.cells.lock import CellLock, Fence
+from petscale.cells.state import StateFolder
 from petscale.errors import BadInput, DuplicateTrainer, Exit, Interrupted, PetscaleError
 from petscale.parallel.launch import launch
 from petscale.parallel.team import ALONE, Team
 from petscale.study.cell import Cell
-from petscale.training.lock import CellLock, Fence
 from petscale.training.loop import Limits, Loop
 from petscale.training.progress import Progress
 from petscale.training.publish import publish, publish_metrics
 from petscale.training.setup import Inputs, prepare_cell, was_given_a_gpu
-from petscale.training.state import StateFolder
 from petscale.training.telemetry import Telemetry
 
 log = logging.getLogger("petscale.cell")

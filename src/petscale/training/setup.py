@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from petscale import tasks as task_registry
+from petscale.artefacts.canonical import digest
 from petscale.backbones.folder import read_manifest, verify
 from petscale.backbones.load import load_model
-from petscale.backbones.shape import BackboneShape
 from petscale.data.decode import Decode, load_decoder
 from petscale.data.tokens import Family, TokenSet, load_tokens
 from petscale.errors import BadInput
+from petscale.families.shape import BackboneShape
 from petscale.parallel.team import ALONE, Team, whole
 from petscale.scoring.evaluate import Evaluation, evaluate
-from petscale.study.cell import Cell, digest
+from petscale.study.cell import Cell
 from petscale.study.counting import head_units, plan_of
 from petscale.study.stages import STAGES
 from petscale.tasks import Task

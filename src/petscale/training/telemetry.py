@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 import torch
 
-from petscale.training.spool import Spool
+from petscale.cells.spool import Spool
 
 log = logging.getLogger("petscale.cell")
 

@@ -14,13 +14,14 @@ import torch
 from numpy.typing import NDArray
 
 from petscale import tasks as task_registry
+from petscale.artefacts.canonical import digest
+from petscale.artefacts.files import file_digest, write_atomically
+from petscale.cells.record import read_result
 from petscale.data.decode import load_tokenizer
-from petscale.data.digest import file_digest
 from petscale.data.tokens import TokenSet, load_tokens
 from petscale.errors import BadInput
-from petscale.record import read_result, write_atomically
 from petscale.scoring import metrics
-from petscale.study.cell import Cell, digest
+from petscale.study.cell import Cell
 from petscale.training.setup import HEAD, Inputs, prepare_cell
 from petscale.tuning.files import load_delta, load_extra
 

@@ -11,8 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from petscale.artefacts.files import write_atomically
 from petscale.errors import BadInput
-from petscale.record import write_atomically
 from petscale.tuning.delta import Delta
 from petscale.tuning.plan import Plan
 

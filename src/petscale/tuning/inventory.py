@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
-from petscale.backbones import families
-from petscale.backbones.parts import Place, PlaceKind, Weight
-from petscale.backbones.shape import BackboneShape
 from petscale.errors import BadInput
+from petscale.families import inventory as families
+from petscale.families.parts import Place, PlaceKind, Weight
+from petscale.families.shape import BackboneShape
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from petscale.backbones.shape import BackboneShape
 from petscale.errors import BadInput
+from petscale.families.shape import BackboneShape
 from petscale.tuning.inventory import Inventory, inventory
 from petscale.tuning.masks.mask import VERSION as MASK_VERSION
 from petscale.tuning.masks.mask import Mask
@@ -62,7 +62,7 @@ class Site:
         module: path of the module that is changed.
         operation: how its output is changed; see docs/mechanism.md.
         parametrisation: `plain`, or `low-rank`, two factors with a rank between them.
-        role: see petscale.backbones.parts.
+        role: see petscale.families.parts.
         tensors: what is trained.
         settings: constants of the operation, such as the scale of a branch.
     """

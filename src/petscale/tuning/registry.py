@@ -9,8 +9,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from petscale.backbones.shape import BackboneShape
 from petscale.errors import BadInput
+from petscale.families.shape import BackboneShape
 from petscale.tuning.inventory import inventory
 from petscale.tuning.method import Method, Request, check_kind
 from petscale.tuning.methods.adapter import ADAPTER

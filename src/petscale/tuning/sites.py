@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from petscale.backbones.parts import Place, Ranges, Weight
+from petscale.families.parts import Place, Ranges, Weight
 from petscale.tuning.masks.mask import Mask
 from petscale.tuning.plan import Site, Start, Trained
 

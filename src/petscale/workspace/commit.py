@@ -7,7 +7,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from petscale.record import write_atomically
+from petscale.artefacts.files import write_atomically
 
 VARIABLE = "PETSCALE_GIT"
 """Environment variable by which the driver tells every job the commit: an image holds no repository."""

@@ -14,12 +14,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from petscale.artefacts.canonical import canonical
+from petscale.artefacts.layout import Layout
+from petscale.artefacts.names import slug
 from petscale.errors import BadInput
-from petscale.study.cell import DataSpec, canonical
+from petscale.study.cell import DataSpec
 from petscale.study.estimate import Cost
 from petscale.study.grid import Backbone, Grid, PlannedCell, PlannedTransfer
-from petscale.study.layout import Layout
-from petscale.study.names import slug
 from petscale.study.stages import STAGES
 from petscale.tuning.registry import METHODS
 from petscale.workspace.image import Image

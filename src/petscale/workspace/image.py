@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from petscale.data.cache import cache_folder
+from petscale.artefacts.cache import cache_folder
+from petscale.artefacts.files import write_atomically
 from petscale.errors import BadInput
-from petscale.record import write_atomically
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from collections import defaultdict
 from typing import Any
 
 from petscale import tasks as task_registry
+from petscale.artefacts.canonical import digest
+from petscale.artefacts.layout import Layout
 from petscale.backbones.catalogue import lookup
-from petscale.study.cell import digest
 from petscale.study.config import Hardware
 from petscale.study.counting import head_parameters, plan_of
 from petscale.study.estimate import Cost, estimate, estimate_transfer, rows_of, tokens_of
 from petscale.study.grid import Grid, PlannedCell, PlannedTransfer
-from petscale.study.layout import Layout
 
 
 def plan_document(grid: Grid) -> dict[str, Any]:

@@ -6,10 +6,10 @@ import json
 import os
 from pathlib import Path
 
+from petscale.artefacts.header import tensor_names
 from petscale.backbones.catalogue import lookup
-from petscale.backbones.header import tensor_names
-from petscale.backbones.shape import BackboneShape, shape_from_config
 from petscale.errors import BadInput
+from petscale.families.shape import BackboneShape, shape_from_config
 from petscale.study.config import Study
 from petscale.study.grid import Backbone, Grid, build_grid
 

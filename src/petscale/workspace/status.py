@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from petscale.artefacts.layout import Layout
+from petscale.cells.lock import is_alive, read_holder
+from petscale.cells.record import read_result
+from petscale.cells.state import read_status
 from petscale.errors import BadInput
-from petscale.record import read_result
 from petscale.study.grid import Grid
-from petscale.study.layout import Layout
 from petscale.study.stages import code_digest
-from petscale.training.lock import is_alive, read_holder
-from petscale.training.state import read_status
 
 KILLED = "killed: the trainer is gone without a word (out of memory, SIGKILL or node failure)"
 

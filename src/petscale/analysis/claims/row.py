@@ -10,9 +10,9 @@ import pandas as pd
 from petscale.analysis import means
 from petscale.analysis.examples import Examples
 from petscale.analysis.interval import NOTHING, Estimate
-from petscale.analysis.settings import AnalysisSettings
 from petscale.analysis.threshold import Threshold
 from petscale.analysis.verdict import Verdict
+from petscale.study.config.analysis import AnalysisSettings
 
 NO_EVIDENCE = "no finished cells bear on it"
 

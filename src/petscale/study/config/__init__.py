@@ -6,13 +6,13 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from petscale.analysis.settings import AnalysisSettings
+from petscale.artefacts.names import HubName, Name, StudyName
+from petscale.study.config.analysis import AnalysisSettings
 from petscale.study.config.data import Data
 from petscale.study.config.experiments import Experiments
 from petscale.study.config.hardware import Hardware
 from petscale.study.config.recipe import Recipe
 from petscale.study.config.section import Section
-from petscale.study.names import HubName, Name, StudyName
 
 __all__ = ["Data", "Experiments", "Hardware", "Ladder", "Recipe", "Study"]
 

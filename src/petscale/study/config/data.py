@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from petscale.artefacts.names import Name
 from petscale.study.config.section import Section
-from petscale.study.names import Name
 
 
 class Data(Section):

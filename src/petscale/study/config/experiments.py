@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
+from petscale.artefacts.names import HubName, Name
 from petscale.study.config.section import Section
-from petscale.study.names import HubName, Name
 
 
 class Selection(Section):

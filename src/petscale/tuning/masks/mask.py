@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from petscale.backbones.parts import Ranges
+from petscale.families.parts import Ranges
 from petscale.tuning.masks.permutation import permuted_prefix
 
 Structure = Literal["dense", "adjacent", "discrete"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from petscale.backbones.parts import Place, Weight
+from petscale.families.parts import Place, Weight
 from petscale.tuning.apportion import apportion
 from petscale.tuning.inventory import Inventory
 from petscale.tuning.masks.mask import Mask

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
+from petscale.cells.record import read_result
 from petscale.errors import BadInput
-from petscale.record import read_result
 from petscale.study.stages import code_digest
 from petscale.workspace.slurm.ask import ask
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from petscale.study.layout import Layout
+from petscale.artefacts.layout import Layout
 from petscale.workspace.slurm.watch import install
 
 GROUPS = ("cells", "transfers")

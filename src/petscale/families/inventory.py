@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from petscale.backbones.families import bert, t5
-from petscale.backbones.parts import Place, Weight
-from petscale.backbones.shape import BackboneShape
+from petscale.families.bert import parts as bert
+from petscale.families.parts import Place, Weight
+from petscale.families.shape import BackboneShape
+from petscale.families.t5 import parts as t5
 
 
 def weights(shape: BackboneShape, target_length: int | None) -> tuple[Weight, ...]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from petscale.backbones.parts import Place, Ranges, Stack, Weight
-from petscale.backbones.shape import BackboneShape
+from petscale.families.parts import Place, Ranges, Stack, Weight
+from petscale.families.shape import BackboneShape
 
 _HEAD = "lm_head"
 

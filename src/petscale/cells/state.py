@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-from petscale.record import write_atomically
+from petscale.artefacts.files import write_atomically
 
 Phase = Literal["running", "done", "diverged", "failed", "interrupted"]
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification, T5ForConditionalGeneration
 
-from petscale.mini.ladder import sha256, write_checksums
-from petscale.mini.pretrain import build_backbone
 from petscale.mini.specs import RANDOM, SPECS, spec_of
+from petscale.pretraining.ladder import sha256, write_checksums
+from petscale.pretraining.pretrain import build_backbone
 
 SHIPPED = Path(__file__).parents[2] / "ladders"
 FILES = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "training.json"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from petscale.mini.objectives import IGNORE, corrupt_spans, mask_words, pad
+from petscale.pretraining.objectives import IGNORE, corrupt_spans, mask_words, pad
 
 FIRST_SENTINEL = 100
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from petscale.mini import batches
-from petscale.mini.batches import Batches
 from petscale.mini.corpus import AGREEING, Document, documents
-from petscale.mini.objectives import IGNORE
-from petscale.mini.tokenizer import bert_tokenizer
 from petscale.mini.words import classes
+from petscale.pretraining import batches
+from petscale.pretraining.batches import Batches
+from petscale.pretraining.objectives import IGNORE
+from petscale.pretraining.tokenizer import bert_tokenizer
 
 TEXT: Document = ("the home of anna is in oslo .", "anna works as a baker .")
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from petscale.record import write_atomically
+from petscale.artefacts.files import write_atomically
 
 
 class Spool:

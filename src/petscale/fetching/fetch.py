@@ -13,10 +13,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from petscale.artefacts.cache import cache_folder
+from petscale.artefacts.files import file_digest
 from petscale.backbones import catalogue
 from petscale.backbones.folder import MANIFEST, copy_folder, read_manifest
-from petscale.data.cache import cache_folder
-from petscale.data.digest import file_digest
 from petscale.errors import BadInput
 from petscale.tasks import Task
 

@@ -8,7 +8,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from petscale.mini.tasks import TASKS, rows
-from petscale.mini.tokenizer import SENTINELS, bert_tokenizer, t5_tokenizer
+from petscale.pretraining.tokenizer import SENTINELS, bert_tokenizer, t5_tokenizer
 
 BUILDERS = {"t5": t5_tokenizer, "bert": bert_tokenizer}
 PROMPT = "Input: premise: tom stole the apple . [SEP] hypothesis: tom stole the fruit . Output: "

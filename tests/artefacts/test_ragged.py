@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from petscale.data.ragged import Ragged
+from petscale.artefacts.ragged import Ragged
 
 
 @given(st.lists(st.lists(st.integers(0, 60_000), max_size=8), max_size=12), st.randoms())

@@ -7,8 +7,8 @@ import torch
 from transformers import BertConfig, BertModel, T5Config, T5ForConditionalGeneration
 
 from petscale.backbones.catalogue import lookup
-from petscale.backbones.shape import BackboneShape, shape_from_config
 from petscale.errors import BadInput
+from petscale.families.shape import BackboneShape, shape_from_config
 
 TOTALS = {  # facts 1.1; T5 v1.0 from the transformers models on the meta device
     "google/t5-v1_1-small": 76_961_152,

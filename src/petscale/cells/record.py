@@ -7,15 +7,14 @@ Design section 4. Written last and by rename, so a `result.json` that exists is 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from petscale.data.digest import file_digest
+from petscale.artefacts.files import file_digest, write_atomically
+from petscale.artefacts.seal import sealed, unsealed
 from petscale.errors import BadInput
-from petscale.manifest import sealed, unsealed
 
 RECORD_VERSION = 1
 
@@ -83,31 +82,6 @@ class CellResult(_Strict):
     hashes: dict[str, str] = Field(description="data, tokens, backbone, code, environment, delta")
     files: dict[str, str] = Field(default={}, description="SHA-256 of each file published beside the record")
     provenance: dict[str, Any]
-
-
-def write_atomically(path: Path, data: str | bytes) -> None:
-    """Write `data` so that `path` is either absent (or old) or whole: temporary name, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    payload = data.encode() if isinstance(data, str) else data
-    try:
-        with open(temporary, "wb") as handle:
-            handle.write(payload)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Without it a power cut may take back the rename."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_result(path: Path, result: CellResult) -> None:

@@ -1,4 +1,4 @@
-"""Builds the shipped ladders: `python -m petscale.mini.ladder ladders [name ...]`, then writes their checksums."""
+"""Builds the shipped ladders: `python -m petscale.pretraining.ladder ladders [name ...]`, then their checksums."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def write_checksums(folder: Path) -> None:
 
 def main() -> None:
     """Build the named backbones, or all."""
-    parser = argparse.ArgumentParser(prog="python -m petscale.mini.ladder", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m petscale.pretraining.ladder", description=__doc__)
     parser.add_argument("folder", type=Path, help="where the ladders stand")
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(SPECS)}; default: all")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(SPECS):
         parser.error(f"unknown backbone {', '.join(sorted(unknown))}")
     # Only now: torch takes seconds to load.
-    from petscale.mini.pretrain import build_backbone
+    from petscale.pretraining.pretrain import build_backbone
 
     for name in arguments.names or SPECS:
         print(name, flush=True)

@@ -11,9 +11,9 @@ from transformers import BertConfig, BertForSequenceClassification, T5Config, T5
 from transformers.models.t5.modeling_t5 import T5Attention
 
 from petscale.backbones.catalogue import lookup
-from petscale.backbones.families.t5 import reachable_buckets
-from petscale.backbones.shape import BackboneShape
 from petscale.errors import BadInput
+from petscale.families.shape import BackboneShape
+from petscale.families.t5.parts import reachable_buckets
 from petscale.tuning.inventory import inventory
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from petscale.backbones.parts import Place, Ranges, Weight
-from petscale.backbones.shape import BackboneShape
+from petscale.families.parts import Place, Ranges, Weight
+from petscale.families.shape import BackboneShape
 
 _EMBEDDINGS = "bert.embeddings"
 

@@ -10,9 +10,9 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from petscale.mini.corpus import AGREEING, Document
-from petscale.mini.objectives import IGNORE, corrupt_spans, mask_words, pad
 from petscale.mini.specs import Family
 from petscale.mini.words import classes, weight
+from petscale.pretraining.objectives import IGNORE, corrupt_spans, mask_words, pad
 
 Batch = dict[str, torch.Tensor]
 

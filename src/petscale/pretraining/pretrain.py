@@ -12,12 +12,12 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerFast
 
-from petscale.mini.batches import Batches
 from petscale.mini.corpus import digest, documents
-from petscale.mini.models import Model, new_bert, new_t5
-from petscale.mini.muon import Muon
 from petscale.mini.specs import Spec, spec_of
-from petscale.mini.tokenizer import bert_tokenizer, t5_tokenizer
+from petscale.pretraining.batches import Batches
+from petscale.pretraining.models import Model, new_bert, new_t5
+from petscale.pretraining.muon import Muon
+from petscale.pretraining.tokenizer import bert_tokenizer, t5_tokenizer
 
 DOCUMENTS = 60_000
 HELD_OUT = 1_000

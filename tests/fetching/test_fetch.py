@@ -13,15 +13,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from backbones.folders import bert_state, t5_state, write_folder
 from petscale.backbones.convert import pickle_files
-from petscale.backbones.fetch import HuggingFace, fetch, fetched
 from petscale.backbones.folder import materialise, read_manifest
 from petscale.backbones.load import load_model
 from petscale.data.sources import HubSource, read_rows
 from petscale.errors import BadInput
+from petscale.fetching.fetch import HuggingFace, fetch, fetched
 from petscale.tasks import TASKS
 
-from .folders import bert_state, t5_state, write_folder
 from .hub_server import serve
 
 T5_SMALL = "google/t5-v1_1-small"
@@ -261,7 +261,7 @@ def test_the_command_takes_a_study_s_backbones_and_tasks(monkeypatch: pytest.Mon
     from petscale.cli import fetch as command
 
     asked: list[Any] = []
-    monkeypatch.setattr("petscale.backbones.fetch.fetch", lambda *args, **options: asked.append((args, options)))
+    monkeypatch.setattr("petscale.fetching.fetch.fetch", lambda *args, **options: asked.append((args, options)))
     parser = argparse.ArgumentParser()
     command.add_parser(parser.add_subparsers())
     args = parser.parse_args(["fetch", str(root / "config.yaml"), "--dry-run", "--cache", "somewhere"])

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from petscale.artefacts.canonical import digest
 from petscale.errors import BadInput
-from petscale.study.cell import digest
 
 SEAL = "seal"
 

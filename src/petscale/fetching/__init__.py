@@ -1,0 +1,1 @@
+"""Downloads for machines without network: data sets and backbones of a study."""

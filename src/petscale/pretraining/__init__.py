@@ -1,0 +1,1 @@
+"""Pre-training of the mini ladders on the generated language."""
