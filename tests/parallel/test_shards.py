@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from petscale.parallel.launch import launch
-from petscale.parallel.team import Team, own
+from petscale.parallel.team import Team, to_local
 from petscale.tuning.install import install
 from tuning.tiny import TINY, Tiny, small_plan
 
@@ -40,7 +40,7 @@ def sharded_step(team: Team, kind: str) -> tuple[Any, ...]:
     one_step(tiny.model, delta, tiny.batch, 1 / team.size)
     with sharded.gathered() as twin:
         logits.append(Tiny(twin, tiny.shape, tiny.batch).logits())
-    held = sum(own(parameter).numel() for parameter in delta.parameters())
+    held = sum(to_local(parameter).numel() for parameter in delta.parameters())
     changed, held = (sum(team.gather(number)) for number in (delta.changed(), held))
     state = {name: value.numpy() for name, value in delta.state().items()}
     return *(tensor.numpy() for tensor in logits), state, changed, held, tied

@@ -54,14 +54,14 @@ def test_an_example_that_is_answered_twice_is_noticed() -> None:
 
 def collectives(team: Team) -> dict[str, Any]:
     numbers = [torch.full((2, 3), float(team.rank + 1)), torch.full((4,), 10.0 * team.rank)]
-    team.add_up(numbers)
+    team.all_reduce(numbers)
     lead = torch.arange(3.0) if team.leads else None
     return {
         "any": [team.any(team.rank == 1), team.any(False)],
         "gather": team.gather(f"rank {team.rank}"),
-        "told": team.gather(team.told(team.rank)),
-        "sums": [tensor.tolist() for tensor in numbers],
-        "spread": team.gather(team.spread(lead, torch.zeros(3)).tolist()),
+        "broadcast": team.gather(team.broadcast(team.rank)),
+        "all_reduce": [tensor.tolist() for tensor in numbers],
+        "scatter": team.gather(team.scatter(lead, torch.zeros(3)).tolist()),
     }
 
 
@@ -69,6 +69,6 @@ def test_members_hear_each_other() -> None:
     found = launch(collectives, (), size=3, imports=["petscale.parallel.team"])
     assert found["any"] == [True, False]
     assert found["gather"] == ["rank 0", "rank 1", "rank 2"]
-    assert found["told"] == [0, 0, 0]
-    assert found["sums"] == [[[6.0] * 3] * 2, [30.0] * 4]
-    assert found["spread"] == [[0.0, 1.0, 2.0]] * 3
+    assert found["broadcast"] == [0, 0, 0]
+    assert found["all_reduce"] == [[[6.0] * 3] * 2, [30.0] * 4]
+    assert found["scatter"] == [[0.0, 1.0, 2.0]] * 3

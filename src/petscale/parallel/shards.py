@@ -19,7 +19,7 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from petscale.parallel.team import Team, whole
+from petscale.parallel.team import Team, full_tensor
 
 
 class Sharded:
@@ -69,7 +69,7 @@ class Sharded:
         for twin, module, key in places:
             shard = module._parameters[key]
             if id(shard) not in found:
-                found[id(shard)] = nn.Parameter(whole(shard.detach().to(self._precision)), requires_grad=False)
+                found[id(shard)] = nn.Parameter(full_tensor(shard.detach().to(self._precision)), requires_grad=False)
             twin._parameters[key] = found[id(shard)]
         found.clear()
         for buffer in self._twin.buffers():

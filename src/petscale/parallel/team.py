@@ -1,7 +1,7 @@
-"""The processes that work on one cell together, one on each device of a node; alone by default.
+"""The processes that work on one cell together, one on each device of a node; a team of one by default.
 
-Every method is a collective: all members call it, in the same order. Alone, each is what a program without processes
-would do, and costs nothing.
+The methods are the collective operations of `torch.distributed`: all members must call each of them, in the same order.
+In a team of one they return what was given and send nothing.
 """
 
 from __future__ import annotations
@@ -35,31 +35,34 @@ class Team:
         return self.rank == 0
 
     def any(self, flag: bool) -> bool:
-        """Whether any member says so."""
+        """Whether the flag is set in any member."""
         if self.size == 1:
             return flag
-        told = torch.tensor(int(flag))
-        dist.all_reduce(told, dist.ReduceOp.MAX)
-        return bool(told)
+        highest = torch.tensor(int(flag))
+        dist.all_reduce(highest, dist.ReduceOp.MAX)
+        return bool(highest)
 
     def gather(self, value: T) -> list[T]:
-        """What each member says, in the order of ranks."""
+        """The values of all members, in the order of ranks; every member receives them all."""
         if self.size == 1:
             return [value]
         found: list[T] = [value] * self.size
         dist.all_gather_object(found, value)
         return found
 
-    def told(self, value: T) -> T:
-        """What the leader says; what the others bring along does not count."""
+    def broadcast(self, value: T) -> T:
+        """The leader's value, in every member; the values of the others are ignored."""
         if self.size == 1:
             return value
         box = [value]
         dist.broadcast_object_list(box, src=0)
         return box[0]
 
-    def add_up(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors of one type, small ones, by their sums over the members, in one message."""
+    def all_reduce(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its sum over the members, in place.
+
+        All tensors are sent in one message, so they must be small and of one dtype.
+        """
         if self.size == 1 or not tensors:
             return
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
@@ -67,8 +70,13 @@ class Team:
         for tensor, part in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
 
-    def spread(self, value: Tensor | None, like: Tensor) -> Tensor:
-        """The leader's whole tensor, laid out over the members as `like` is: in shards, or a copy for each."""
+    def scatter(self, value: Tensor | None, like: Tensor) -> Tensor:
+        """The leader's full tensor, laid out over the members as `like` is: a shard each, or a full copy each.
+
+        Args:
+            value: the full tensor; may be None in every member but the leader.
+            like: a tensor of this member, sharded or not, with the shape, dtype and device that the result takes.
+        """
         if self.size == 1:
             assert value is not None
             return value
@@ -84,11 +92,11 @@ class Team:
 ALONE = Team()
 
 
-def own(tensor: Tensor) -> Tensor:
-    """The part of a tensor that lies in this process; all of it where nothing is sharded."""
+def to_local(tensor: Tensor) -> Tensor:
+    """This process's shard of a sharded tensor; an unsharded tensor as it is."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """All of a tensor, in every process; a collective where it is sharded."""
+def full_tensor(tensor: Tensor) -> Tensor:
+    """All entries of a tensor, in every process; for a sharded tensor a collective operation."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

@@ -76,7 +76,7 @@ def backward(ready: Ready, batch: dict[str, Tensor], seed: Callable[[], None]) -
                 loss = part.weight * ready.model(**{k: v[part.first : part.stop] for k, v in batch.items()}).loss
             loss.backward()
         total += loss.detach()
-    ready.team.add_up([total])
+    ready.team.all_reduce([total])
     if ready.sharded is None:
-        ready.team.add_up([p.grad for p in ready.parameters if p.grad is not None])
+        ready.team.all_reduce([p.grad for p in ready.parameters if p.grad is not None])
     return total

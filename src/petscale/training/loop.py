@@ -23,7 +23,7 @@ import torch
 from petscale.cells.spool import Spool, spool_digest
 from petscale.data.batches import collate, epoch_batches
 from petscale.errors import DuplicateTrainer, Interrupted
-from petscale.parallel.team import whole
+from petscale.parallel.team import full_tensor
 from petscale.training.checkpoint import Checkpoint, load_newest, save_checkpoint
 from petscale.training.gradient import backward
 from petscale.training.progress import Progress
@@ -117,7 +117,7 @@ class Loop:
 
     def _resume(self) -> None:
         found = self._found() if self.team.leads else None
-        journey = self.team.told(None if found is None else found.data["journey"])
+        journey = self.team.broadcast(None if found is None else found.data["journey"])
         if journey is None:
             return
         self.journey = Journey.from_data(journey)
@@ -144,11 +144,11 @@ class Loop:
     def _load_optimizer(self, tensors: dict[str, torch.Tensor]) -> None:
         state: dict[int, dict[str, torch.Tensor]] = {}
         parameters = self.optimizer.param_groups[0]["params"]
-        for name in self.team.told(list(tensors)):
+        for name in self.team.broadcast(list(tensors)):
             index, _, key = name.partition("/")
             # Moments lie as their parameter does; the count of steps is one number.
             value = tensors.get(name)
-            laid = self.team.told(value) if key == "step" else self.team.spread(value, parameters[int(index)])
+            laid = self.team.broadcast(value) if key == "step" else self.team.scatter(value, parameters[int(index)])
             assert laid is not None
             state.setdefault(int(index), {})[key] = laid
         groups = self.optimizer.state_dict()["param_groups"]
@@ -167,7 +167,7 @@ class Loop:
         tensors = {f"now/{name}": tensor for name, tensor in self.ready.trained().items()}
         tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
         for index, state in self.optimizer.state_dict()["state"].items():
-            values = ((key, whole(value)) for key, value in state.items())
+            values = ((key, full_tensor(value)) for key, value in state.items())
             tensors |= {f"optimizer/{index}/{key}": value.cpu() for key, value in values if self.team.leads}
         if self.spool is not None:
             length = self.spool.sync()

@@ -20,7 +20,7 @@ from petscale.data.decode import Decode, load_decoder
 from petscale.data.tokens import Family, TokenSet, load_tokens
 from petscale.errors import BadInput
 from petscale.families.shape import BackboneShape
-from petscale.parallel.team import ALONE, Team, whole
+from petscale.parallel.team import ALONE, Team, full_tensor
 from petscale.scoring.evaluate import Evaluation, evaluate
 from petscale.study.cell import Cell
 from petscale.study.counting import head_units, plan_of
@@ -101,7 +101,7 @@ class Ready:
         Whole, and in the leading process only: the others get nothing, or large states would be held many times.
         """
         keep = self.team.leads
-        head = ((HEAD + name, whole(value.detach())) for name, value in self.head.items())
+        head = ((HEAD + name, full_tensor(value.detach())) for name, value in self.head.items())
         return {**self.delta.state(keep=keep), **{name: value.cpu().clone() for name, value in head if keep}}
 
     def changed(self) -> int:
@@ -113,7 +113,7 @@ class Ready:
         """Put the leading process's `trained()` back, bit for bit; what the others bring does not count."""
         if self.team.size > 1:
             places = dict(self.delta.named_parameters()) | {HEAD + name: value for name, value in self.head.items()}
-            tensors = {name: self.team.spread(tensors.get(name), like) for name, like in places.items()}
+            tensors = {name: self.team.scatter(tensors.get(name), like) for name, like in places.items()}
         self.delta.load_state({name: value for name, value in tensors.items() if not name.startswith(HEAD)})
         with torch.no_grad():
             for name, parameter in self.head.items():

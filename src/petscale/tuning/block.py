@@ -8,7 +8,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from petscale.parallel.team import own
+from petscale.parallel.team import to_local
 from petscale.tuning.plan import Site, Trained
 
 
@@ -36,7 +36,7 @@ class Block:
 
     def changed(self) -> int:
         """Entries that differ from their start; of a sharded parameter those of this process's part."""
-        value = own(self.parameter.detach())
+        value = to_local(self.parameter.detach())
         if self.start is None:
             return int(torch.count_nonzero(value))
         return int((value != self.start.to(value.device)).sum())

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from petscale.errors import BadInput
-from petscale.parallel.team import whole
+from petscale.parallel.team import full_tensor
 from petscale.tuning.block import Block
 from petscale.tuning.live import LiveWeight
 from petscale.tuning.operations import branch
@@ -56,7 +56,7 @@ class Delta:
         Args:
             keep: False takes part in gathering sharded values and keeps none of them: for all processes but one.
         """
-        values = ((key, whole(block.parameter.detach())) for key, block in self._blocks.items())
+        values = ((key, full_tensor(block.parameter.detach())) for key, block in self._blocks.items())
         return {key: value.cpu().clone() for key, value in values if keep}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from petscale.errors import BadInput
-from petscale.parallel.team import own
+from petscale.parallel.team import to_local
 from petscale.tuning import start
 from petscale.tuning.block import Block, entry_indices, nearest_parameter
 from petscale.tuning.delta import Delta
@@ -92,7 +92,7 @@ def _block(model: nn.Module, site: Site, tensor: Trained, seed: int) -> Block:
     indices = entry_indices(site, tensor, anchor.device)
     if tensor.start == "origin":
         weight = live_tensor(model, site)
-        beginning: Tensor | None = own(weight.detach()).cpu().to(dtype, copy=True)
+        beginning: Tensor | None = to_local(weight.detach()).cpu().to(dtype, copy=True)
         if weight.dtype == dtype:
             weight.requires_grad_(True)
             return Block(key, tensor, weight, indices, beginning)
