@@ -1,4 +1,4 @@
-"""Every method by name. Adding one is a file in petscale.tuning.methods and a line here (docs/add-a-method.md)."""
+"""Every method by name, and the plan that a method makes on a backbone."""
 
 from __future__ import annotations
 
@@ -13,29 +13,10 @@ from petscale.errors import BadInput
 from petscale.families.shape import BackboneShape
 from petscale.tuning.inventory import inventory
 from petscale.tuning.method import Method, Request, check_kind
-from petscale.tuning.methods.adapter import ADAPTER
-from petscale.tuning.methods.apet import APET_ADJACENT, APET_DISCRETE
-from petscale.tuning.methods.bitfit import BITFIT, BITFIT_ALL, BITFIT_T5_XXL
-from petscale.tuning.methods.full import FROZEN, FULL
-from petscale.tuning.methods.lora import LORA
-from petscale.tuning.methods.prompt import PROMPT, PROMPT_50
+from petscale.tuning.methods.catalogue import ALL
 from petscale.tuning.plan import Plan
 
-_ALL = (
-    FULL,
-    FROZEN,
-    PROMPT,
-    PROMPT_50,
-    BITFIT,
-    BITFIT_T5_XXL,
-    BITFIT_ALL,
-    LORA,
-    ADAPTER,
-    APET_ADJACENT,
-    APET_DISCRETE,
-)
-
-METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method in _ALL})
+METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method in ALL})
 
 
 def lookup(name: str) -> Method:

@@ -1,1 +1,1 @@
-"""One short file a method; petscale.tuning.registry lists them."""
+"""One short file a method; `catalogue` lists them."""
