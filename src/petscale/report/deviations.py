@@ -1,4 +1,4 @@
-"""Where the protocol differs from the papers, and why: the source of docs/deviations.md and of the report's page."""
+"""The list of differences between this protocol and the paper's; docs/deviations.md and the report show it."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ DEVIATIONS = (
     ),
     Deviation(
         "sources that are too long",
-        "released code: cut at the end, which may take a question or hypothesis whole",
-        "sources of one text are cut at the end as there; of two texts the longer is cut, as BERT's pairs are. The "
-        "manifest of the tokens counts both (`cut`)",
-        "a row without its question cannot be answered, and BERT saw the question",
+        "released code: cut at the end, which can remove a question or hypothesis completely",
+        "a source of one text is cut at its end, as in the released code; in a source of two texts the longer one is "
+        "cut, as for BERT. The manifest of the tokens counts the rows that are cut (`cut`)",
+        "a row without its question cannot be answered, and BERT sees the question",
     ),
     Deviation(
         "random level",
         "0 % on T5, 100/classes on BERT",
-        "measured: the frozen backbone on T5, a fixed random head (`head: frozen`) on BERT",
-        "the low threshold is a distance from a level, and the level can be measured",
+        "measured: the score of the frozen backbone on T5, and of a fixed random head (`head: frozen`) on BERT",
+        "the low threshold is a distance from the random level, and that level can be measured",
     ),
     Deviation(
         "two accuracies",
         "exact match of free generation",
-        "the same, and beside it the rank of the label words (chance 100/classes)",
-        "exact match of generation is 0 until a model writes labels at all, which is a threshold of its own",
+        "the same, and in addition the accuracy of the most probable label (chance 100/classes)",
+        "exact match of generation is 0 until a model writes label words at all, which is already a threshold",
     ),
     Deviation(
         "dropout",
         "released code: 0.1 for PET runs, 0 for APET runs",
         "the same for both",
-        "otherwise every bar of PET against APET compares dropout too",
+        "otherwise every comparison of PET with APET also compares two dropout rates",
     ),
     Deviation(
         "steps and evaluation",
@@ -62,58 +62,61 @@ DEVIATIONS = (
     Deviation(
         "convergence",
         "`training steps to convergence`, without a definition",
-        "first step from which the smoothed dev score stays within a tolerance of its best; a run that never rises "
-        "above its baseline has none; time to a common target beside it",
-        "a flat run would otherwise converge at its first step",
+        "the first step from which the smoothed dev score stays within a tolerance of its best value; a run that never "
+        "rises above its baseline has no such step; the step that reaches a common target is reported as well",
+        "otherwise a run whose score never changes would count as converged at its first step",
     ),
     Deviation(
         "thresholds",
         "read off figure 7 by eye; one learning rate",
-        "monotone fit on log budget with bootstrap intervals; the best of several learning rates chosen on dev, or "
-        "one, as the study file says; censored at the ends of the sweep, never extrapolated",
-        "a fixed rate can make a threshold an artefact of the rate",
+        "monotone fit over log budget with bootstrap intervals; one learning rate, or the best of several on dev rows, "
+        "as the study file says; a threshold outside the swept budgets is given as a bound, never extrapolated",
+        "with one fixed learning rate, a threshold can be an artefact of that rate",
     ),
     Deviation(
         "APET positions",
-        "released T5 code picks whole tensors and misses the budget by up to a third; the masks are not in it",
-        "exact budgets, fixed shares by operation and role, vocabulary matrices excluded, adjacent and discrete with "
-        "identical quotas",
-        "structure must be the only difference between the two, and position must not change with scale",
+        "the released T5 code picks whole tensors and misses the budget by up to a third; it contains no masks",
+        "exact budgets, fixed shares by operation and role, no vocabulary matrices, and the same number of entries per "
+        "site for adjacent and discrete",
+        "the two must differ in structure alone, and the positions must not change with scale",
     ),
     Deviation(
         "BitFit and LoRA sites",
-        "counts of table 2 come from two code bases (reference facts 1.2)",
-        "those of the published counts, with `effective` beside `trainable`",
-        "dead entries (key biases, unused tables) are counted but cannot act",
+        "the counts of table 2 come from two code bases (reference facts 1.2)",
+        "the sites that give the published counts, with `effective` reported beside `trainable`",
+        "the published counts include entries that cannot change the output (key biases, unused tables)",
     ),
     Deviation(
         "prompt's budget on BERT-small",
         "0.09 % in table 2, which is 25,600 parameters or 50 tokens; 100 tokens everywhere else (facts 1.2)",
-        "100 tokens on every backbone, 51,200 parameters or 0.18 % there; that row stands beside the paper's as `other "
-        "budget`, without a difference. A study of BERT-small with the group `prompt-50` trains the paper's count",
-        "a method must be the same on every backbone of a ladder, or its curve over scale compares two methods",
+        "100 tokens on every backbone, which is 51,200 parameters or 0.18 % on BERT-small; the comparison with the "
+        "paper marks that row as `other budget` and gives no difference. A study of BERT-small with the group "
+        "`prompt-50` trains the paper's count",
+        "a method must be the same on every backbone of a ladder; otherwise its curve over scale compares two methods",
     ),
     Deviation(
         "transfer",
         "unified labels; MNLI's third class unexplained (released code: the digit `2`)",
-        "MNLI keeps its three classes, with `2` for neutral, and the source's head is carried along on BERT: a source "
-        "of two classes can never emit the third label, so its ceiling on MNLI is about 67 %, the share of rows that "
-        "are not neutral; classification to generation and back is marked undefined",
-        "the target's own score is on all three classes, so the ratio must be too; chance stays 100/classes",
+        "MNLI keeps its three classes, with `2` for neutral. On BERT the source's head is transferred too. A source of "
+        "two classes can never give the third label, so it reaches at most about 67 % on MNLI, the share of rows that "
+        "are not neutral. Transfer between classification and generation is marked undefined",
+        "the cell trained on the target is scored on all three classes, so the ratio must use them too; chance stays "
+        "100/classes",
     ),
     Deviation(
         "rows that two tasks share",
-        "not mentioned; SST-2 and Rotten Tomatoes are cut from the same snippets",
-        "in transfer within a kind, target test rows whose whole input (letters and digits, without case) stands in "
-        "the source's train or dev rows are left out of the score; their number and the score with them stand beside "
-        "it. The target's own score is on all rows. Phrases of a test sentence in SST-2's train rows remain",
-        "a score on rows that the source was trained on is no zero-shot score",
+        "not mentioned; SST-2 and Rotten Tomatoes are taken from the same review snippets",
+        "in transfer within a kind of task, the score leaves out target test rows whose whole input (letters and "
+        "digits, ignoring case) is also among the source's train or dev rows; their number and the score with them are "
+        "given beside it. The score of the cell trained on the target uses all rows. Train rows of SST-2 that are only "
+        "a phrase of a test sentence are not detected",
+        "a score on rows that the source was trained on is not a zero-shot score",
     ),
     Deviation(
         "relative performance",
-        "zero-shot over original score",
-        "the same, and beside it both above chance",
-        "on two balanced classes chance alone gives about 55 %",
+        "zero-shot score divided by original score",
+        "the same, and in addition the ratio of both scores above chance",
+        "on two balanced classes, guessing alone gives about 55 %",
     ),
     Deviation(
         "ROUGE",
@@ -123,9 +126,9 @@ DEVIATIONS = (
     ),
     Deviation(
         "gaps",
-        "largest and smallest gap between means, without a test",
-        "the same, beside the between-method variance and a permutation null, in points and in log-odds",
-        "a largest-minus-smallest gap grows with noise and shrinks at a ceiling",
+        "largest and smallest gap between means, without a statistical test",
+        "the same, and in addition the between-method variance and a permutation test, in points and in log-odds",
+        "the gap between the largest and the smallest mean grows with noise and shrinks near the maximum score",
     ),
 )
 
@@ -135,8 +138,8 @@ def as_markdown() -> str:
     lines = [
         "# Deviations from Su et al.",
         "",
-        "Each place where the protocol differs from the paper or from its released code, and why. This page is made",
-        "from `src/petscale/report/deviations.py`, which is also what a report shows.",
+        "This table lists each place where the protocol differs from the paper or from its released code, and why. The",
+        "page is made from `src/petscale/report/deviations.py`; a report shows the same table.",
         "",
         "| place | paper or its code | here | why |",
         "| --- | --- | --- | --- |",
