@@ -29,6 +29,7 @@ from petscale.data.prepare import prepare
 from petscale.data.sources import make_source
 from petscale.data.tokenize import tokenize
 from petscale.errors import Exit
+from petscale.families.registry import FAMILIES
 from petscale.study.cell import Cell
 from petscale.tasks import Task, lookup
 from petscale.training.run import Job, run_cell
@@ -57,7 +58,7 @@ def _compare(task: Task, args: argparse.Namespace, folder: Path) -> bool:
     source = make_source(task, "local", folder=args.rows, name="slices")
     prepare(task, source, folder / "rows", dev_size=DEV, max_test=TEST)
     materialise("minilm", folder / "backbone", folder=args.minilm)
-    tokenize(folder / "rows", task, folder / "backbone", "bert", folder / "tokens", labels="words")
+    tokenize(folder / "rows", task, folder / "backbone", FAMILIES["bert"], folder / "tokens", labels="words")
     splits = {
         split: pyarrow.parquet.read_table(folder / "rows" / f"{split}.parquet").to_pylist()
         for split in ("train", "dev", "test")

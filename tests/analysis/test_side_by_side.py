@@ -8,6 +8,7 @@ from analysis.studies import QUICK, Study, as_claimed
 from analysis.synthetic import Design, Truth
 from petscale.analysis.side_by_side import PAPER_NAMES, paper_table, side_by_side
 from petscale.backbones.catalogue import lookup
+from petscale.families.registry import total_parameters
 from petscale.study.config.analysis import AnalysisSettings
 from petscale.tuning.registry import matched_budget
 
@@ -63,7 +64,7 @@ def test_scores_at_another_budget_are_not_compared() -> None:
                         "experiments": ("structure",),
                         "control": False,
                         "trainable": budget,
-                        "total": shape.parameters,
+                        "total": total_parameters(shape),
                         "score": 80.0 + seed,
                     }
                 )
@@ -74,4 +75,6 @@ def test_scores_at_another_budget_are_not_compared() -> None:
     assert other[["backbone", "match"]].to_numpy().tolist() == [[small, "prompt"]]
     assert other["difference"].isna().all() and table["difference"].notna().sum() == len(table) - 1
     assert (other["percent"].round(2).tolist(), other["paper_percent"].tolist()) == ([0.18], [0.09])
-    assert round(100 * matched_budget(lookup(small).shape, "prompt-50") / lookup(small).shape.parameters, 2) == 0.09
+    assert (
+        round(100 * matched_budget(lookup(small).shape, "prompt-50") / total_parameters(lookup(small).shape), 2) == 0.09
+    )

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from petscale.artefacts.ragged import Ragged
-from petscale.data.batches import collate, epoch_batches, scoring_batches
+from petscale.data.batches import epoch_batches, scoring_batches
 from petscale.data.tokens import Examples
+from petscale.families.registry import FAMILIES
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=400)
 
@@ -78,7 +79,7 @@ def test_t5_batches() -> None:
         target=Ragged.of([[9, 1], [4, 4, 1], [2, 1]], np.uint16),
         label=[0, 1, 0],
     )
-    batch = collate(split, np.array([1, 0]), "t5")
+    batch = FAMILIES["t5"].collate(split, np.array([1, 0]))
     assert {name: tensor.tolist() for name, tensor in batch.items()} == {
         "input_ids": [[7, 1, 0], [5, 6, 1]],
         "attention_mask": [[1, 1, 0], [1, 1, 1]],
@@ -93,7 +94,7 @@ def test_bert_batches() -> None:
         first=[3, 3],
         label=[1, 0],
     )
-    batch = collate(split, np.array([0, 1]), "bert")
+    batch = FAMILIES["bert"].collate(split, np.array([0, 1]))
     assert {name: tensor.tolist() for name, tensor in batch.items()} == {
         "input_ids": [[101, 7, 102, 8, 102], [101, 9, 102, 0, 0]],
         "attention_mask": [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]],

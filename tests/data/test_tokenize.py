@@ -17,6 +17,7 @@ from petscale.data.sources import MiniSource, make_source
 from petscale.data.tokenize import tokenize
 from petscale.data.tokens import MANIFEST, TokenSet, load_tokens
 from petscale.errors import BadInput
+from petscale.families.registry import FAMILIES
 from petscale.tasks import TASKS, Task
 
 from .conftest import Write, reviews
@@ -68,7 +69,7 @@ def _columns(folder: Path, split: str) -> dict[str, list[Any]]:
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_t5_agrees_with_the_hugging_face_tokenizer(name: str, prepared: Path, t5: Path, tmp_path: Path) -> None:
     task = TASKS[name]
-    tokenize(prepared / name, task, t5, "t5", tmp_path, labels="words")
+    tokenize(prepared / name, task, t5, FAMILIES["t5"], tmp_path, labels="words")
     tokens = load_tokens(tmp_path)
     reference = PreTrainedTokenizerFast(tokenizer_file=str(t5 / "tokenizer.json"))
     assert tokens.splits == ["dev", "test", "train"]
@@ -93,7 +94,7 @@ def test_a_long_source_of_one_text_and_a_long_target_are_cut_at_their_ends(
     prepared: Path, t5: Path, tmp_path: Path
 ) -> None:
     """As the released code truncates, `Output:` included; one end of sequence stays, and the manifest counts both."""
-    tokenize(prepared / "multi_news", TASKS["multi_news"], t5, "t5", tmp_path, labels="words")
+    tokenize(prepared / "multi_news", TASKS["multi_news"], t5, FAMILIES["t5"], tmp_path, labels="words")
     tokens = load_tokens(tmp_path)
     reference = PreTrainedTokenizerFast(tokenizer_file=str(t5 / "tokenizer.json"))
     examples, columns = tokens.split("train"), _columns(prepared / "multi_news", "train")
@@ -113,7 +114,7 @@ def _tokens_of(task: Task, row: dict[str, str], local: Write, tokenizer: Path, o
     first = task.columns[0]
     rows = [{**row, first: f"{n} {row[first]}", "label": n % 2} for n in range(6)]
     prepare(task, local(task.name, train=rows[:4], validation=rows[4:]), out / "rows", dev_size=1)
-    tokenize(out / "rows", task, tokenizer, "t5", out / "tokens", labels="words")
+    tokenize(out / "rows", task, tokenizer, FAMILIES["t5"], out / "tokens", labels="words")
     return load_tokens(out / "tokens")
 
 
@@ -171,7 +172,7 @@ def test_a_source_of_just_its_length_is_not_cut(local: Write, t5: Path, tmp_path
 @pytest.mark.parametrize("labels", ["words", "unified"])
 def test_label_tokens(name: str, labels: str, prepared: Path, t5: Path, tmp_path: Path) -> None:
     task = TASKS[name]
-    tokenize(prepared / name, task, t5, "t5", tmp_path, labels=labels)  # type: ignore[arg-type]
+    tokenize(prepared / name, task, t5, FAMILIES["t5"], tmp_path, labels=labels)  # type: ignore[arg-type]
     examples = load_tokens(tmp_path).split("test")
     wanted = LABEL_TOKENS[name] if labels == "words" else [DIGIT_TOKENS[word] for word in task.words("unified")]
     assert [list(tokens) for tokens in examples.labels.tokens] == wanted
@@ -190,7 +191,7 @@ def test_target_lengths_of_entries_are_the_longest_label_s() -> None:
 @pytest.mark.parametrize("name", CLASSIFICATION)
 def test_bert_agrees_with_the_hugging_face_tokenizer(name: str, prepared: Path, bert: Path, tmp_path: Path) -> None:
     task = TASKS[name]
-    tokenize(prepared / name, task, bert, "bert", tmp_path, labels="words")
+    tokenize(prepared / name, task, bert, FAMILIES["bert"], tmp_path, labels="words")
     reference = PreTrainedTokenizerFast(tokenizer_file=str(bert / "tokenizer.json"))
     tokens = load_tokens(tmp_path)
     assert (tokens.family, tokens.pad) == ("bert", 0)
@@ -208,7 +209,7 @@ def test_bert_agrees_with_the_hugging_face_tokenizer(name: str, prepared: Path, 
 
 
 def test_bert_heads_share_units_when_labels_are_unified(prepared: Path, bert: Path, tmp_path: Path) -> None:
-    tokenize(prepared / "mnli", TASKS["mnli"], bert, "bert", tmp_path, labels="unified")
+    tokenize(prepared / "mnli", TASKS["mnli"], bert, FAMILIES["bert"], tmp_path, labels="unified")
     units = load_tokens(tmp_path).split("train").label.tolist()
     label_ids = _columns(prepared / "mnli", "train")["label"]
     assert units == [{0: 1, 1: 2, 2: 0}[label] for label in label_ids]
@@ -216,15 +217,15 @@ def test_bert_heads_share_units_when_labels_are_unified(prepared: Path, bert: Pa
 
 def test_bert_has_no_free_text(prepared: Path, bert: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="task samsum: the bert family runs classification alone"):
-        tokenize(prepared / "samsum", TASKS["samsum"], bert, "bert", tmp_path, labels="words")
+        tokenize(prepared / "samsum", TASKS["samsum"], bert, FAMILIES["bert"], tmp_path, labels="words")
 
 
 def test_another_family_s_tokenizer_is_refused(prepared: Path, t5: Path, bert: Path, tmp_path: Path) -> None:
     for folder, family, token in ((bert, "t5", "</s>"), (t5, "bert", "[SEP]")):
         with pytest.raises(BadInput, match=rf"tokenizer\.json: no token {token}".replace("[", r"\[")):
-            tokenize(prepared / "sst2", TASKS["sst2"], folder, family, tmp_path, labels="words")  # type: ignore[arg-type]
+            tokenize(prepared / "sst2", TASKS["sst2"], folder, FAMILIES[family], tmp_path, labels="words")
     with pytest.raises(BadInput, match=r"tokenizer\.json: no such file"):
-        tokenize(prepared / "sst2", TASKS["sst2"], tmp_path, "t5", tmp_path, labels="words")
+        tokenize(prepared / "sst2", TASKS["sst2"], tmp_path, FAMILIES["t5"], tmp_path, labels="words")
 
 
 def test_a_saved_tokenizer_s_own_padding_and_truncation_are_ignored(prepared: Path, t5: Path, tmp_path: Path) -> None:
@@ -241,7 +242,7 @@ def test_a_saved_tokenizer_s_own_padding_and_truncation_are_ignored(prepared: Pa
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "tokenizer.json").write_text(json.dumps(saved))
     for folder in (t5, tmp_path / "odd"):
-        tokenize(prepared / "rte", TASKS["rte"], folder, "t5", tmp_path / folder.name, labels="words")
+        tokenize(prepared / "rte", TASKS["rte"], folder, FAMILIES["t5"], tmp_path / folder.name, labels="words")
     one, two = (load_tokens(tmp_path / name).split("train") for name in (t5.name, "odd"))
     assert one.source.values.tolist() == two.source.values.tolist()
 
@@ -250,7 +251,7 @@ def test_equal_inputs_give_equal_bytes_and_the_manifest_says_what_they_were(
     prepared: Path, t5: Path, tmp_path: Path
 ) -> None:
     for out in ("one", "two"):
-        tokenize(prepared / "sst2", TASKS["sst2"], t5, "t5", tmp_path / out, labels="words")
+        tokenize(prepared / "sst2", TASKS["sst2"], t5, FAMILIES["t5"], tmp_path / out, labels="words")
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
@@ -260,12 +261,12 @@ def test_rows_that_are_not_as_their_manifest_says_are_refused(prepared: Path, t5
     shutil.copytree(prepared / "sst2", folder)
     shutil.copy(folder / "dev.parquet", folder / "train.parquet")
     with pytest.raises(BadInput, match=r"train\.parquet: missing, or not as its manifest says"):
-        tokenize(folder, TASKS["sst2"], t5, "t5", tmp_path / "out", labels="words")
+        tokenize(folder, TASKS["sst2"], t5, FAMILIES["t5"], tmp_path / "out", labels="words")
     assert not (tmp_path / "out" / MANIFEST).exists()
     with pytest.raises(BadInput, match=r"data\.json: holds sst2 version 1, not rte version 2"):
-        tokenize(folder, TASKS["rte"], t5, "t5", tmp_path / "out", labels="words")
+        tokenize(folder, TASKS["rte"], t5, FAMILIES["t5"], tmp_path / "out", labels="words")
     with pytest.raises(BadInput, match=r"data\.json: not a readable manifest"):
-        tokenize(tmp_path, TASKS["rte"], t5, "t5", tmp_path / "out", labels="words")
+        tokenize(tmp_path, TASKS["rte"], t5, FAMILIES["t5"], tmp_path / "out", labels="words")
 
 
 @pytest.mark.parametrize("name", [task.name for task in TASKS.values() if task.source == "mini"])
@@ -276,7 +277,7 @@ def test_the_mini_vocabulary_covers_templates_labels_and_rows(name: str, tmp_pat
     t5_tokenizer().save_pretrained(tmp_path / "tokenizer")
     prepare(task, MiniSource(), tmp_path / "rows", dev_size=10, max_train=50, max_test=50)
     for labels in ("words", "unified"):
-        tokenize(tmp_path / "rows", task, tmp_path / "tokenizer", "t5", tmp_path / labels, labels=labels)  # type: ignore[arg-type]
+        tokenize(tmp_path / "rows", task, tmp_path / "tokenizer", FAMILIES["t5"], tmp_path / labels, labels=labels)  # type: ignore[arg-type]
         examples = load_tokens(tmp_path / labels).split("train")
         assert examples.target is not None
         assert 2 not in examples.source.values  # <unk>
@@ -290,9 +291,9 @@ def test_the_mini_vocabulary_covers_templates_labels_and_rows(name: str, tmp_pat
 def test_a_rerun_that_fails_leaves_no_manifest(local: Write, t5: Path, tmp_path: Path) -> None:
     source = local("sst2", train=reviews(12), validation=reviews(3, first=50))
     prepare(TASKS["sst2"], source, tmp_path / "rows", dev_size=4)
-    tokenize(tmp_path / "rows", TASKS["sst2"], t5, "t5", tmp_path / "out", labels="words")
+    tokenize(tmp_path / "rows", TASKS["sst2"], t5, FAMILIES["t5"], tmp_path / "out", labels="words")
     (tmp_path / "rows" / "train.parquet").unlink()
     with pytest.raises(BadInput, match=r"train\.parquet: missing"):
-        tokenize(tmp_path / "rows", TASKS["sst2"], t5, "t5", tmp_path / "out", labels="words")
+        tokenize(tmp_path / "rows", TASKS["sst2"], t5, FAMILIES["t5"], tmp_path / "out", labels="words")
     with pytest.raises(BadInput, match=r"tokens\.json: not a readable manifest"):
         load_tokens(tmp_path / "out")

@@ -15,6 +15,7 @@ from petscale.data.sources import MiniSource
 from petscale.data.tokenize import tokenize
 from petscale.data.tokens import MANIFEST, load_tokens
 from petscale.errors import BadInput
+from petscale.families.registry import FAMILIES
 from petscale.tasks import TASKS
 
 
@@ -26,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
     t5_tokenizer().save_pretrained(tmp_path / "tokenizer")
     task = TASKS["mini-inference"]
     prepare(task, MiniSource(), tmp_path / "rows", dev_size=10, max_train=30, max_test=20)
-    tokenize(tmp_path / "rows", task, tmp_path / "tokenizer", "t5", tmp_path / "tokens", labels="words")
+    tokenize(tmp_path / "rows", task, tmp_path / "tokenizer", FAMILIES["t5"], tmp_path / "tokens", labels="words")
     return tmp_path / "tokens"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from petscale.families.registry import family_of
 from petscale.parallel.launch import launch
 from petscale.parallel.team import Team, to_local
 from petscale.tuning.install import install
@@ -31,7 +32,7 @@ def sharded_step(team: Team, kind: str) -> tuple[Any, ...]:
     from petscale.parallel.shards import Sharded
 
     tiny: Tiny = TINY[kind]()
-    sharded = Sharded(tiny.model, team, torch.device("cpu"))
+    sharded = Sharded(tiny.model, team, torch.device("cpu"), units=family_of(tiny.shape).shard_units(tiny.model))
     delta = install(tiny.model, small_plan(tiny.shape, "full"), seed=1)
     logits = []
     with sharded.gathered() as twin:

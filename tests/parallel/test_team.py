@@ -11,7 +11,8 @@ import torch
 from petscale.data.batches import scoring_batches
 from petscale.parallel.launch import launch
 from petscale.parallel.team import Team
-from petscale.scoring.evaluate import _Answers, _merged
+from petscale.scoring.answers import Answers
+from petscale.scoring.evaluate import _merged
 from petscale.training.gradient import cut
 
 
@@ -47,7 +48,7 @@ class Echo(Team):
 
 
 def test_an_example_that_is_answered_twice_is_noticed() -> None:
-    answers = _Answers(["a", "b"], {"accuracy": np.ones(2)}, 0, True)
+    answers = Answers(["a", "b"], {"accuracy": np.ones(2)}, 0, True)
     with pytest.raises(RuntimeError, match="each example once"):
         _merged(answers, [np.array([0, 1])], Echo(0, 2))
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from petscale.families.family import Form
 from petscale.mini.corpus import AGREEING, Document, documents
 from petscale.mini.words import classes
 from petscale.pretraining import batches
@@ -20,7 +21,7 @@ def rows(texts: list[Document], **shares: float) -> batches.Batch:
     with pytest.MonkeyPatch.context() as patch:
         for name, share in {"ALONE": 0.0, "STRANGER": 0.0, "TAMPERED": 0.0, "BARE": 0.0, **shares}.items():
             patch.setattr(batches, name, share)
-        made = Batches("bert", bert_tokenizer(), texts, seed=3)
+        made = Batches(Form.ENCODER, bert_tokenizer(), texts, seed=3)
         made.chances = np.ones_like(made.chances)
         return next(made.once(len(texts)))
 

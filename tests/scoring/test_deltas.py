@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from petscale.data.batches import collate, scoring_batches
-from petscale.families.shape import shape_from_config
+from petscale.data.batches import scoring_batches
+from petscale.families.registry import FAMILIES, shape_from_config
 from petscale.scoring.generate import greedy, score_labels
 from petscale.tuning.install import install
 from petscale.tuning.registry import make_plan
@@ -20,7 +20,7 @@ METHODS = {"prompt": None, "lora": None, "bitfit": None, "adapter": None, "apet-
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_delta_acts_in_every_step(t5: Any, method: str) -> None:
-    batch = collate(examples := make_examples(), scoring_batches(examples.lengths, 200)[1], "t5")
+    batch = FAMILIES["t5"].collate(examples := make_examples(), scoring_batches(examples.lengths, 200)[1])
     del batch["labels"]
     with torch.no_grad():
         _, plain = greedy(t5, **batch, end=1, length=10)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from petscale.data.batches import collate, scoring_batches
+from petscale.data.batches import scoring_batches
+from petscale.families.registry import FAMILIES
 from petscale.scoring.generate import greedy, score_labels
 
 from .conftest import make_examples
@@ -20,7 +21,7 @@ LABELS = ((5, 1), (6, 7, 1), (6, 8, 9, 1))
 
 def _batch(tokens: int = 200, number: int = 1) -> dict[str, torch.Tensor]:
     examples = make_examples(60)
-    batch = collate(examples, scoring_batches(examples.lengths, tokens)[number], "t5")
+    batch = FAMILIES["t5"].collate(examples, scoring_batches(examples.lengths, tokens)[number])
     del batch["labels"]
     return batch
 
@@ -99,7 +100,7 @@ def test_scores_do_not_depend_on_the_batch(t5: Any) -> None:
     rows: dict[int, torch.Tensor] = {}
     for tokens in (60, 1000):
         for indices in scoring_batches(examples.lengths, tokens):
-            batch = collate(examples, np.asarray(indices), "t5")
+            batch = FAMILIES["t5"].collate(examples, np.asarray(indices))
             del batch["labels"]
             with torch.no_grad():
                 scores, _ = score_labels(t5, **batch, labels=LABELS, end=1)

@@ -22,6 +22,7 @@ from petscale.data.sources import make_source
 from petscale.data.tokenize import tokenize
 from petscale.data.tokens import load_tokens
 from petscale.errors import Exit
+from petscale.families.registry import FAMILIES
 from petscale.tasks import TASKS
 from petscale.training.run import Job, run_cell
 from petscale.training.setup import Inputs
@@ -60,7 +61,7 @@ def _tokens(rows: Path, name: str, family: Any, tokenizer: Path, out: Path) -> P
     task = TASKS[name]
     prepared = out.with_name(out.name + "-rows")
     prepare(task, make_source(task, "local", folder=rows, name="rows"), prepared, dev_size=4)
-    tokenize(prepared, task, tokenizer, family, out, labels="unified")
+    tokenize(prepared, task, tokenizer, FAMILIES[family], out, labels="unified")
     return out
 
 

@@ -24,6 +24,7 @@ from petscale.data.prepare import prepare
 from petscale.data.sources import make_source
 from petscale.data.tokenize import tokenize
 from petscale.errors import Exit
+from petscale.families.registry import FAMILIES
 from petscale.study.cell import Cell
 from petscale.tasks import TASKS
 from petscale.training.run import Job, run_cell
@@ -103,7 +104,7 @@ def test_two_epochs_from_rows_to_record(
     source = make_source(task, "local", folder=folder, name="slices")
     prepare(task, source, tmp_path / "rows", **ROWS)
     materialise("tiny", tmp_path / "backbone", folder=backbones[family])
-    tokenize(tmp_path / "rows", task, tmp_path / "backbone", family, tmp_path / "tokens", labels="words")
+    tokenize(tmp_path / "rows", task, tmp_path / "backbone", FAMILIES[family], tmp_path / "tokens", labels="words")
 
     inputs = Inputs(tokens=tmp_path / "tokens", backbone=tmp_path / "backbone")
     assert run_cell(cell, Job(inputs, tmp_path / "cell", tmp_path / "state")) == Exit.DONE

@@ -11,6 +11,7 @@ from petscale.backbones.folder import materialise
 from petscale.data.prepare import prepare
 from petscale.data.sources import make_source
 from petscale.data.tokenize import tokenize
+from petscale.families.registry import FAMILIES
 from petscale.study.cell import Cell
 from petscale.training.run import Job
 from petscale.training.setup import Inputs
@@ -49,7 +50,7 @@ class Bench:
         for family, name in BACKBONES.items():
             backbone, tokens = folder / name, folder / f"tokens-{family}"
             materialise(name, backbone, folder=None, revision="mini-v2")
-            tokenize(rows, task, backbone, family, tokens, labels="words")
+            tokenize(rows, task, backbone, FAMILIES[family], tokens, labels="words")
             self.inputs[family] = Inputs(tokens=tokens, backbone=backbone)
 
     def job(self, family: str, name: str, **changes: Any) -> Job:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, T5Config, T5ForConditionalGeneration
 
-from petscale.families.shape import shape_from_config
+from petscale.families.registry import shape_from_config
 from petscale.tuning.install import install
 from petscale.tuning.registry import make_plan
 

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, T5Config, T5ForConditionalGeneration
 
-from petscale.families.shape import BackboneShape, shape_from_config
+from petscale.families.registry import shape_from_config
+from petscale.families.shape import BackboneShape
 from petscale.tuning.registry import METHODS, make_plan
 
 torch.set_num_threads(1)

@@ -10,6 +10,7 @@ import pandas as pd
 from petscale.analysis.plan import Plan, chance_points
 from petscale.cells.record import CellResult, Score, check_files, read_result
 from petscale.errors import BadInput
+from petscale.families.registry import lookup
 
 POINTS = 100.0
 RANK = "rank_accuracy"
@@ -39,7 +40,7 @@ def tidy(plan: Plan, results_root: Path) -> pd.DataFrame:
         `best_dev` are points (0 to 100); `score` is set for finished cells only.
     """
     tasks = {task["name"]: task for task in plan["tasks"]}
-    families = {ladder["name"]: ladder["family"] for ladder in plan["ladders"]}
+    class_heads = {ladder["name"]: lookup(ladder["family"]).has_head for ladder in plan["ladders"]}
     rungs = {rung["name"]: rung for ladder in plan["ladders"] for rung in ladder["backbones"]}
     rows = []
     for planned in plan["cells"]:
@@ -49,7 +50,7 @@ def tidy(plan: Plan, results_root: Path) -> pd.DataFrame:
         row["trainable"] = planned["trainable"]
         row["control"] = bool(row["control"])
         row["display"] = rungs.get(row["backbone"], {}).get("display", row["backbone"])
-        row["chance"] = chance_points(tasks[row["task"]], class_head=families[row["ladder"]] == "bert")
+        row["chance"] = chance_points(tasks[row["task"]], class_head=class_heads[row["ladder"]])
         row.update(dict.fromkeys(_MEASURED), status="missing", total=planned.get("total"))
         row.update(_measured(planned, results_root))
         rows.append(row)

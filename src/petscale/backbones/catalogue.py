@@ -77,9 +77,8 @@ def _bert(name: str, d_model: int, layers: int) -> Entry:
 
 
 def _mini(name: str, spec: Spec) -> Iterator[Entry]:
-    """A mini backbone and its control. What mini.models and mini.tokenizer fix is repeated here and tested against
-    them, because they import torch and tokenizers."""
-    words = len(vocabulary())
+    """A mini backbone and its control. What pretraining.models and pretraining.tokenizer fix is repeated in
+    mini.specs and tested against them, because they import torch and tokenizers."""
     shape = BackboneShape(
         family=spec.family,
         d_model=spec.d_model,
@@ -88,12 +87,8 @@ def _mini(name: str, spec: Spec) -> Iterator[Entry]:
         d_kv=spec.d_kv,
         layers=spec.encoder_layers,
         decoder_layers=spec.decoder_layers,
-        vocab=words + (23 if spec.family == "t5" else 5),
-        gated=spec.family == "t5",
-        relative_buckets=16 if spec.family == "t5" else 0,
-        relative_distance=64 if spec.family == "t5" else 0,
-        max_positions=0 if spec.family == "t5" else 64,
-        type_vocab=0 if spec.family == "t5" else 2,
+        vocab=len(vocabulary()) + spec.special_tokens,
+        **spec.layout,  # type: ignore[arg-type]
     )
     tokenizer = f"mini-{spec.family}"
     yield Entry(name, "mini", None, "mini-v2", tokenizer, shape)

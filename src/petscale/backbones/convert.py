@@ -9,12 +9,9 @@ from pathlib import Path
 import torch
 
 from petscale.errors import BadInput
+from petscale.families.family import Family
 
 _SHARD = "5GB"
-
-# Second names of the shared matrix, and a table that older T5 code made and never read (facts 1.7).
-_COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight")
-_UNREAD = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
 
 
 def pickle_files(folder: Path) -> list[Path]:
@@ -36,12 +33,12 @@ def pickle_files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def convert(folder: Path, out_dir: Path) -> None:
+def convert(folder: Path, out_dir: Path, family: Family) -> None:
     """Write the tensors of a folder's pickle as safetensors into `out_dir`, in shards of 5 GB.
 
     Pickles are read with `weights_only`, so nothing in them is run; the caller has checked their checksum. Tensors
-    keep their precision, and are mapped, not loaded, unless the file is older than torch 1.6. Names that are but second
-    names of T5's shared matrix are left out, so an output matrix in the result is one of its own.
+    keep their precision, and are mapped, not loaded, unless the file is older than torch 1.6. Copies of other tensors
+    are left out (`Family.forget_copies`).
 
     Raises:
         BadInput: a pickle is damaged or holds anything but named tensors.
@@ -61,8 +58,5 @@ def convert(folder: Path, out_dir: Path) -> None:
         if not isinstance(loaded, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in loaded.values()):
             raise BadInput(f"{path}: holds more than named tensors")
         state |= loaded
-    state.pop(_UNREAD, None)
-    for name in _COPIES:
-        if name in state and "shared.weight" in state and torch.equal(state[name], state["shared.weight"]):
-            del state[name]
+    family.forget_copies(state)
     save_torch_state_dict(state, out_dir, max_shard_size=_SHARD, metadata={"format": "pt"})

@@ -17,7 +17,8 @@ from petscale.artefacts.header import tensor_names
 from petscale.artefacts.seal import sealed, unsealed
 from petscale.backbones import catalogue
 from petscale.errors import BadInput
-from petscale.families.shape import BackboneShape, shape_from_config
+from petscale.families.registry import shape_from_config
+from petscale.families.shape import BackboneShape
 
 MANIFEST = "backbone.json"
 FORMAT = 1

@@ -20,7 +20,9 @@ def add_parser(subparsers: Any) -> None:
     budget.add_argument("--match", metavar="METHOD", help="as many as this method trains here")
     parser.add_argument("--mask-seed", type=int, default=0, metavar="S", help="seed of the masks (default 0)")
     parser.add_argument("--target-length", type=int, metavar="T", help="tokens of the target; default: long")
-    parser.add_argument("--labels", type=int, default=2, metavar="K", help="classes of a BERT head (default 2)")
+    parser.add_argument(
+        "--labels", type=int, default=2, metavar="K", help="classes of a classification head (default 2)"
+    )
     parser.add_argument(
         "--option", action="append", default=[], metavar="KEY=JSON", help="an option of the method, e.g. rank=4"
     )
@@ -29,6 +31,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from petscale.families.registry import family_of, total_parameters
     from petscale.tuning.registry import make_plan, matched_budget
 
     shape = shape_of(args.backbone)
@@ -45,9 +48,9 @@ def run(args: argparse.Namespace) -> int:
     fields = {
         "trainable": counts.trainable,
         "effective": counts.effective,
-        "head": (shape.d_model + 1) * args.labels if shape.family == "bert" else 0,
-        "total": shape.parameters,
-        "percent": 100 * counts.trainable / shape.parameters,
+        "head": family_of(shape).head_parameters(shape, args.labels),
+        "total": total_parameters(shape),
+        "percent": 100 * counts.trainable / total_parameters(shape),
         "by_operation": dict(counts.by_operation),
         "by_role": dict(counts.by_role),
     }
@@ -64,7 +67,7 @@ def shape_of(backbone: str) -> BackboneShape:
     from petscale.artefacts.header import tensor_names
     from petscale.backbones.catalogue import lookup
     from petscale.errors import BadInput
-    from petscale.families.shape import shape_from_config
+    from petscale.families.registry import shape_from_config
 
     folder = Path(backbone)
     if not folder.is_dir():

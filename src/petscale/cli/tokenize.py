@@ -21,8 +21,9 @@ def run(args: argparse.Namespace) -> int:
     from petscale import tasks
     from petscale.backbones.folder import read_manifest
     from petscale.data.tokenize import tokenize
+    from petscale.families.registry import lookup
 
     task = tasks.lookup(json.loads(args.data.read_text())["task"])
-    family = read_manifest(args.backbone.parent)["shape"]["family"]
+    family = lookup(read_manifest(args.backbone.parent)["shape"]["family"])
     tokenize(args.data.parent, task, args.backbone.parent, family, args.out.parent, labels=args.labels)
     return 0

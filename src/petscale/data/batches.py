@@ -6,10 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-
-from petscale.data.tokens import Examples, Family
 
 POOL = 32
 """Batches' worth of examples among which lengths are sorted: wider pads less, narrower mixes better."""
@@ -51,22 +48,3 @@ def scoring_batches(lengths: NDArray[np.integer], tokens: int, rank: int = 0, si
         batches.append(order[:count])
         order = order[count:]
     return batches
-
-
-def collate(examples: Examples, indices: NDArray[np.int64], family: Family) -> dict[str, torch.Tensor]:
-    """Tensors of some examples, padded to the longest of them.
-
-    T5: input_ids, attention_mask (b, s) and labels (b, t) with -100 on padding. BERT: input_ids,
-    token_type_ids, attention_mask (b, s) and labels (b,), the class index.
-    """
-    ids, mask = examples.source.padded(indices, examples.pad)
-    batch = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
-    if family == "bert":
-        assert examples.first is not None
-        columns = np.arange(ids.shape[1])
-        batch["token_type_ids"] = ((columns >= examples.first[indices][:, None]) & mask).astype(np.int64)
-        batch["labels"] = examples.label[indices]
-    else:
-        assert examples.target is not None
-        batch["labels"] = examples.target.padded(indices, IGNORED)[0]
-    return {name: torch.from_numpy(values) for name, values in batch.items()}

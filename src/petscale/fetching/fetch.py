@@ -18,6 +18,7 @@ from petscale.artefacts.files import file_digest
 from petscale.backbones import catalogue
 from petscale.backbones.folder import MANIFEST, copy_folder, read_manifest
 from petscale.errors import BadInput
+from petscale.families.registry import family_of
 from petscale.tasks import Task
 
 RepoKind = Literal["dataset", "model"]
@@ -219,7 +220,7 @@ def _make_backbone(item: Download, snapshot: Path, cache: Path) -> None:
         if not (pickled and fnmatch(path, "pytorch_model*")):
             (staging / path).symlink_to((snapshot / path).resolve())
     if pickled:
-        convert(snapshot, staging)
+        convert(snapshot, staging, family_of(catalogue.lookup(item.name).shape))
     origin = {
         "kind": "hub",
         "id": item.repo,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from types import MappingProxyType
 
-Family = Literal["t5", "bert"]
+T5_STYLE: Mapping[str, int | bool] = MappingProxyType({"gated": True, "relative_buckets": 16, "relative_distance": 64})
+BERT_STYLE: Mapping[str, int | bool] = MappingProxyType({"max_positions": 64, "type_vocab": 2})
 
 
 @dataclass(frozen=True)
@@ -13,10 +15,15 @@ class Spec:
     """One backbone and how it is pre-trained.
 
     All sizes of a ladder see the same documents in the same order; only the peak learning rate follows the size.
-    `decoder_layers` is 0 for the BERT family.
+
+    Attributes:
+        family: name of the family whose layout the backbone has.
+        decoder_layers: 0 for encoders.
+        special_tokens: entries of the vocabulary beside the words of the language.
+        layout: further numbers of the shape, by field of `petscale.families.shape.BackboneShape`.
     """
 
-    family: Family
+    family: str
     d_model: int
     d_ff: int
     heads: int
@@ -25,18 +32,32 @@ class Spec:
     decoder_layers: int
     peak_rate: float
     muon_rate: float
+    special_tokens: int
+    layout: Mapping[str, int | bool]
     steps: int = 6000
     batch: int = 64
     warmup: int = 300
 
 
+def _t5(
+    d_model: int, d_ff: int, heads: int, d_kv: int, encoder_layers: int, decoder_layers: int, *, peak_rate: float
+) -> Spec:
+    sizes = (d_model, d_ff, heads, d_kv, encoder_layers, decoder_layers)
+    return Spec("t5", *sizes, peak_rate, muon_rate=4e-3, special_tokens=23, layout=T5_STYLE)
+
+
+def _bert(d_model: int, d_ff: int, heads: int, d_kv: int, layers: int, *, peak_rate: float) -> Spec:
+    sizes = (d_model, d_ff, heads, d_kv, layers, 0)
+    return Spec("bert", *sizes, peak_rate, muon_rate=8e-3, special_tokens=5, layout=BERT_STYLE)
+
+
 SPECS: dict[str, Spec] = {
-    "mini-t5-small": Spec("t5", 32, 64, 2, 16, 2, 1, peak_rate=4e-3, muon_rate=4e-3),
-    "mini-t5-base": Spec("t5", 64, 128, 4, 16, 2, 1, peak_rate=3e-3, muon_rate=4e-3),
-    "mini-t5-large": Spec("t5", 96, 256, 4, 24, 3, 1, peak_rate=2e-3, muon_rate=4e-3),
-    "mini-bert-small": Spec("bert", 32, 64, 2, 16, 2, 0, peak_rate=3e-3, muon_rate=8e-3),
-    "mini-bert-base": Spec("bert", 64, 128, 4, 16, 2, 0, peak_rate=2e-3, muon_rate=8e-3),
-    "mini-bert-large": Spec("bert", 96, 256, 4, 24, 3, 0, peak_rate=1.5e-3, muon_rate=8e-3),
+    "mini-t5-small": _t5(32, 64, 2, 16, 2, 1, peak_rate=4e-3),
+    "mini-t5-base": _t5(64, 128, 4, 16, 2, 1, peak_rate=3e-3),
+    "mini-t5-large": _t5(96, 256, 4, 24, 3, 1, peak_rate=2e-3),
+    "mini-bert-small": _bert(32, 64, 2, 16, 2, peak_rate=3e-3),
+    "mini-bert-base": _bert(64, 128, 4, 16, 2, peak_rate=2e-3),
+    "mini-bert-large": _bert(96, 256, 4, 24, 3, peak_rate=1.5e-3),
 }
 
 RANDOM = "-random"

@@ -8,7 +8,7 @@ process, and so must not wait for the others.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,6 @@ from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from petscale.parallel.team import Team, full_tensor
 
@@ -25,12 +24,14 @@ from petscale.parallel.team import Team, full_tensor
 class Sharded:
     """A model whose parameters became float32 shards, and its twin for scoring."""
 
-    def __init__(self, model: Any, team: Team, device: torch.device) -> None:
+    def __init__(self, model: Any, team: Team, device: torch.device, *, units: Sequence[Any]) -> None:
         """Shard `model` in place; `device` is this process's own.
 
         Args:
             model: on the host, the same in every process, without a delta.
             team: the processes, all of which do this.
+            units: modules whose weights are gathered together, one unit at a time; the model's other weights are one
+                more.
             device: where shards and computations go.
         """
         self._model = model
@@ -44,7 +45,7 @@ class Sharded:
         if self._precision != torch.float32:
             # Inputs are left alone: autocast decides on them, as it does in one process.
             policy = MixedPrecisionPolicy(self._precision, torch.float32, cast_forward_inputs=False)
-        for module in (*(m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)), model):
+        for module in (*units, model):
             for parameter in module.parameters():
                 if not isinstance(parameter, DTensor):
                     parameter.data = parameter.data.float()

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from petscale.families.family import Form
 from petscale.mini.corpus import AGREEING, Document
-from petscale.mini.specs import Family
 from petscale.mini.words import classes, weight
 from petscale.pretraining.objectives import IGNORE, corrupt_spans, mask_words, pad
 
@@ -28,17 +28,18 @@ HIDDEN = 0.25
 
 
 class Batches:
-    """Documents of one corpus as batches for one family.
+    """Documents of one corpus as batches for one form of model.
 
     Args:
-        family: which objective.
-        tokenizer: of the same family.
+        form: of the model; an encoder-decoder learns corrupted spans, an encoder masked words and the next
+            sentence.
+        tokenizer: of the model.
         texts: the documents.
         seed: of order and corruption.
     """
 
-    def __init__(self, family: Family, tokenizer: PreTrainedTokenizerFast, texts: list[Document], seed: int) -> None:
-        self.family = family
+    def __init__(self, form: Form, tokenizer: PreTrainedTokenizerFast, texts: list[Document], seed: int) -> None:
+        self._batch = {Form.ENCODER_DECODER: self._spans, Form.ENCODER: self._pairs}[form]
         self.tokenizer = tokenizer
         self.rng = np.random.default_rng(seed)
         clauses = tokenizer([clause for text in texts for clause in text], add_special_tokens=False)["input_ids"]
@@ -65,9 +66,6 @@ class Batches:
                 pool = sorted(order[start : start + POOL * size], key=lambda i: sum(map(len, self.texts[i])))
                 for index in self.rng.permutation(POOL).tolist():
                     yield self._batch(pool[index * size : (index + 1) * size])
-
-    def _batch(self, chosen: list[int]) -> Batch:
-        return self._spans(chosen) if self.family == "t5" else self._pairs(chosen)
 
     def _spans(self, chosen: list[int]) -> Batch:
         ids = pad([_joined(self.texts[index]) for index in chosen], 0)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from transformers import BertConfig, BertForPreTraining, T5Config, T5ForConditionalGeneration
 
+from petscale.families.family import Form
 from petscale.mini.specs import Spec
 
 Model = T5ForConditionalGeneration | BertForPreTraining
@@ -62,3 +65,14 @@ def new_bert(spec: Spec, vocabulary: int) -> BertForPreTraining:
             initializer_range=spec.d_model**-0.5 / 2,
         )
     )
+
+
+def new_model(form: Form, spec: Spec, vocabulary: int) -> Any:
+    """A fresh model of the form, with `vocabulary` rows in its embedding."""
+    return {Form.ENCODER_DECODER: new_t5, Form.ENCODER: new_bert}[form](spec, vocabulary)
+
+
+def word_scores(output: Any) -> torch.Tensor:
+    """Logits of the predicted tokens ``(batch, length, vocabulary)`` in what a forward pass returns."""
+    scores: torch.Tensor = output.prediction_logits if hasattr(output, "prediction_logits") else output.logits
+    return scores

@@ -12,12 +12,13 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerFast
 
+from petscale.families.registry import lookup
 from petscale.mini.corpus import digest, documents
 from petscale.mini.specs import Spec, spec_of
 from petscale.pretraining.batches import Batches
-from petscale.pretraining.models import Model, new_bert, new_t5
+from petscale.pretraining.models import Model, new_model, word_scores
 from petscale.pretraining.muon import Muon
-from petscale.pretraining.tokenizer import bert_tokenizer, t5_tokenizer
+from petscale.pretraining.tokenizer import new_tokenizer
 
 DOCUMENTS = 60_000
 HELD_OUT = 1_000
@@ -48,11 +49,12 @@ def build_backbone(name: str, out_dir: Path, *, seed: int = 0, steps: int | None
     torch.set_num_threads(1)
     try:
         torch.manual_seed(seed)
-        tokenizer = t5_tokenizer() if spec.family == "t5" else bert_tokenizer()
-        model = new_t5(spec, len(tokenizer)) if spec.family == "t5" else new_bert(spec, len(tokenizer))
+        form = lookup(spec.family).form
+        tokenizer = new_tokenizer(form)
+        model = new_model(form, spec, len(tokenizer))
         texts = documents(DOCUMENTS, "train") if steps else []
         if steps:
-            train(model, Batches(spec.family, tokenizer, texts, seed), spec, steps)
+            train(model, Batches(form, tokenizer, texts, seed), spec, steps)
         record = {
             "name": name,
             "seed": seed,
@@ -113,12 +115,11 @@ def train(model: Model, batches: Batches, spec: Spec, steps: int) -> None:
 def held_out_loss(model: Model, spec: Spec, tokenizer: PreTrainedTokenizerFast) -> float:
     """Mean loss over the predicted tokens of documents that no training saw, with fixed corruption, in nats."""
     model.eval()
-    batches = Batches(spec.family, tokenizer, documents(HELD_OUT, "held-out"), HELD_OUT_SEED)
+    batches = Batches(lookup(spec.family).form, tokenizer, documents(HELD_OUT, "held-out"), HELD_OUT_SEED)
     total, count = 0.0, 0
     for batch in batches.once(100):
         labels = batch["labels"]
-        logits = model(**{key: value for key, value in batch.items() if key != "next_sentence_label"})
-        scores = logits.logits if spec.family == "t5" else logits.prediction_logits
+        scores = word_scores(model(**{key: value for key, value in batch.items() if key != "next_sentence_label"}))
         total += torch.nn.functional.cross_entropy(scores.flatten(0, 1), labels.flatten(), reduction="sum").item()
         count += int((labels >= 0).sum())
     return total / count

@@ -9,6 +9,7 @@ from __future__ import annotations
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from petscale.families.family import Form
 from petscale.mini.words import vocabulary
 
 SENTINELS = 20
@@ -64,3 +65,8 @@ def bert_tokenizer() -> PreTrainedTokenizerFast:
         model_max_length=64,
         clean_up_tokenization_spaces=False,
     )
+
+
+def new_tokenizer(form: Form) -> PreTrainedTokenizerFast:
+    """The tokenizer in the style of a form."""
+    return {Form.ENCODER_DECODER: t5_tokenizer, Form.ENCODER: bert_tokenizer}[form]()

@@ -5,19 +5,38 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from petscale.cells.record import Score
-from petscale.data.batches import collate, scoring_batches
+from petscale.data.batches import scoring_batches
 from petscale.data.decode import Decode
-from petscale.data.tokens import Examples, Family
+from petscale.data.tokens import Examples
 from petscale.parallel.team import ALONE, Team
-from petscale.scoring import generate, metrics
+from petscale.scoring import metrics
+from petscale.scoring.answers import Answers, Batch
 from petscale.tasks import LabelScheme, Task
+
+
+class Answerer(Protocol):
+    """The part of `petscale.families.family.Family` that scoring needs; the families are a room above this one."""
+
+    def collate(self, examples: Examples, indices: NDArray[np.int64]) -> dict[str, torch.Tensor]: ...
+
+    def answer(
+        self,
+        model: Any,
+        examples: Examples,
+        task: Task,
+        labels: LabelScheme,
+        decode: Decode | None,
+        batches: Iterator[Batch],
+    ) -> Answers: ...
+
+    def label_words(self, task: Task, labels: LabelScheme) -> dict[int, str]: ...
 
 
 @dataclass(frozen=True)
@@ -40,96 +59,17 @@ class Evaluation:
     finite: bool
 
 
-@dataclass
-class _Answers:
-    """What the model says about each example, in the order of the split.
-
-    `metrics` are scores of single examples, (n,) for each key. Examples of other processes are blank until `_merged`.
-    """
-
-    texts: list[str]
-    metrics: dict[str, NDArray[np.float64]]
-    written: int
-    finite: bool
-
-
-_Batch = tuple[NDArray[np.int64], dict[str, torch.Tensor]]
-
-
 def _batches(
-    examples: Examples, family: Family, device: str | torch.device, plan: list[NDArray[np.int64]]
-) -> Iterator[_Batch]:
+    examples: Examples, family: Answerer, device: str | torch.device, plan: list[NDArray[np.int64]]
+) -> Iterator[Batch]:
     """Indices and input tensors (without labels) of planned batches."""
     for indices in plan:
-        batch = collate(examples, indices, family)
+        batch = family.collate(examples, indices)
         del batch["labels"]
         yield indices, {name: tensor.to(device) for name, tensor in batch.items()}
 
 
-def _choose_class(model: Any, examples: Examples, words: dict[int, str], batches: Iterator[_Batch]) -> _Answers:
-    """BERT: the head's highest unit; `words` names its units."""
-    choices = np.zeros(len(examples), np.int64)
-    credit = np.zeros(len(examples))
-    finite = True
-    for indices, batch in batches:
-        logits = model(**batch).logits.float().cpu().numpy()
-        choices[indices] = logits.argmax(1)
-        credit[indices] = metrics.credit(logits, examples.label[indices])
-        finite &= bool(np.isfinite(logits).all())
-    texts = [words.get(choice, f"(unit {choice})") for choice in choices.tolist()]
-    return _Answers(texts, {"accuracy": credit}, 0, finite)
-
-
-def _write_label(model: Any, examples: Examples, decode: Decode, batches: Iterator[_Batch]) -> _Answers:
-    """T5 on labels: what it writes, and which label it ranks highest."""
-    texts = [""] * len(examples)
-    rank = np.zeros(len(examples))
-    written = 0
-    finite = True
-    for indices, batch in batches:
-        scores, sequences = generate.score_labels(model, **batch, labels=examples.labels.tokens, end=examples.end)
-        found = scores.cpu().numpy()
-        rank[indices] = metrics.credit(found, examples.label[indices])
-        finite &= bool(np.isfinite(found).all())
-        for index, sequence in zip(indices.tolist(), sequences, strict=True):
-            texts[index] = metrics.clean(decode(sequence))
-            written += len(sequence)
-    # A label as the tokenizer gives it back: the most that a right answer can look like.
-    labels = [metrics.clean(decode(tokens)) for tokens in examples.labels.tokens]
-    right = [text == labels[label] for text, label in zip(texts, examples.label.tolist(), strict=True)]
-    return _Answers(texts, {"accuracy": np.array(right, np.float64), "rank_accuracy": rank}, written, finite)
-
-
-def _write_text(model: Any, examples: Examples, task: Task, decode: Decode, batches: Iterator[_Batch]) -> _Answers:
-    """T5 on free text: answers or summaries."""
-    texts = [""] * len(examples)
-    rows: list[int] = []
-    written = 0
-    finite = True
-    for indices, batch in batches:
-        opening, sequences = generate.greedy(model, **batch, end=examples.end, length=examples.target_length)
-        finite &= bool(torch.isfinite(opening).all())
-        for index, sequence in zip(indices.tolist(), sequences, strict=True):
-            text = decode(sequence).strip()
-            texts[index] = metrics.clean(text) if task.kind == "qa" else text
-            written += len(sequence)
-        rows += indices.tolist()
-    scores = {name: np.zeros(len(examples)) for name in task.metrics}
-    for index in rows:
-        text, references = texts[index], examples.references(index)
-        if task.kind == "qa":
-            found = {
-                "em": metrics.exact_match(text, references),
-                "f1": metrics.token_f1(text, references),
-            }
-        else:
-            found = metrics.rouge(text, references[0])
-        for name, value in found.items():
-            scores[name][index] = value
-    return _Answers(texts, scores, written, finite)
-
-
-def _merged(answers: _Answers, plan: list[NDArray[np.int64]], team: Team) -> _Answers:
+def _merged(answers: Answers, plan: list[NDArray[np.int64]], team: Team) -> Answers:
     """The answers of all processes, in every process.
 
     Raises:
@@ -148,7 +88,7 @@ def _merged(answers: _Answers, plan: list[NDArray[np.int64]], team: Team) -> _An
         for name, found in values.items():
             answers.metrics[name][places] = found
     written, finite = sum(share[3] for share in shares), all(share[4] for share in shares)
-    return _Answers(answers.texts, answers.metrics, written, finite)
+    return Answers(answers.texts, answers.metrics, written, finite)
 
 
 def evaluate(
@@ -156,7 +96,7 @@ def evaluate(
     examples: Examples,
     task: Task,
     *,
-    family: Family,
+    family: Answerer,
     labels: LabelScheme,
     decode: Decode | None = None,
     device: str | torch.device = "cpu",
@@ -165,31 +105,23 @@ def evaluate(
 ) -> Evaluation:
     """Scores of `model` on `examples`.
 
-    T5 needs `decode` (ids to text). Batches hold examples of like length, `tokens_per_batch` tokens with
-    padding. The model's training mode is put back as it was. The members of a team share the examples, whose number
-    need not divide, and each gets the scores of all.
+    A family that writes needs `decode` (ids to text). Batches hold examples of like length, `tokens_per_batch` tokens
+    with padding. The model's training mode is put back as it was. The members of a team share the examples, whose
+    number need not divide, and each gets the scores of all.
 
     Raises:
-        ValueError: T5 without `decode`.
+        ValueError: the family writes, and `decode` is missing.
         RuntimeError: the team did not answer each example exactly once.
     """
     started = time.perf_counter()
     plan = scoring_batches(examples.lengths, tokens_per_batch, team.rank, team.size)
     batches = _batches(examples, family, device, plan)
-    ids = task.classes(labels) if family == "bert" else range(len(task.words(labels)))
-    words = dict(zip(ids, task.words(labels), strict=True))
+    words = family.label_words(task, labels)
     training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            if family == "bert":
-                answers = _choose_class(model, examples, words, batches)
-            elif decode is None:
-                raise ValueError("T5 is scored on text: `decode` is needed")
-            elif task.has_labels:
-                answers = _write_label(model, examples, decode, batches)
-            else:
-                answers = _write_text(model, examples, task, decode, batches)
+            answers = family.answer(model, examples, task, labels, decode, batches)
     finally:
         model.train(training)
     answers = _merged(answers, plan, team)

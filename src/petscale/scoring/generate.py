@@ -1,4 +1,4 @@
-"""What T5 writes and how likely it finds each label: greedy decoding with a cache, by plain forward passes.
+"""What an encoder-decoder writes and how likely it finds each label: greedy decoding with a cache, by forward passes.
 
 Only the public call of the model is used, on the route that `generate` takes (encoder once, then the whole
 model with `encoder_outputs`), so deltas that act by hooks act here too. Hugging Face's `generate` gives the

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from petscale import tasks as task_registry
+from petscale.families.registry import family_of
 from petscale.families.shape import BackboneShape
 from petscale.study.cell import Cell
-from petscale.tasks import LabelScheme, Task
 from petscale.tuning.plan import Plan
 from petscale.tuning.registry import make_plan
 
@@ -35,12 +35,8 @@ def plan_of(cell: Cell, shape: BackboneShape, *, masks: bool = False) -> Plan:
 
 
 def head_parameters(cell: Cell, shape: BackboneShape) -> int:
-    """Trainable scalars of the classification head: weight and bias of each output unit; 0 where it is not trained."""
+    """Trainable scalars of the classification head; 0 where it is not trained."""
     if cell.head != "trained":
         return 0
-    return head_units(task_registry.lookup(cell.task), cell.labels) * (shape.d_model + 1)
-
-
-def head_units(task: Task, labels: LabelScheme) -> int:
-    """Output units of the classification head. With unified labels a unit is a digit (Su et al. appendix E)."""
-    return max(task.classes(labels)) + 1
+    family = family_of(shape)
+    return family.head_parameters(shape, family.head_units(task_registry.lookup(cell.task), cell.labels))

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from petscale.families.family import Family
+from petscale.families.registry import family_of, total_parameters
 from petscale.families.shape import BackboneShape
 from petscale.mini.tasks import SIZES
 from petscale.study.cell import Cell, DataSpec
@@ -92,13 +94,14 @@ def estimate(cell: Cell, task: Task, shape: BackboneShape, trainable: int, hardw
     rows = rows_of(cell.data, task)
     evaluations = 1 + cell.steps // cell.evaluate_every
     scoring, batches = _scoring(rows.dev * evaluations + rows.test + rows.further, cell.batch_size, task, shape)
-    length = tokens_of(task, shape.family)
+    family = family_of(shape)
+    length = tokens_of(task, family)
     per_token = 6 if cell.method == "full" else 4
-    flop = per_token * _body(shape) * cell.steps * cell.batch_size * length + scoring
+    flop = per_token * family.matrix_parameters(shape) * cell.steps * cell.batch_size * length + scoring
     steps = cell.steps + batches
     peak = hardware.tflops * 1e12 * hardware.utilisation
     bytes_each = 4 if cell.precision == "float32" else 2
-    layers = shape.layers + shape.decoder_layers
+    layers = family.layers(shape)
     example = ACTIVATION_BYTES * bytes_each / 2 * length * shape.d_model * layers
     if cell.gradient_checkpointing:
         example /= max(1, layers) ** 0.5
@@ -108,7 +111,7 @@ def estimate(cell: Cell, task: Task, shape: BackboneShape, trainable: int, hardw
         at_once = min(share, hardware.micro_batch or share)
         # Only full fine-tuning shards its states; weights are whole on each device, always or while it scores.
         shards = devices if cell.method == "full" else 1
-        return shape.parameters * bytes_each + trainable * 16 / shards + at_once * example + 1.5 * _GB
+        return total_parameters(shape) * bytes_each + trainable * 16 / shards + at_once * example + 1.5 * _GB
 
     options = list(_device_counts(min(hardware.max_devices, cell.batch_size)))
     devices = next((count for count in options if memory(count) <= hardware.memory_gb * _GB), options[-1])
@@ -116,7 +119,7 @@ def estimate(cell: Cell, task: Task, shape: BackboneShape, trainable: int, hardw
     if devices > 1:
         # Each process maps the weights. For a checkpoint values, best values and two moments meet in the first, and
         # once more as the bytes of the file; the start is kept for the count of what changed.
-        host = devices * (shape.parameters * bytes_each + 1.5 * _GB) + trainable * 4 * 9
+        host = devices * (total_parameters(shape) * bytes_each + 1.5 * _GB) + trainable * 4 * 9
     return Cost(
         seconds=hardware.startup_s + flop / (peak * devices) + steps * hardware.step_overhead_ms / 1e3,
         memory=memory(devices),
@@ -130,7 +133,7 @@ def estimate_transfer(source: Cell, target: DataSpec, task: Task, shape: Backbon
     """Cost of scoring a source cell on the test rows of a target task, on one device."""
     flop, batches = _scoring(rows_of(target, task).test, source.batch_size, task, shape)
     peak = hardware.tflops * 1e12 * hardware.utilisation
-    memory = shape.parameters * (4 if source.precision == "float32" else 2) + 1.5 * _GB
+    memory = total_parameters(shape) * (4 if source.precision == "float32" else 2) + 1.5 * _GB
     return Cost(
         seconds=hardware.startup_s + flop / peak + batches * hardware.step_overhead_ms / 1e3,
         memory=memory,
@@ -156,21 +159,21 @@ def rows_of(data: DataSpec, task: Task) -> Rows:
     )
 
 
-def tokens_of(task: Task, family: str) -> float:
-    """Mean tokens of an example, target included."""
-    return FILL * (task.source_length if family != "bert" else task.bert_length) + task.target_length
+def tokens_of(task: Task, family: Family) -> float:
+    """Mean tokens of an example as a family reads it, target included."""
+    return FILL * family.source_length(task) + task.target_length
 
 
-def _body(shape: BackboneShape) -> int:
-    """Parameters that take part in matrix products: all without one vocabulary matrix."""
-    return shape.parameters - shape.vocab * shape.d_model
+def row_tokens(task: Task) -> float:
+    """Mean tokens of a prepared row, whose text is the whole source and the target."""
+    return FILL * task.source_length + task.target_length
 
 
 def _scoring(rows: int, batch_size: int, task: Task, shape: BackboneShape) -> tuple[float, float]:
     """FLOP of scoring rows, and its overhead in steps: one a batch, and a part of one for each token of free text."""
-    batches = rows / batch_size
+    batches, family = rows / batch_size, family_of(shape)
     return (
-        2 * _body(shape) * rows * tokens_of(task, shape.family),
+        2 * family.matrix_parameters(shape) * rows * tokens_of(task, family),
         batches * (1 if task.has_labels else 1 + DECODING * task.target_length),
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from petscale import tasks as task_registry
 from petscale.errors import BadInput
+from petscale.families.registry import family_of
 from petscale.families.shape import BackboneShape
 from petscale.study.cell import Cell, DataSpec
 from petscale.study.config import Recipe, Study
@@ -18,7 +19,6 @@ from petscale.study.counting import plan_of
 from petscale.tasks import LabelScheme, Task
 from petscale.tuning.registry import lookup, matched_budget
 
-CLASSIFICATION = frozenset({"sentiment", "inference", "paraphrase"})
 UNTRAINED = "frozen"
 
 
@@ -167,14 +167,14 @@ class _Builder:
                     structure,
                     seed,
                     budget=self._match(backbone, asked.match),
-                    labels="unified" if task.kind in CLASSIFICATION else "words",
+                    labels="unified" if task.has_labels else "words",
                 )
                 self.grid.add(cell, "transfer", match=asked.match)
                 source = self.grid.cells[cell.path]
                 self.grid.transfers += [
                     PlannedTransfer(source, self._rows[target.name])
                     for target in targets
-                    if target.name != task.name and _fits(backbone, target)
+                    if target.name != task.name and family_of(backbone.shape).takes(target)
                 ]
 
     def _control(self) -> None:
@@ -193,7 +193,7 @@ class _Builder:
         for name in names:
             backbone = self.grid.backbones[name]
             for task in asked.tasks or self.study.tasks:
-                if _fits(backbone, self.tasks[task]):
+                if family_of(backbone.shape).takes(self.tasks[task]):
                     for seed in asked.seeds or self.study.seeds:
                         yield backbone, self.tasks[task], seed
 
@@ -231,7 +231,8 @@ class _Builder:
     ) -> Cell:
         recipe: Recipe = self._recipes[backbone.ladder]
         known = lookup(method)
-        idle = method == UNTRAINED and (backbone.shape.family != "bert" or (head or recipe.head) == "frozen")
+        has_head = family_of(backbone.shape).has_head
+        idle = method == UNTRAINED and (not has_head or (head or recipe.head) == "frozen")
         cell = Cell(
             backbone=backbone.name,
             weights=backbone.weights,
@@ -242,7 +243,7 @@ class _Builder:
             budget=budget,
             mask_seed=(seed if self.study.mask_seed is None else self.study.mask_seed) if known.takes_budget else None,
             seed=seed,
-            head=(head or recipe.head) if backbone.shape.family == "bert" else None,
+            head=(head or recipe.head) if has_head else None,
             precision=recipe.precision,
             steps=0 if idle else recipe.steps,
             evaluate_every=recipe.evaluate_every,
@@ -267,11 +268,6 @@ class _Builder:
             except BadInput as error:
                 raise BadInput(f"{self.study.name}: {backbone.name}: {error}") from None
             self._checked.add(key)
-
-
-def _fits(backbone: Backbone, task: Task) -> bool:
-    """Encoders take classification only (Su et al. section 4.1)."""
-    return backbone.shape.family != "bert" or task.kind in CLASSIFICATION
 
 
 def _structure(method: str) -> str | None:

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from petscale.cells.spool import Spool, spool_digest
-from petscale.data.batches import collate, epoch_batches
+from petscale.data.batches import epoch_batches
 from petscale.errors import DuplicateTrainer, Interrupted
 from petscale.parallel.team import full_tensor
 from petscale.training.checkpoint import Checkpoint, load_newest, save_checkpoint
@@ -267,7 +267,7 @@ class Loop:
         if self._epoch != epoch:
             self._order = epoch_batches(examples.lengths, self.cell.batch_size, self.cell.seed, epoch)
             self._epoch = epoch
-        batch = collate(examples, self._order[index], self.ready.family)
+        batch = self.ready.family.collate(examples, self._order[index])
         return {name: tensor.to(self.ready.device) for name, tensor in batch.items()}
 
     # Evaluation -------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from petscale.artefacts.files import file_digest, write_atomically
 from petscale.cells.record import CellResult, Convergence, Counts, Score, Throughput, write_result
+from petscale.families.registry import total_parameters
 from petscale.scoring.evaluate import Evaluation
 from petscale.study.stages import code_digest
 from petscale.training.loop import Curve, Journey
@@ -92,7 +93,7 @@ def publish(
             head=sum(p.numel() for p in ready.head.values()) if cell.head == "trained" else 0,
             stored=sum(value.numel() for value in trained.values()),
             changed=changed,
-            total=ready.shape.parameters,
+            total=total_parameters(ready.shape),
         ),
         metric=ready.task.metric,
         dev=_scores(evaluations.get("dev"), ready, "dev"),

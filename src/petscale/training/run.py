@@ -18,6 +18,7 @@ import torch
 from petscale.cells.lock import CellLock, Fence
 from petscale.cells.state import StateFolder
 from petscale.errors import BadInput, DuplicateTrainer, Exit, Interrupted, PetscaleError
+from petscale.families.registry import total_parameters
 from petscale.parallel.launch import launch
 from petscale.parallel.team import ALONE, Team
 from petscale.study.cell import Cell
@@ -138,7 +139,11 @@ def _train_until(stop: Stop, cell: Cell, job: Job, state: StateFolder | None, fe
     ready = prepare_cell(cell, job.inputs, team=team, micro_batch=job.micro_batch)
     startup_s = time.time() - job.started
     log.info(
-        "%s: %d trainable of %d, ready after %.2f s", cell.path, ready.plan.trainable, ready.shape.parameters, startup_s
+        "%s: %d trainable of %d, ready after %.2f s",
+        cell.path,
+        ready.plan.trainable,
+        total_parameters(ready.shape),
+        startup_s,
     )
     told = Telemetry(job.state, ready.device, count=team.size) if team.leads else contextlib.nullcontext()
     with told as telemetry:

@@ -17,13 +17,15 @@ from petscale.artefacts.canonical import digest
 from petscale.backbones.folder import read_manifest, verify
 from petscale.backbones.load import load_model
 from petscale.data.decode import Decode, load_decoder
-from petscale.data.tokens import Family, TokenSet, load_tokens
+from petscale.data.tokens import TokenSet, load_tokens
 from petscale.errors import BadInput
+from petscale.families.family import Family
+from petscale.families.registry import family_of
 from petscale.families.shape import BackboneShape
 from petscale.parallel.team import ALONE, Team, full_tensor
 from petscale.scoring.evaluate import Evaluation, evaluate
 from petscale.study.cell import Cell
-from petscale.study.counting import head_units, plan_of
+from petscale.study.counting import plan_of
 from petscale.study.stages import STAGES
 from petscale.tasks import Task
 from petscale.tuning.install import Delta, install
@@ -166,11 +168,12 @@ def prepare_cell(
         verify(inputs.backbone)
     backbone = read_manifest(inputs.backbone)
     shape = BackboneShape.from_json(backbone["shape"])
+    family = family_of(shape)
     tokens = load_tokens(inputs.tokens)
     model = load_model(
         inputs.backbone,
-        shape.family,
-        num_labels=classes or head_units(task, cell.labels) if shape.family == "bert" else None,
+        family.name,
+        num_labels=(classes or family.head_units(task, cell.labels)) if family.has_head else None,
         head_seed=cell.seed,
         dtype=cell.precision,
         device="cpu" if shards else str(device),
@@ -180,10 +183,10 @@ def prepare_cell(
     if shards:
         from petscale.parallel.shards import Sharded
 
-        sharded = Sharded(model, team, device)
+        sharded = Sharded(model, team, device, units=family.shard_units(model))
     plan = plan_of(cell, shape, masks=True)
     delta = install(model, plan, seed=cell.seed)
-    head = dict(model.classifier.named_parameters()) if shape.family == "bert" else {}
+    head = family.head(model)
     for parameter in head.values():
         if sharded is None:  # shards are float32 already
             parameter.data = parameter.data.float()
@@ -194,9 +197,9 @@ def prepare_cell(
         cell=cell,
         task=task,
         tokens=tokens,
-        decode=load_decoder(inputs.backbone) if shape.family == "t5" else None,
+        decode=None if family.has_head else load_decoder(inputs.backbone),
         shape=shape,
-        family=shape.family,
+        family=family,
         model=model,
         plan=plan,
         delta=delta,

@@ -20,6 +20,7 @@ from petscale.cells.record import read_result
 from petscale.data.decode import load_tokenizer
 from petscale.data.tokens import TokenSet, load_tokens
 from petscale.errors import BadInput
+from petscale.families.registry import lookup
 from petscale.scoring import metrics
 from petscale.study.cell import Cell
 from petscale.training.setup import HEAD, Inputs, prepare_cell
@@ -111,8 +112,7 @@ def shared_rows(source: TokenSet, target: TokenSet, backbone: Path) -> NDArray[n
 def _inputs(tokens: TokenSet, split: str, tokenizer: Any) -> Iterator[str]:
     """Inputs of a split as letters and digits, without the words that the task's template puts around them."""
     task, rows = task_registry.lookup(tokens.manifest["task"]), tokens.split(split).source
-    first, last = (task.template, task.template) if tokens.family == "t5" else (task.text_a, task.text_b or task.text_a)
-    head, tail = _letters(first.split("{")[0]), _letters(last.rsplit("}")[-1])
+    head, tail = map(_letters, lookup(tokens.family).affixes(task))
     for start in range(0, len(rows), _SLICE):
         some = [rows[index].tolist() for index in range(start, min(start + _SLICE, len(rows)))]
         for text in tokenizer.decode_batch(some, skip_special_tokens=True):

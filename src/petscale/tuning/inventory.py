@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from petscale.errors import BadInput
-from petscale.families import inventory as families
 from petscale.families.parts import Place, PlaceKind, Weight
+from petscale.families.registry import family_of
 from petscale.families.shape import BackboneShape
 
 
@@ -59,6 +59,5 @@ def inventory(shape: BackboneShape, target_length: int | None = None) -> Invento
     """
     if target_length is not None and target_length < 1:
         raise BadInput(f"target_length: {target_length} is below 1")
-    return Inventory(
-        shape, target_length, families.weights(shape, target_length), families.places(shape, target_length)
-    )
+    family = family_of(shape)
+    return Inventory(shape, target_length, family.weights(shape, target_length), family.places(shape, target_length))

@@ -9,9 +9,11 @@ from petscale import tasks as task_registry
 from petscale.artefacts.canonical import digest
 from petscale.artefacts.layout import Layout
 from petscale.backbones.catalogue import lookup
+from petscale.families.registry import lookup as lookup_family
+from petscale.families.registry import total_parameters
 from petscale.study.config import Hardware
 from petscale.study.counting import head_parameters, plan_of
-from petscale.study.estimate import Cost, estimate, estimate_transfer, rows_of, tokens_of
+from petscale.study.estimate import Cost, estimate, estimate_transfer, row_tokens, rows_of, tokens_of
 from petscale.study.grid import Grid, PlannedCell, PlannedTransfer
 
 
@@ -32,7 +34,7 @@ def plan_document(grid: Grid) -> dict[str, Any]:
                 "backbones": [
                     {
                         "name": name,
-                        "parameters": grid.backbones[name].shape.parameters,
+                        "parameters": total_parameters(grid.backbones[name].shape),
                         "scale": grid.backbones[name].scale,
                         "display": name.rsplit("/", 1)[-1],
                     }
@@ -89,7 +91,7 @@ def totals(grid: Grid, costs: list[Cost]) -> list[dict[str, Any]]:
     return [
         {
             "backbone": name,
-            "parameters": grid.backbones[name].shape.parameters,
+            "parameters": total_parameters(grid.backbones[name].shape),
             **{key: value if isinstance(value, int) else round(value, 3) for key, value in row.items()},
             "fits": row["memory_gb"] <= grid.study.hardware.memory_gb,
         }
@@ -107,15 +109,15 @@ def inputs(grid: Grid) -> dict[str, float]:
     backbones = rows = tokens = 0.0
     for backbone in grid.backbones.values():
         copies = 0 if backbone.weights == "folder" else 2 if lookup(backbone.name).source == "hub" else 1
-        backbones += 4 * copies * backbone.shape.parameters
+        backbones += 4 * copies * total_parameters(backbone.shape)
     asked = [(p.backbone, p.cell.data, p.cell.labels) for p in grid.cells.values()]
     asked += [(t.source.backbone, t.target, t.source.cell.labels) for t in grid.transfers]
     for data in {data for _, data, _ in asked}:
         task = task_registry.lookup(data.task)
-        rows += 4 * (2 if data.source == "hub" else 1) * rows_of(data, task).total * tokens_of(task, "t5")
+        rows += 4 * (2 if data.source == "hub" else 1) * rows_of(data, task).total * row_tokens(task)
     for _, family, data, _ in {(b.tokenizer, b.shape.family, data, labels) for b, data, labels in asked}:
         task = task_registry.lookup(data.task)
-        tokens += 4 * rows_of(data, task).total * tokens_of(task, family)
+        tokens += 4 * rows_of(data, task).total * tokens_of(task, lookup_family(family))
     found = {"backbones_gb": backbones, "data_gb": rows, "tokens_gb": tokens}
     return {key: round(value / 1e9, 3) for key, value in found.items()}
 
@@ -170,7 +172,7 @@ def _cell(planned: PlannedCell, cost: Cost) -> dict[str, Any]:
         "trainable": counts.trainable,
         "effective": counts.effective,
         "head_parameters": head_parameters(cell, backbone.shape),
-        "total": backbone.shape.parameters,
+        "total": total_parameters(backbone.shape),
         "experiments": list(planned.experiments),
         "estimate": {
             "seconds": round(cost.seconds, 1),

@@ -9,7 +9,8 @@ from pathlib import Path
 from petscale.artefacts.header import tensor_names
 from petscale.backbones.catalogue import lookup
 from petscale.errors import BadInput
-from petscale.families.shape import BackboneShape, shape_from_config
+from petscale.families.registry import shape_from_config
+from petscale.families.shape import BackboneShape
 from petscale.study.config import Study
 from petscale.study.grid import Backbone, Grid, build_grid
 

@@ -1,1 +1,5 @@
 """BERT-style encoders."""
+
+from petscale.families.bert.family import Bert
+
+__all__ = ["Bert"]

@@ -1,0 +1,116 @@
+"""BERT-style encoders, as `BertForSequenceClassification` of transformers 5 builds them; the head is no part of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from petscale.errors import BadInput
+from petscale.families.bert import parts
+from petscale.families.config_keys import size
+from petscale.families.forms.encoder import Encoder
+from petscale.families.parts import Place, Weight
+from petscale.families.shape import BackboneShape
+
+if TYPE_CHECKING:
+    import torch
+
+# Pre-training heads, and a buffer of older BERT code.
+_UNUSED = ("cls.", "bert.embeddings.position_ids")
+_HEAD = "classifier."
+
+
+class Bert(Encoder):
+    """The BERT family."""
+
+    name = "bert"
+    end_token = "[SEP]"
+    pad_token = "[PAD]"
+    dropout_keys = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
+
+    def read_shape(self, config: Mapping[str, Any], tensor_names: Collection[str] | None) -> BackboneShape:
+        d_model, heads = size(config, "hidden_size"), size(config, "num_attention_heads")
+        if d_model % heads:
+            raise BadInput(f"config key num_attention_heads: {heads} does not divide hidden_size {d_model}")
+        return BackboneShape(
+            family=self.name,
+            d_model=d_model,
+            d_ff=size(config, "intermediate_size"),
+            heads=heads,
+            d_kv=d_model // heads,
+            layers=size(config, "num_hidden_layers"),
+            decoder_layers=0,
+            vocab=size(config, "vocab_size"),
+            max_positions=size(config, "max_position_embeddings"),
+            type_vocab=size(config, "type_vocab_size", 2),
+            pad_token=int(config.get("pad_token_id") or 0),
+        )
+
+    def parameters(self, shape: BackboneShape) -> int:
+        d, inner, ff = shape.d_model, shape.inner, shape.d_ff
+        embeddings = (shape.vocab + shape.max_positions + shape.type_vocab) * d + 2 * d
+        attention = 3 * (d * inner + inner) + inner * d + d + 2 * d
+        feed_forward = d * ff + ff + ff * d + d + 2 * d
+        pooler = d * d + d
+        return embeddings + shape.layers * (attention + feed_forward) + pooler
+
+    def weights(self, shape: BackboneShape, target_length: int | None) -> tuple[Weight, ...]:
+        return parts.weights(shape)
+
+    def places(self, shape: BackboneShape, target_length: int | None) -> tuple[Place, ...]:
+        return parts.places(shape)
+
+    def new_model(self, config: dict[str, Any], num_labels: int | None) -> Any:
+        from transformers.models.bert.configuration_bert import BertConfig
+        from transformers.models.bert.modeling_bert import BertForSequenceClassification
+
+        if num_labels is None:
+            raise BadInput("a classification head needs a number of labels")
+        for key in ("id2label", "label2id", "problem_type"):
+            config.pop(key, None)
+        config["num_labels"] = num_labels
+        # Several classes and integer labels: cross-entropy, for two classes too.
+        config["problem_type"] = "single_label_classification"
+        return BertForSequenceClassification(BertConfig.from_dict(config))
+
+    def rename(self, stored: str) -> str | None:
+        """Files of a bare encoder lack the prefix, files from TensorFlow call norms gamma and beta."""
+        name = stored.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+        name = name if name.startswith(("bert.", "cls.", _HEAD)) else f"bert.{name}"
+        return None if name.startswith((*_UNUSED, _HEAD)) else name
+
+    def complete(
+        self, state: dict[str, torch.Tensor], config: Any, *, head_seed: int, dtype: torch.dtype, device: str
+    ) -> None:
+        """The head is drawn from `head_seed` alone: normal with the config's standard deviation, biases 0."""
+        import torch
+
+        generator = torch.Generator().manual_seed(head_seed)
+        weight = torch.empty(config.num_labels, config.hidden_size)
+        weight.normal_(0.0, config.initializer_range, generator=generator)
+        tensors = {f"{_HEAD}weight": weight, f"{_HEAD}bias": torch.zeros(config.num_labels)}
+        state |= {name: tensor.to(device=device, dtype=dtype) for name, tensor in tensors.items()}
+
+    def finish(self, model: Any, device: str) -> None:
+        """BERT's constant buffers are in no file: positions 0, 1, ... and segment 0."""
+        import torch
+
+        embeddings = model.bert.embeddings
+        positions = torch.arange(embeddings.position_ids.shape[1], device=device)[None]
+        embeddings.position_ids = positions
+        embeddings.token_type_ids = torch.zeros_like(positions)
+
+    def forget_copies(self, state: dict[str, torch.Tensor]) -> None:
+        """BERT's encoder holds no matrix twice."""
+
+    def head(self, model: Any) -> dict[str, torch.nn.Parameter]:
+        return dict(model.classifier.named_parameters())
+
+    def check_ties(self, model: torch.nn.Module, shape: BackboneShape) -> None:
+        """An encoder with a classification head ties nothing."""
+
+    def insert_tokens(self, model: Any, module: str, count: int, tokens: Callable[[torch.dtype], torch.Tensor]) -> Any:
+        """After [CLS], which the pooler reads, so that its place is kept (design section 5)."""
+        from petscale.families.bert.prompts import insert_tokens
+
+        return insert_tokens(model, module, count, tokens)

@@ -1,0 +1,96 @@
+"""Encoders with a classification head: they read one text or two segments and choose an output unit."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from petscale.families.family import Family, Form
+from petscale.families.shape import BackboneShape
+from petscale.tasks import LabelScheme, Task
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+    from tokenizers import Tokenizer
+
+    from petscale.data.decode import Decode
+    from petscale.data.encoding import Encoded
+    from petscale.data.tokens import Examples
+    from petscale.scoring.answers import Answers, Batch
+
+
+class Encoder(Family, ABC):
+    """What all encoders with a linear classification head share; a family adds its layout and its weights."""
+
+    form = Form.ENCODER
+    has_head = True
+    peft_task = "SEQ_CLS"
+    peft_takes_prompts = False  # PEFT puts them before [CLS], `concat-input` after it
+
+    def takes(self, task: Task) -> bool:
+        """Classification alone (Su et al. section 4.1)."""
+        return task.has_labels
+
+    def source_length(self, task: Task) -> int:
+        return task.bert_length
+
+    def affixes(self, task: Task) -> tuple[str, str]:
+        first, last = task.text_a, task.text_b or task.text_a
+        return first.split("{")[0], last.rsplit("}")[-1]
+
+    def head_units(self, task: Task, labels: LabelScheme) -> int:
+        """Output units of the head. With unified labels a unit is a digit (Su et al. appendix E)."""
+        return max(task.classes(labels)) + 1
+
+    def head_parameters(self, shape: BackboneShape, units: int) -> int:
+        """Weight and bias of each output unit."""
+        return units * (shape.d_model + 1)
+
+    def label_tokens(self, tokenizer: Tokenizer, task: Task, labels: LabelScheme, end: int) -> list[list[int]]:
+        return []
+
+    def encode(
+        self, tokenizer: Tokenizer, task: Task, labels: LabelScheme, end: int, columns: Mapping[str, list[Any]]
+    ) -> Encoded:
+        """`source`, the segments; `first`, tokens of the first one; `label`, the index of the head's unit."""
+        from petscale.data.encoding import Encoded
+        from petscale.families.forms.text import segments
+
+        arrays, cut = segments(tokenizer, task, columns, self.source_length(task), end)
+        classes = np.array([*task.classes(labels), -1], np.int64)  # label -1 stays -1
+        return Encoded({**arrays, "label": classes[columns["label"]]}, {"source": cut})
+
+    def collate(self, examples: Examples, indices: NDArray[np.int64]) -> dict[str, torch.Tensor]:
+        """input_ids, token_type_ids, attention_mask ``(b, s)`` and labels ``(b,)``, the index of the class."""
+        import torch
+
+        assert examples.first is not None
+        ids, mask = examples.source.padded(indices, examples.pad)
+        columns = np.arange(ids.shape[1])
+        batch = {
+            "input_ids": ids,
+            "attention_mask": mask.astype(np.int64),
+            "token_type_ids": ((columns >= examples.first[indices][:, None]) & mask).astype(np.int64),
+            "labels": examples.label[indices],
+        }
+        return {name: torch.from_numpy(values) for name, values in batch.items()}
+
+    def answer(
+        self,
+        model: Any,
+        examples: Examples,
+        task: Task,
+        labels: LabelScheme,
+        decode: Decode | None,
+        batches: Iterator[Batch],
+    ) -> Answers:
+        from petscale.families.forms.choosing import choose_classes
+
+        return choose_classes(model, examples, self.label_words(task, labels), batches)
+
+    def label_words(self, task: Task, labels: LabelScheme) -> dict[int, str]:
+        return dict(zip(task.classes(labels), task.words(labels), strict=True))

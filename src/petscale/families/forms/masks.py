@@ -1,0 +1,13 @@
+"""Masks of inputs that grow by soft tokens."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def longer(mask: Tensor | None, count: int, value: int = 1) -> Tensor | None:
+    """``(batch, count + length)``: `count` times `value` in front of a mask; None stays None."""
+    if mask is None:
+        return None
+    return torch.cat([mask.new_full((mask.shape[0], count), value), mask], dim=1)

@@ -1,0 +1,78 @@
+"""Every family by name. Adding one is a folder beside this file and a line here (docs/add-a-family.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any
+
+from petscale.errors import BadInput
+from petscale.families.bert import Bert
+from petscale.families.family import Family
+from petscale.families.shape import BackboneShape
+from petscale.families.t5 import T5
+
+_FAMILIES: dict[str, Family] = {family.name: family for family in (T5(), Bert())}
+
+FAMILIES: Mapping[str, Family] = MappingProxyType(_FAMILIES)
+
+
+def lookup(name: object) -> Family:
+    """The family of that name.
+
+    Raises:
+        BadInput: there is none; the line lists those that exist.
+    """
+    if isinstance(name, str) and name in FAMILIES:
+        return FAMILIES[name]
+    raise BadInput(f"{name!r} is not a supported family; use {' or '.join(FAMILIES)}")
+
+
+def family_of(shape: BackboneShape) -> Family:
+    """The family of a backbone.
+
+    Raises:
+        BadInput: its shape names a family that does not exist here.
+    """
+    return lookup(shape.family)
+
+
+def total_parameters(shape: BackboneShape) -> int:
+    """Scalars of a backbone, without a classification head; equals facts 1.1 exactly."""
+    return family_of(shape).parameters(shape)
+
+
+def shape_from_config(config: Mapping[str, Any], tensor_names: Collection[str] | None = None) -> BackboneShape:
+    """Read a shape from the content of a `config.json`.
+
+    Args:
+        config: the parsed file.
+        tensor_names: names in the headers of the weights. They decide tying: transformers 5 writes
+            `tie_word_embeddings: true` into every T5 config and unties at load where both matrices are stored
+            (design 3.1). Without them the config's own word is taken, which is right for configs older than that.
+
+    Raises:
+        BadInput: an unknown model type, or a missing or impossible number; the message names the key.
+    """
+    try:
+        family = lookup(config.get("model_type"))
+    except BadInput as error:
+        raise BadInput(f"config key model_type: {error}") from None
+    return family.read_shape(config, tensor_names)
+
+
+@contextmanager
+def registered(family: Family) -> Iterator[None]:
+    """Within the context a further family exists: for packages that bring one, and for tests.
+
+    Raises:
+        BadInput: a family of that name exists already.
+    """
+    if family.name in FAMILIES:
+        raise BadInput(f"a family {family.name!r} exists already")
+    _FAMILIES[family.name] = family
+    try:
+        yield
+    finally:
+        del _FAMILIES[family.name]

@@ -1,0 +1,117 @@
+"""T5, v1.0 and v1.1, as `T5ForConditionalGeneration` of transformers 5 builds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from petscale.errors import BadInput
+from petscale.families.config_keys import size
+from petscale.families.forms.encoder_decoder import EncoderDecoder
+from petscale.families.parts import Place, Weight
+from petscale.families.shape import BackboneShape
+from petscale.families.t5 import parts
+
+if TYPE_CHECKING:
+    import torch
+
+_SHARED = "shared.weight"
+_HEAD = "lm_head.weight"
+# Copies of the shared matrix, and a table that older T5 code made and never read (facts 1.7). Some published files
+# carry them; the model has no use for them.
+_COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+_UNREAD = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
+
+
+class T5(EncoderDecoder):
+    """The T5 family."""
+
+    name = "t5"
+    end_token = "</s>"
+    pad_token = "<pad>"
+    dropout_keys = ("dropout_rate", "classifier_dropout")
+
+    def read_shape(self, config: Mapping[str, Any], tensor_names: Collection[str] | None) -> BackboneShape:
+        layers = size(config, "num_layers")
+        says_tied = bool(config.get("tie_word_embeddings", True))
+        decoder_layers = config.get("num_decoder_layers")
+        return BackboneShape(
+            family=self.name,
+            d_model=size(config, "d_model"),
+            d_ff=size(config, "d_ff"),
+            heads=size(config, "num_heads"),
+            d_kv=size(config, "d_kv"),
+            layers=layers,
+            decoder_layers=layers if decoder_layers is None else size(config, "num_decoder_layers"),
+            vocab=size(config, "vocab_size"),
+            gated=str(config.get("feed_forward_proj", "relu")).startswith("gated"),
+            tied=says_tied if tensor_names is None else _HEAD not in tensor_names,
+            relative_buckets=size(config, "relative_attention_num_buckets", 32),
+            relative_distance=size(config, "relative_attention_max_distance", 128),
+        )
+
+    def parameters(self, shape: BackboneShape) -> int:
+        d, attention = shape.d_model, 4 * shape.d_model * shape.inner
+        feed_forward = (3 if shape.gated else 2) * d * shape.d_ff
+        relative = shape.relative_buckets * shape.heads
+        encoder = shape.layers * (attention + feed_forward + 2 * d) + d + relative
+        decoder = shape.decoder_layers * (2 * attention + feed_forward + 3 * d) + d + relative
+        return shape.vocab * d * (1 if shape.tied else 2) + encoder + decoder
+
+    def weights(self, shape: BackboneShape, target_length: int | None) -> tuple[Weight, ...]:
+        return parts.weights(shape, target_length)
+
+    def places(self, shape: BackboneShape, target_length: int | None) -> tuple[Place, ...]:
+        return parts.places(shape, target_length)
+
+    def new_model(self, config: dict[str, Any], num_labels: int | None) -> Any:
+        from transformers.models.t5.configuration_t5 import T5Config
+        from transformers.models.t5.modeling_t5 import T5ForConditionalGeneration
+
+        return T5ForConditionalGeneration(T5Config.from_dict(config))
+
+    def rename(self, stored: str) -> str | None:
+        return stored
+
+    @property
+    def derived(self) -> frozenset[str]:
+        return frozenset({*_COPIES, _UNREAD})
+
+    def complete(
+        self, state: dict[str, torch.Tensor], config: Any, *, head_seed: int, dtype: torch.dtype, device: str
+    ) -> None:
+        """The output matrix is its own where the file holds one, else the embedding."""
+        if _SHARED in state:
+            state.setdefault(_HEAD, state[_SHARED])
+
+    def finish(self, model: Any, device: str) -> None:
+        """Encoder and decoder read the shared matrix; the head too, where the file has none of its own."""
+        model.encoder.embed_tokens.weight = model.shared.weight
+        model.decoder.embed_tokens.weight = model.shared.weight
+        if model.lm_head.weight.data_ptr() == model.shared.weight.data_ptr():
+            model.lm_head.weight = model.shared.weight
+
+    def forget_copies(self, state: dict[str, torch.Tensor]) -> None:
+        """Second names of the shared matrix go, so an output matrix that stays is one of its own."""
+        state.pop(_UNREAD, None)
+        shared = state.get(_SHARED)
+        for name in (*_COPIES, _HEAD):
+            if name in state and shared is not None and state[name].equal(shared):
+                del state[name]
+
+    def check_ties(self, model: torch.nn.Module, shape: BackboneShape) -> None:
+        """transformers 5 unties T5's output head only where a checkpoint has one."""
+        modules = dict(model.named_modules())
+        used = [getattr(modules.get(name), "weight", None) for name in ("shared", "encoder.embed_tokens", "lm_head")]
+        if any(weight is None for weight in used):
+            raise BadInput("plan: made for a T5 with a language-modelling head, the model is another backbone")
+        tied = used[2] is used[0]
+        if tied != shape.tied or used[1] is not used[0]:
+            said, found = ("tied" if flag else "untied" for flag in (shape.tied, tied))
+            raise BadInput(f"plan: its backbone's vocabulary matrices are {said}, the model's are {found}")
+
+    def insert_tokens(self, model: Any, module: str, count: int, tokens: Callable[[torch.dtype], torch.Tensor]) -> Any:
+        """In front of the encoder's input; the decoder's view of the encoder grows along."""
+        from petscale.families.t5.prompts import insert_tokens
+
+        return insert_tokens(model, module, count, tokens)
