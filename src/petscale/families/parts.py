@@ -33,6 +33,7 @@ class Weight:
         shape: as stored; matrices are (out, in).
         stack: encoder, decoder, or "" for what both share.
         dead: flat positions whose derivative is zero whatever the other weights are.
+        layer: number of the block within its stack; None outside of blocks (embeddings, pooler, last norm, head).
     """
 
     module: str
@@ -41,6 +42,7 @@ class Weight:
     shape: tuple[int, ...]
     stack: Stack
     dead: Ranges = ()
+    layer: int | None = None
 
     @property
     def name(self) -> str:

@@ -31,9 +31,9 @@ def _weights(shape: BackboneShape) -> Iterator[Weight]:
     yield from _norm(f"{_EMBEDDINGS}.LayerNorm", d)
     for layer in range(shape.layers):
         for module, role, size in _linears(shape, layer):
-            yield from _linear(module, role, size)
-        yield from _norm(f"{_layer(layer)}.attention.output.LayerNorm", d)
-        yield from _norm(f"{_layer(layer)}.output.LayerNorm", d)
+            yield from _linear(module, role, size, layer)
+        yield from _norm(f"{_layer(layer)}.attention.output.LayerNorm", d, layer)
+        yield from _norm(f"{_layer(layer)}.output.LayerNorm", d, layer)
     yield from _linear("bert.pooler.dense", "pooler", (d, d))
 
 
@@ -64,12 +64,12 @@ def _linears(shape: BackboneShape, layer: int) -> tuple[tuple[str, str, tuple[in
     )
 
 
-def _linear(module: str, role: str, size: tuple[int, int]) -> Iterator[Weight]:
-    yield Weight(module, "weight", role, size, "encoder")
+def _linear(module: str, role: str, size: tuple[int, int], layer: int | None = None) -> Iterator[Weight]:
+    yield Weight(module, "weight", role, size, "encoder", layer=layer)
     cancelled: Ranges = ((0, size[0]),) if role.endswith(".k") else ()
-    yield Weight(module, "bias", f"{role}.bias", size[:1], "encoder", cancelled)
+    yield Weight(module, "bias", f"{role}.bias", size[:1], "encoder", cancelled, layer)
 
 
-def _norm(module: str, width: int) -> Iterator[Weight]:
-    yield Weight(module, "weight", "norm", (width,), "encoder")
-    yield Weight(module, "bias", "norm.bias", (width,), "encoder")
+def _norm(module: str, width: int, layer: int | None = None) -> Iterator[Weight]:
+    yield Weight(module, "weight", "norm", (width,), "encoder", layer=layer)
+    yield Weight(module, "bias", "norm.bias", (width,), "encoder", layer=layer)

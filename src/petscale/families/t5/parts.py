@@ -34,21 +34,20 @@ def _weights(shape: BackboneShape, target_length: int | None) -> Iterator[Weight
                 for letter in "qkvo":
                     size = (d, shape.inner) if letter == "o" else (shape.inner, d)
                     dead = _cannot_act(stack, sublayer, letter, target_length)
-                    yield Weight(
-                        f"{path}.{letter}", "weight", f"{sublayer}.{letter}", size, stack, _all(size) if dead else ()
-                    )
+                    entries = _all(size) if dead else ()
+                    yield Weight(f"{path}.{letter}", "weight", f"{sublayer}.{letter}", size, stack, entries, layer)
                 if sublayer == "self" and layer == 0:
                     size = (shape.relative_buckets, shape.heads)
                     rows = _dead_rows(shape, stack, target_length)
-                    yield Weight(
-                        f"{path}.relative_attention_bias", "weight", "relative", size, stack, _rows(rows, shape.heads)
-                    )
-                yield Weight(f"{_parent(path)}.layer_norm", "weight", "norm", (d,), stack)
+                    dead_rows = _rows(rows, shape.heads)
+                    table = f"{path}.relative_attention_bias"
+                    yield Weight(table, "weight", "relative", size, stack, dead_rows, layer)
+                yield Weight(f"{_parent(path)}.layer_norm", "weight", "norm", (d,), stack, layer=layer)
             path = _feed_forward(stack, layer)
             for name, role in _inputs(shape):
-                yield Weight(f"{path}.DenseReluDense.{name}", "weight", role, (ff, d), stack)
-            yield Weight(f"{path}.DenseReluDense.wo", "weight", "ffn.down", (d, ff), stack)
-            yield Weight(f"{path}.layer_norm", "weight", "norm", (d,), stack)
+                yield Weight(f"{path}.DenseReluDense.{name}", "weight", role, (ff, d), stack, layer=layer)
+            yield Weight(f"{path}.DenseReluDense.wo", "weight", "ffn.down", (d, ff), stack, layer=layer)
+            yield Weight(f"{path}.layer_norm", "weight", "norm", (d,), stack, layer=layer)
         yield Weight(f"{stack}.final_layer_norm", "weight", "norm", (d,), stack)
     if not shape.tied:
         yield Weight(_HEAD, "weight", "vocabulary", (shape.vocab, d), "")

@@ -22,11 +22,9 @@ _RESIZED_VOCABULARY = 32100  # the released code cuts T5's 32128 rows to the tok
 
 
 def _published(offered: Inventory, _request: Request) -> Iterator[Site]:
-    if offered.shape.family == "bert":
-        for weight in offered.weights:
-            in_layer = weight.module.startswith("bert.encoder.")
-            if weight.tensor == "bias" and in_layer and weight.role != "ffn.up.bias":
-                yield whole_weight(weight)
+    own = [weight for weight in offered.weights if weight.tensor == "bias" and weight.layer is not None]
+    if own:
+        yield from (whole_weight(weight) for weight in own if weight.role != "ffn.up.bias")
         return
     for place in offered.places_of("bias"):
         if not place.role.startswith("cross."):
@@ -34,14 +32,14 @@ def _published(offered: Inventory, _request: Request) -> Iterator[Site]:
 
 
 def _t5_xxl(offered: Inventory, request: Request) -> Iterator[Site]:
-    if offered.shape.family != "t5":
+    tables = offered.weights_of("relative")
+    if not tables:
         raise BadInput(f"{request.method}: only a T5 backbone has the relative-position tables that it trains")
     for place in offered.places_of("bias"):
         if place.role == "vocabulary.bias":
             yield inserted_bias(place, width=min(_RESIZED_VOCABULARY, place.width_out))
         elif place.role != "norm.bias":
             yield inserted_bias(place)
-    tables = offered.weights_of("relative")
     yield from (whole_weight(table) for table in tables)
     # The released T5 gives every cross-attention a table of its own, read as the decoder reads its own.
     for place in offered.places_of("table"):
