@@ -1,1 +1,1 @@
-"""From finished cells to tables, intervals and verdicts. Pure functions on tidy tables; no torch (design section 7)."""
+"""Statistical analysis of finished cells: tables, intervals and verdicts, as pure functions of tables without torch."""

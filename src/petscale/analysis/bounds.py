@@ -1,8 +1,8 @@
-"""Numbers known only up to bounds: what censored thresholds allow to be said, draw by draw.
+"""Numbers that are known only up to bounds, such as censored thresholds, with their bootstrap draws.
 
-A threshold beyond the swept budgets is "more than the last budget", never an extrapolated number. Sums and
-differences of such thresholds are intervals in turn (interval arithmetic); a percentile interval then takes the lower
-ends for its low and the upper ends for its high limit, so censoring can only widen it.
+A threshold beyond the swept budgets is "more than the last budget", never an extrapolated number. Sums and differences
+of such thresholds are intervals too (interval arithmetic). A percentile interval takes its low limit from the lower
+bounds of the draws and its high limit from the upper bounds, so censoring can only widen it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Bounds:
 
     @property
     def censored(self) -> str:
-        """How the estimate is censored: '<=' below the first budget, '>' above the last, 'hole' within one, or ''."""
+        """How the estimate is censored: '<=' first budget, '>' last budget, 'hole' between two budgets, or ''."""
         if np.isneginf(self.low[0]):
             return "<="
         if np.isposinf(self.high[0]):
@@ -37,7 +37,7 @@ class Bounds:
 
     @property
     def point(self) -> float:
-        """The estimate: the crossing; the finite bound where it is censored; the middle of a hole."""
+        """The estimate as one number: the crossing, the finite bound if it is censored, or the middle of a hole."""
         if np.isneginf(self.low[0]):
             return float(self.high[0])
         return float(self.low[0] if np.isposinf(self.high[0]) else (self.low[0] + self.high[0]) / 2)
@@ -46,7 +46,7 @@ class Bounds:
         return Bounds(self.low - other.high, self.high - other.low, min(self.seeds, other.seeds))
 
     def estimate(self, confidence: float) -> Estimate:
-        """Percentile interval. No interval from fewer than two seeds."""
+        """Percentile interval of the draws; there is none for fewer than two seeds."""
         if self.seeds < 2 or len(self.low) < 2 or np.isnan(self.low).any():
             return Estimate(self.point, seeds=self.seeds)
         tail = (1 - confidence) / 2
@@ -56,14 +56,14 @@ class Bounds:
 
 
 def mean_of(bounds: Sequence[Bounds]) -> Bounds:
-    """Mean of several, draw by draw."""
+    """Mean of several thresholds, for each draw separately."""
     low = np.mean([one.low for one in bounds], axis=0)
     high = np.mean([one.high for one in bounds], axis=0)
     return Bounds(low, high, min(one.seeds for one in bounds))
 
 
 def percentiles(draws: Array, confidence: float, seeds: int) -> Estimate:
-    """Percentile interval of plain draws, the estimate first; draws that are NaN have no say."""
+    """Percentile interval of draws without bounds; the first one is the estimate, and NaN draws are ignored."""
     known = draws[1:][~np.isnan(draws[1:])]
     if seeds < 2 or not len(known):
         return Estimate(float(draws[0]), seeds=seeds)

@@ -1,4 +1,4 @@
-"""What differs between two studies, or between two runs of one: scores, thresholds, verdicts and cells."""
+"""Compare two studies, or two runs of one study: their scores, thresholds, verdicts and cells."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Side:
 
     @classmethod
     def read(cls, folder: Path, results_root: Path | None = None) -> Side:
-        """A study from its folder results/<study>; its cells lie beside that folder unless said otherwise.
+        """Read a study from its folder results/<study>; `results_root` holds its cells, by default the folder above it.
 
         Raises:
             BadInput: there is no usable plan.json in the folder.
@@ -42,7 +42,7 @@ class Side:
 
 
 def compare_cells(a: Side, b: Side) -> pd.DataFrame:
-    """Cells that only one study plans, and cells of both whose status differs."""
+    """List the cells that only one study plans, and the cells of both whose status differs."""
     status = [side.cells.set_index("cell")["status"] for side in (a, b)]
     joined = pd.concat(status, axis=1, keys=["a", "b"]).fillna("not planned")
     changed = joined[joined["a"] != joined["b"]]
@@ -50,10 +50,10 @@ def compare_cells(a: Side, b: Side) -> pd.DataFrame:
 
 
 def compare_scores(a: Side, b: Side) -> pd.DataFrame:
-    """Mean scores by backbone, method and budget, b minus a, over the tasks that both have.
+    """Compare mean scores by backbone, method and budget (b minus a) over the tasks that both sides have.
 
-    Seeds that both sides have are paired (the same seed means the same data order and masks); else the interval is
-    Welch's. Budget sweeps are compared by their thresholds instead.
+    Seeds that both sides have are paired (the same seed means the same data order and masks). Without common seeds, the
+    interval is Welch's. Budget sweeps are not compared here, but by their thresholds.
     """
     confidence = settings_of(b.plan).confidence
     own, other = _by_group(a), _by_group(b)
@@ -76,7 +76,7 @@ def compare_scores(a: Side, b: Side) -> pd.DataFrame:
 
 
 def compare_thresholds(a: Side, b: Side) -> pd.DataFrame:
-    """Low and high thresholds by backbone, method and task: log10 of b over a."""
+    """Compare low and high thresholds by backbone, method and task, as log10 of the ratio b / a."""
     settings = settings_of(b.plan)
     own = {_place(one): one for one in find_thresholds(a.cells, settings)}
     rows = []
@@ -107,7 +107,7 @@ def compare_thresholds(a: Side, b: Side) -> pd.DataFrame:
 
 
 def compare_claims(a: Side, b: Side) -> pd.DataFrame:
-    """Claims whose verdict differs, with the statistic and interval of each side."""
+    """List the claims whose verdict differs, with the statistic and interval of each side."""
     keep = ["id", "claim", "ladder", "verdict", "value", "low", "high"]
     sides = [make_tables(side.plan, side.results_root)["claims"][keep] for side in (a, b)]
     joined = sides[0].merge(sides[1], on=["id", "claim", "ladder"], suffixes=("_a", "_b"))
@@ -121,7 +121,7 @@ def _scored(side: Side) -> pd.DataFrame:
 
 def _by_group(side: Side) -> dict[tuple[str, ...], pd.DataFrame]:
     scored = _scored(side)
-    # Absent budgets and heads become words: a NaN would equal nothing, itself included.
+    # Absent budgets and heads become empty strings, because NaN is not equal to NaN and could not be a key.
     keys = pd.DataFrame({key: scored[key].map(lambda value: "" if pd.isna(value) else value) for key in _GROUP})
     return {tuple(key): scored.loc[rows] for key, rows in keys.groupby(_GROUP, sort=False).groups.items()}
 

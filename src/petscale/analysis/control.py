@@ -1,4 +1,4 @@
-"""Does pre-training matter: the same delta on the pre-trained and on a randomly initialised backbone."""
+"""The control experiment: the same method on a pre-trained and on a randomly initialised backbone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KEYS = ["ladder", "scale", "method", "kind"]
 
 
 def control_table(cells: pd.DataFrame, settings: AnalysisSettings, examples: Examples) -> pd.DataFrame:
-    """Pre-trained minus random by ladder, size and kind of task, paired by task and seed, in points."""
+    """Pre-trained minus random score in points, by ladder, size and kind of task, paired by task and seed."""
     both = asked_by(cells, "control", control=True)
     rows = []
     for key, part in means.groups(both, _KEYS):

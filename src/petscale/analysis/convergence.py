@@ -20,7 +20,7 @@ _NO_RUN = ("missing", "diverged", NO_CURVE)
 
 
 def runs_table(cells: pd.DataFrame, curves: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
-    """One row a run of a structured method: its step of convergence, how it ended, its baseline and best."""
+    """Make one row per run of an APET method: its step of convergence, how it ended, its baseline and best score."""
     asked = asked_by(cells, EXPERIMENT)
     by_cell = dict(iter(curves.dropna(subset=["dev"]).groupby("cell", sort=False)))
     rows = []
@@ -54,10 +54,10 @@ def pairs_table(runs: pd.DataFrame, curves: pd.DataFrame, settings: AnalysisSett
     """Adjacent against discrete, paired by task, budget and seed.
 
     Returns:
-        One row a pair. `ratio` = log2(discrete step / adjacent step), steps at the middles of their grid intervals:
-        1 means adjacent converges in half the steps; NaN when either is censored. `target_ratio` is the
-        same for the time to a common target. `first` names the structure that came first, a converged run counting
-        before a censored one.
+        One row per pair. `ratio` is log2(discrete step / adjacent step), with each step at the middle of its interval
+        between two evaluations: 1 means that adjacent converges in half the steps, NaN that either run is censored.
+        `target_ratio` is the same for the step that reaches a common target. `first` names the structure that converged
+        first; a converged run counts as earlier than a censored one.
     """
     if runs.empty:
         return pd.DataFrame()
@@ -93,7 +93,7 @@ def pairs_table(runs: pd.DataFrame, curves: pd.DataFrame, settings: AnalysisSett
 
 
 def convergence_table(pairs: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
-    """By backbone and budget group: mean log2 ratio of steps over tasks and seeds, with censored pairs counted."""
+    """Mean log2 ratio of steps over tasks and seeds, by backbone and budget group, and the number of censored pairs."""
     rows = []
     if pairs.empty:
         return pd.DataFrame()
@@ -125,9 +125,9 @@ def convergence_table(pairs: pd.DataFrame, settings: AnalysisSettings) -> pd.Dat
 def mean_ratio(known: pd.DataFrame, column: str, confidence: float) -> Estimate:
     """Mean log ratio over tasks and budget groups, with an interval over seeds and over the grid of evaluations.
 
-    A step is known only to the evaluation at which it was seen. All seeds share that grid, so their spread does not
-    show it; a step seen on a grid of width E is uniform on an interval of that width with middle m, which gives
-    log2(d / a) the variance E^2 / 12 (1/m_a^2 + 1/m_d^2) / ln(2)^2.
+    A step is known only up to the interval between two evaluations. All seeds share these evaluations, so the variance
+    over seeds does not contain this error. A step is taken as uniform on its interval of width E with middle m, which
+    gives log2(d / a) the variance E^2 / 12 (1/m_a^2 + 1/m_d^2) / ln(2)^2.
     """
     strata = known["task"] + "|" + known["group"]
     names = means.ordered(strata)
@@ -139,7 +139,7 @@ def mean_ratio(known: pd.DataFrame, column: str, confidence: float) -> Estimate:
 
 
 def grid_variance(numerator: float, denominator: float, width: float) -> float:
-    """Variance of `log_ratio` from the width of the grid of evaluations."""
+    """Variance of `log_ratio` that comes from `width`, the steps between two evaluations."""
     middles = np.array([numerator, denominator]) - width / 2
     return float(width**2 / 12 * (middles**-2.0).sum() / np.log(2) ** 2)
 
@@ -178,7 +178,7 @@ def _reach(by_cell: dict[Hashable, pd.DataFrame], run: pd.Series, target: float,
 
 
 def log_ratio(numerator: float, denominator: float, width: float) -> float:
-    """log2 of two steps, each at the middle of the grid interval (step - width, step] in which it was reached."""
+    """log2 of the ratio of two steps, each at the middle of the interval (step - width, step] that contains it."""
     middles = np.array([numerator, denominator]) - width / 2
     if not (middles > 0).all():
         return np.nan
@@ -186,7 +186,7 @@ def log_ratio(numerator: float, denominator: float, width: float) -> float:
 
 
 def _first(one: pd.Series, two: pd.Series) -> str:
-    """Which came first; a run that is missing or diverged says nothing of its partner."""
+    """Which structure converged first; there is no answer if either run is missing or diverged."""
     if any(side["outcome"] in _NO_RUN for side in (one, two)):
         return "unknown"
     adjacent, discrete = one["step"], two["step"]

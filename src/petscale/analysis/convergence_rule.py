@@ -1,11 +1,11 @@
-"""When a run has converged.
+"""The rule that says at which step a run has converged.
 
-The papers give no definition. Ours, on the dev scores of one run, in points:
+The papers give no definition. This one uses the dev scores of one run, in points:
 
     smoothed  s_i = mean of dev_j, |i - j| <= (w - 1)/2                      w = `smoothing` evaluations
     baseline  b   = dev score of the budget-0 cell (frozen backbone, same task, head and seed)
-    rose          : max_i s_i >= b + `rise`; a run that never rose has no step (censored), not step 0
-    step          = first step_i with s_j >= max s - `tolerance` for every j >= i; none if the end falls below
+    rose          : max_i s_i >= b + `rise`; a run that never rose is censored: it has no step, not step 0
+    step          = first step_i with s_j >= max s - `tolerance` for every j >= i; none if the last s is lower
     target step   = first step_i with s_i >= b + `target` (min(best of the pair) - b), the time to a common target
 """
 
@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 
 def smooth(dev: Array, window: int) -> Array:
-    """Centred running mean; at the ends over the evaluations there are."""
+    """Centred running mean; near the ends it averages over fewer evaluations."""
     kernel = np.ones(window)
     total = np.convolve(dev, kernel, mode="same") if len(dev) >= window else None
     if total is None:
@@ -33,7 +33,7 @@ def smooth(dev: Array, window: int) -> Array:
 
 
 def convergence_step(step: Array, dev: Array, baseline: float, rule: ConvergenceSettings) -> tuple[float, str]:
-    """The step of convergence by the rule above, and how the run ended; NaN where it is censored.
+    """Return the step of convergence by the rule above (NaN if censored), and how the run ended.
 
     Args:
         step: optimizer steps of the evaluations, ascending, shape (n,).

@@ -1,4 +1,4 @@
-"""What each method costs: parameters, speed, memory, energy and time of the cells of the study."""
+"""Tables of costs: parameters, speed, memory, energy and time of the cells; and the table of missing cells."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _COSTS = [*_SPEEDS, "peak_memory", "energy_j", "train_s", "evaluate_s", "wall_s"
 def efficiency_table(cells: pd.DataFrame) -> pd.DataFrame:
     """Medians over the finished cells of each backbone, method and budget.
 
-    Of the experiments `methods` and `structure`, on the tasks that all of a backbone's methods have: other tasks have
-    other lengths, and medians over different tasks compare tasks. Speeds are real (unpadded) tokens a second. Numbers
-    that were not measured stay absent; energy is never 0 for want of a meter. Cells that share a machine with others
-    slow one another: compare methods, not machines.
+    The cells are those of the experiments `methods` and `structure`, on the tasks that all methods of a backbone have:
+    tasks differ in length, so medians over different tasks would compare tasks. Speeds count real (unpadded) tokens per
+    second. Numbers that were not measured stay absent; energy without a meter is absent, not 0. Cells that run at the
+    same time on one machine slow each other down, so compare methods of one study, not machines.
     """
     asked = [not _EXPERIMENTS.isdisjoint(names) for names in cells["experiments"]]
     chosen = cells[pd.Series(asked, index=cells.index, dtype=bool) & ~cells["control"]]
@@ -34,7 +34,7 @@ def efficiency_table(cells: pd.DataFrame) -> pd.DataFrame:
     for key, whole in means.groups(chosen, _KEYS):
         part = whole[whole["task"].isin(common[whole["backbone"].iloc[0]])]
         known = part[part["status"] == "done"].copy()
-        # An idle cell trains at no speed; it does not train at speed 0.
+        # A cell that does not train (method `frozen`) has no training speed; a speed of 0 would lower the median.
         known[_SPEEDS] = known[_SPEEDS].replace(0.0, np.nan)
         medians = known[[*_COUNTS, *_COSTS]].median(numeric_only=True) if len(known) else {}
         total = medians.get("total", np.nan)
@@ -55,7 +55,7 @@ def efficiency_table(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def missing_table(cells: pd.DataFrame, transfers: pd.DataFrame) -> pd.DataFrame:
-    """Every planned cell and transfer without a score, with the reason. An undefined metric is no hole."""
+    """List every planned cell and transfer without a score, with the reason; undefined transfers are not missing."""
     holes = cells[cells["score"].isna()]
     first = holes[["cell", "status", "cause", "experiments"]].assign(
         experiments=[";".join(names) for names in holes["experiments"]]

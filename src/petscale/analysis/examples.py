@@ -1,7 +1,7 @@
-"""Scores of single test examples: how much of a mean depends on which examples the test set holds.
+"""Scores of single test examples, from which the variance due to the choice of test examples is computed.
 
-All seeds of a task are scored on the same examples, so their spread does not show this. For a contrast d_i of one
-example i (a mean over cells, or a difference of two such means) over n examples, the variance of its mean is
+All seeds of a task are scored on the same examples, so the variance over seeds does not contain this. For a contrast
+d_i of one example i (a mean over cells, or a difference of two such means) over n examples, the variance of its mean is
 var(d_i) / n; examples of different tasks are independent.
 """
 
@@ -43,7 +43,7 @@ def example_variance(sides: Sequence[tuple[pd.DataFrame, int]], tasks: Sequence[
         examples: points of single examples.
 
     Returns:
-        The variance; NaN when a cell's examples are unknown or cells of one task were scored on different ones.
+        The variance; NaN if a cell's examples are unknown or if cells of one task were scored on different examples.
     """
     total = 0.0
     for task in tasks:

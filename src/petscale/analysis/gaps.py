@@ -35,7 +35,7 @@ def gap_row(
     confidence: float,
     seed: int,
 ) -> dict[str, Any]:
-    """One row of a gap table: the papers' gaps, their null, and the between-method variance with its interval."""
+    """One row of a gap table: the papers' gaps, their permutation test, and the between-method variance."""
     seeds = sorted(set(frame["seed"]))
     values = on_scale(frame, methods, tasks, seeds, unit)
     a = spread.per_seed(values)
@@ -66,10 +66,10 @@ def variance_of(cubes: Sequence[Cube], confidence: float) -> Estimate:
 
 
 def shrinkage(small: Sequence[Cube], large: Sequence[Cube], confidence: float) -> Estimate:
-    """Between-method variance of the smallest minus that of the largest backbone: positive where gaps shrink.
+    """Between-method variance on the smallest minus that on the largest backbone; it is positive if gaps shrink.
 
     Args:
-        small: one cube (methods, tasks, seeds) a group of methods; averaged over groups.
+        small: one cube (methods, tasks, seeds) for each group of methods; the variances are averaged over groups.
         large: the same groups on the largest backbone, with the same seeds.
         confidence: two-sided level.
     """

@@ -1,8 +1,9 @@
-"""Intervals over seeds: tasks are fixed, seeds are random, pairs stay pairs (design section 7).
+"""Intervals over seeds: tasks are treated as fixed and seeds as random, and paired values stay paired.
 
-A percentile bootstrap of three seeds is just their range, so every interval here is a t interval whose unit is the
-seed. Cells of one seed share data order and masks over tasks and are never treated as independent. What seeds cannot
-show (which test examples there are, how finely a curve was evaluated) enters as a variance of its own.
+A percentile bootstrap of three seeds would only give their range, so every interval here is a t interval whose unit is
+the seed. Cells of one seed share data order and masks over tasks, so they are never treated as independent. Errors that
+the variance over seeds does not contain (the choice of test examples, the steps between two evaluations) are added as a
+further variance.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its interval. `low`, `high` and `se` are NaN where fewer than two seeds bear on it."""
+    """A number with its interval. `low`, `high` and `se` are NaN if it comes from fewer than two seeds."""
 
     value: float
     low: float = math.nan
     high: float = math.nan
     se: float = math.nan
     seeds: int = 0
-    wider: bool = False  # whether a variance that seeds cannot show is in the interval
+    wider: bool = False  # whether the interval includes a further variance, beside that over seeds
 
     @property
     def bounded(self) -> bool:
@@ -47,9 +48,9 @@ def t_quantile(confidence: float, degrees: float) -> float:
 def task_seed_matrix(
     frame: pd.DataFrame, value: str, tasks: Sequence[Hashable], seeds: Sequence[int], stratum: str = "task"
 ) -> Matrix:
-    """Values as a (tasks, seeds) array, NaN where a cell is absent or unscored; repeats of a cell are averaged.
+    """Values as a (tasks, seeds) array, NaN where a cell is absent or has no score; repeats of a cell are averaged.
 
-    Rows of other tasks or seeds are left out. `stratum` names the column that is fixed beside the seed.
+    Rows of other tasks or seeds are left out. `stratum` names the column to use instead of the task.
     """
     row = {task: index for index, task in enumerate(tasks)}
     column = {seed: index for index, seed in enumerate(seeds)}
@@ -71,14 +72,14 @@ def mean_over_tasks(values: Matrix, confidence: float = 0.95, further: float = m
         v        = sum_s c_s^2,     se^2 = v + further
         interval = estimate +- t((S-1) (v + further)^2 / v^2) se                  (Satterthwaite)
 
-    With no cell missing this is the t interval of the per-seed means. It allows any correlation between the tasks
-    of one seed. A task with a single seed shows no spread of its own and borrows the mean variance of those that do.
-    A task without any seed is left out: callers name it.
+    If no cell is missing, this is the t interval of the means of the seeds. It allows any correlation between the tasks
+    of one seed. A task with a single seed is given the mean variance of the tasks with several seeds. A task without
+    any seed is left out; the caller has to report it.
 
     Args:
         values: array of shape (tasks, seeds), NaN where missing.
         confidence: two-sided level.
-        further: variance of the estimate that the spread of seeds does not show; NaN where it is unknown.
+        further: variance of the estimate in addition to that over seeds; NaN if it is unknown.
 
     Returns:
         The estimate; without interval when fewer than two seeds have a value.
@@ -93,7 +94,7 @@ def mean_over_tasks(values: Matrix, confidence: float = 0.95, further: float = m
     means = np.nansum(values, axis=1, keepdims=True) / counts
     estimate = float(means.mean())
     seeds = values.shape[1]
-    # One seed a task is one seed, even when the tasks have different ones: nothing shows the spread of a task.
+    # Without a task that has two seeds there is no variance within a task, even if the tasks have different seeds.
     if seeds < 2 or counts.max() < 2:
         return Estimate(estimate, seeds=int(counts.max()))
     residuals = np.where(present, values - means, 0.0)
@@ -109,12 +110,12 @@ def mean_over_tasks(values: Matrix, confidence: float = 0.95, further: float = m
 
 
 def jackknife(statistic: Callable[[NDArray[np.intp]], float], seeds: int, confidence: float = 0.95) -> Estimate:
-    """t interval of any smooth statistic of the seeds, by leaving one seed out.
+    """t interval of any smooth statistic of the seeds, computed by leaving out one seed at a time.
 
         se^2 = (S-1)/S sum_s (theta_(-s) - mean theta_(-.))^2,     interval = theta +- t(S-1) se
 
     Args:
-        statistic: from the indices of the seeds to use to a number, NaN where undefined.
+        statistic: function from the indices of the seeds to use to a number, which is NaN if undefined.
         seeds: how many seeds there are.
         confidence: two-sided level.
     """
@@ -131,7 +132,7 @@ def jackknife(statistic: Callable[[NDArray[np.intp]], float], seeds: int, confid
 
 
 def difference(a: Estimate, b: Estimate, confidence: float = 0.95) -> Estimate:
-    """a - b for independent estimates: Welch's interval with Satterthwaite's degrees of freedom."""
+    """a - b for independent estimates, with Welch's interval and Satterthwaite's degrees of freedom."""
     value = a.value - b.value
     if not (a.bounded and b.bounded):
         return Estimate(value, seeds=min(a.seeds, b.seeds))

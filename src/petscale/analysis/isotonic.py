@@ -34,9 +34,10 @@ def isotonic_fit(y: Array, weights: Array) -> Array:
 def crossing(x: Array, fit: Array, level: Array, holes: NDArray[np.bool_]) -> tuple[Array, Array]:
     """Where the linear interpolation of a non-decreasing fit first reaches a level, as bounds.
 
-    A crossing inside the grid is one number, so both bounds are equal. A fit that has reached the level at the first
-    position crossed somewhere at or below it: (-inf, x_0]. One that never reaches it: (x_last, inf). Nothing is
-    extrapolated, and nothing is interpolated over a hole: there the bounds are the two positions beside it.
+    A crossing between two positions is one number, so both bounds are equal. If the fit has reached the level at the
+    first position, the crossing is at or below it: (-inf, x_0]. If it never reaches the level, the crossing is above
+    the last position: (x_last, inf). Nothing is extrapolated. Nothing is interpolated across a missing position (a
+    hole) either: there the bounds are the two positions beside it.
 
     Args:
         x: ascending positions (log10 of the budget), shape (k,).

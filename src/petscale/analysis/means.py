@@ -1,4 +1,4 @@
-"""Means of groups of planned cells, with everything a reader needs to trust or walk back the number."""
+"""Means of groups of planned cells, with their intervals and the list of runs from which each was computed."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from petscale.analysis.interval import Estimate, Matrix, mean_over_tasks, task_s
 from petscale.analysis.spread import Cube
 from petscale.analysis.tidy import RANK
 
-REFERENCES = ("full", "frozen")  # not parameter-efficient methods: the two ends they are held against
+REFERENCES = ("full", "frozen")  # not parameter-efficient methods, but the two ends with which these are compared
 MEAN = "(mean)"  # the row of a table that is the mean over tasks
 
 
 def ordered(values: Iterable[Any]) -> list[Any]:
-    """Distinct values in the order in which they first stand."""
+    """Distinct values in the order of their first occurrence."""
     return list(dict.fromkeys(values))
 
 
 def groups(frame: pd.DataFrame, keys: Sequence[str]) -> list[tuple[tuple[Hashable, ...], pd.DataFrame]]:
-    """Sub-tables by key columns, in the order in which they first stand; absent keys form groups of their own."""
+    """Sub-tables by key columns, in the order of their first occurrence; rows with an absent key form a group too."""
     return [(key, part) for key, part in frame.groupby(list(keys), sort=False, dropna=False)]
 
 
@@ -33,7 +33,7 @@ def scored(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def common_tasks(planned: pd.DataFrame, group: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Tasks that every group with any score has a score for, and the planned tasks that are not such.
+    """Split the planned tasks into those on which every group (with any score) has a score, and the others.
 
     Means over different tasks cannot be compared, so a task that one method lacks is left out of all means.
     """
@@ -70,7 +70,7 @@ def mean_of(planned: pd.DataFrame, tasks: Sequence[str], confidence: float, exam
 
 
 def paired(a: pd.DataFrame, b: pd.DataFrame, tasks: Sequence[str], confidence: float, examples: Examples) -> Estimate:
-    """Mean over tasks of a - b, paired by task, seed and test example; a pair that lacks one side is no pair."""
+    """Mean over tasks of a - b, paired by task, seed and test example; pairs with only one side are ignored."""
     seeds = sorted(set(a["seed"]) | set(b["seed"]))
     values = matrix(a, tasks, seeds) - matrix(b, tasks, seeds)
     further = example_variance([(a, 1), (b, -1)], _scored_tasks(values, tasks), examples)
@@ -90,7 +90,7 @@ def interval_columns(estimate: Estimate, name: str = "value") -> dict[str, Any]:
 
 
 def account(planned: pd.DataFrame) -> dict[str, Any]:
-    """How many of the planned cells bear on a row, and all their paths: the way back from a number to its runs."""
+    """How many of a row's planned cells are done, diverged or missing, and the paths of all of them."""
     done = planned["score"].notna()
     diverged = planned["status"] == "diverged"
     return {
@@ -103,15 +103,15 @@ def account(planned: pd.DataFrame) -> dict[str, Any]:
 
 
 def mean_with_diverged(planned: pd.DataFrame, tasks: Sequence[str]) -> float:
-    """The mean with each diverged cell counted at chance: what leaving them out hides."""
+    """The mean with each diverged cell counted at chance, because leaving diverged cells out would hide them."""
     filled = planned.assign(score=planned["score"].where(planned["status"] != "diverged", planned["chance"]))
     return mean_over_tasks(matrix(filled, tasks, sorted(set(filled["seed"])))).value
 
 
 def rank_of(planned: pd.DataFrame, tasks: Sequence[str]) -> float:
-    """Mean over tasks of the accuracy by the rank of the label words; NaN where no task has one.
+    """Mean over tasks of `rank_accuracy`, the accuracy of the most probable label; NaN if no task has one.
 
-    It stands beside exact match, which a text-to-text backbone fails until it has learnt to write labels at all.
+    It is reported beside exact match, which is 0 on T5 until the model has learnt to write label words at all.
     """
     return mean_over_tasks(matrix(planned, tasks, sorted(set(planned["seed"])), RANK)).value
 

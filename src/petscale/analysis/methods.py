@@ -1,4 +1,4 @@
-"""Experiment `methods`: published methods against full fine-tuning by scale (Su et al. figures 1 and 3)."""
+"""Experiment `methods`: published methods compared with full fine-tuning by scale (Su et al. figures 1 and 3)."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _KEYS = ["ladder", "backbone", "scale", "display"]
 
 
 def methods_table(cells: pd.DataFrame, settings: AnalysisSettings, examples: Examples) -> pd.DataFrame:
-    """Mean score by backbone and method, over the tasks that all methods of the ladder have, and by task.
+    """Mean score by backbone and method, for each task and over the tasks that all methods of the ladder have.
 
     Args:
         cells: tidy table.
-        settings: level of the intervals.
+        settings: settings of the analysis, among them the level of the intervals.
         examples: points of single test examples.
 
     Returns:
-        One row a backbone, method and task, `task` being `(mean)` for the mean over tasks. `difference*` is the
-        paired difference to full fine-tuning.
+        One row per backbone, method and task; `task` is `(mean)` for the mean over tasks. `difference*` is the paired
+        difference to full fine-tuning.
     """
     rows: list[dict[str, Any]] = []
     for _, ladder in means.groups(asked_by(cells, EXPERIMENT), ["ladder"]):

@@ -1,4 +1,4 @@
-"""The study plan: the document that says which cells exist and what figures call them."""
+"""Reading of a study's plan.json, which lists the cells and the names that figures show for them."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ def settings_of(plan: Plan) -> AnalysisSettings:
 
 
 def backbone_order(plan: Plan) -> dict[str, int]:
-    """Backbone -> position, ladders in the order of the plan and scales ascending in each."""
+    """Position of each backbone: ladders in the order of the plan, and ascending scale within a ladder."""
     names = [rung["name"] for ladder in plan["ladders"] for rung in ladder["backbones"]]
     return {name: position for position, name in enumerate(names)}
 
 
 def chance_points(task: Plan, *, class_head: bool) -> float:
-    """Score of guessing, in points: 100/classes where an answer is always a class, else 0.
+    """Score of guessing, in points: 100/classes if the model always answers with a class, otherwise 0.
 
-    Free generation scores 0 when the model does not emit a label (T5), whatever the number of classes.
+    A model that generates text (T5) scores 0 when it does not write a label, whatever the number of classes.
     """
     classes = task.get("classes")
     return 100.0 / classes if class_head and classes else 0.0

@@ -1,4 +1,4 @@
-"""Which difference a study of a given size can detect; `petscale plan` prints it before anything runs."""
+"""The smallest difference that a study of a given size can detect; `petscale plan` prints it before anything runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def detectable_difference(
     shared: float = 0.0,
     examples: float = 0.0,
 ) -> float:
-    """Smallest true paired difference of two methods, as a mean over tasks, that the interval test finds.
+    """Smallest true paired difference of two methods, as a mean over tasks, that the interval test detects.
 
     The test is that of `interval.mean_over_tasks` on paired differences. The paired difference of one task and seed
     has standard deviation sqrt(2) sd; the mean over tasks of one seed has
@@ -36,7 +36,7 @@ def detectable_difference(
         confidence: level of the test.
         power: chance of finding the difference.
         shared: correlation of the tasks of one seed.
-        examples: variance of the mean difference over drawings of the test examples (`of_examples`).
+        examples: variance of the mean difference over random choices of the test examples (`of_examples`).
 
     Returns:
         The difference in the units of `sd`; infinite with one seed, which gives no interval.
@@ -52,7 +52,7 @@ def detectable_difference(
     se = math.sqrt(shown + examples)
     if se == 0:
         return 0.0
-    # Beyond some thousands the quantiles are the normal distribution's.
+    # With more than some thousand degrees of freedom the quantiles are those of the normal distribution.
     degrees = min((seeds - 1) * (se**2 / shown) ** 2, 1e4) if shown else 1e4
     critical = t_quantile(confidence, degrees)
 
@@ -69,9 +69,9 @@ def detectable_difference(
 
 
 def of_examples(tasks: int, rows: int, right: float = 0.8) -> float:
-    """Variance in points squared of the mean difference of two methods over drawings of `rows` test examples a task.
+    """Variance, in points squared, of the mean difference of two methods over random choices of `rows` test examples.
 
-    Both are right on the share `right` of the examples, independently of each other: 2 p (1 - p) for one example.
-    Methods that err on the same examples have less.
+    Both methods are taken to be right on the share `right` of the examples of each task, independently of each other,
+    which gives 2 p (1 - p) for one example. The variance is smaller if they err on the same examples.
     """
     return 100.0**2 * 2 * right * (1 - right) / rows / tasks

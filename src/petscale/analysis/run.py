@@ -1,4 +1,4 @@
-"""From a plan and its results to all tables. The one module of the analysis that writes files."""
+"""Make all tables from a plan and its results. This is the only module of the analysis that writes files."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _WITH_EXAMPLES = {"methods", "structure", "control"}
 
 
 def analyse(plan_path: Path, results_root: Path, out_dir: Path) -> Tables:
-    """Write every table of a study as CSV, the claims also as Markdown; the same results give the same bytes.
+    """Write every table of a study as CSV, and the claims also as Markdown; the same results give the same bytes.
 
     Args:
         plan_path: the study's plan.json.
         results_root: the folder with `cells/` and `transfer/`.
-        out_dir: where `<table>.csv` and `claims.md` go.
+        out_dir: the folder for `<table>.csv` and `claims.md`.
 
     Raises:
         BadInput: the plan cannot be used.
@@ -48,7 +48,7 @@ def analyse(plan_path: Path, results_root: Path, out_dir: Path) -> Tables:
 
 
 def make_tables(plan: Plan, results_root: Path) -> Tables:
-    """All tables by name, in the order of the report.
+    """Make all tables; the keys are their names, in the order of the report.
 
     Raises:
         BadInput: the plan's settings cannot be used.
@@ -103,7 +103,7 @@ def make_tables(plan: Plan, results_root: Path) -> Tables:
 
 
 def _needs_examples(cells: pd.DataFrame) -> pd.Series:
-    """The cells whose means and paired differences are reported; sweeps and transfers take examples as fixed."""
+    """Which cells need the scores of single examples; sweeps and transfers treat the test examples as fixed."""
     asked = [bool(_WITH_EXAMPLES.intersection(names)) for names in cells["experiments"]]
     return pd.Series(asked, index=cells.index, dtype=bool)
 

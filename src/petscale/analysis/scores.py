@@ -1,7 +1,7 @@
-"""Every metric of every test set: one row a cell and metric, and the means over seeds that stand beside the main one.
+"""Tables of every metric on every test set: one row per cell and metric, and means over seeds.
 
-Figures and claims use a task's main metric. Exact match of questions, ROUGE-1 and ROUGE-2, and further test sets
-(MNLI's mismatched rows, `mismatched/accuracy`) are here.
+Figures and claims use only a task's main metric. These tables also have the exact match of questions, ROUGE-1 and
+ROUGE-2, and further test sets (MNLI's mismatched rows, `mismatched/accuracy`).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def scores_table(cells: pd.DataFrame, results_root: Path) -> pd.DataFrame:
     """All test scores of the finished cells of a tidy table.
 
     Args:
-        cells: tidy table; its finished cells have records that can be read.
+        cells: tidy table; the records of its finished cells must be readable.
         results_root: the folder that holds `cells/`.
 
     Returns:
-        One row a cell and metric, the main one first. `value` and `se` are points (0 to 100), `n` is the number of
+        One row per cell and metric, the main metric first. `value` and `se` are points (0 to 100), `n` is the number of
         examples, `main` says whether figures and claims use the metric.
     """
     rows: list[dict[str, Any]] = []
@@ -53,12 +53,12 @@ def scores_table(cells: pd.DataFrame, results_root: Path) -> pd.DataFrame:
 
 
 def metrics_table(cells: pd.DataFrame, scores: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
-    """Means over seeds of the metrics beside the main one, for the cells of experiment `methods`.
+    """Means over seeds of all metrics but the main one, for the cells of experiment `methods`.
 
-    The rank of the label words has a column of its own in the table of methods and is left out.
+    `rank_accuracy` is left out, because the table of methods has a column for it.
 
     Returns:
-        One row a backbone, method, task and metric, with the interval over seeds (examples taken as given) and, as
+        One row per backbone, method, task and metric, with the interval over seeds (examples taken as given) and, as
         `main_value`, the mean of the task's main metric over the same cells.
     """
     asked = asked_by(cells, "methods")

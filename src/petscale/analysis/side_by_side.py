@@ -1,4 +1,4 @@
-"""The papers' numbers beside ours, where a study has the papers' backbones (reference/*.csv of Su et al.)."""
+"""Comparison with the papers' numbers (`papers/*.csv`), for studies that use the papers' backbones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from petscale.analysis.tidy import asked_by
 from petscale.study.config.analysis import AnalysisSettings
 
 PAPER_SEEDS = 3  # Su et al. section 4.1
-# The paper rounds shares to one or two digits; beyond this factor a budget is another one.
+# The paper rounds shares to one or two digits, so shares within this factor count as the same budget.
 SHARE_FACTOR = 1.25
 PAPER_NAMES = {
     "google/t5-v1_1-small": "t5-small",
@@ -29,7 +29,7 @@ PAPER_NAMES = {
 
 
 def paper_table(name: str) -> pd.DataFrame:
-    """A table of a paper's numbers from the `papers` folder; its name says paper and table."""
+    """A table of a paper's numbers from the folder `papers`; `name` gives the paper and its table."""
     with (files("petscale.analysis") / "papers" / f"{name}.csv").open() as handle:
         return pd.read_csv(handle)
 
@@ -37,14 +37,15 @@ def paper_table(name: str) -> pd.DataFrame:
 def side_by_side(
     cells: pd.DataFrame, thresholds: pd.DataFrame, gaps: pd.DataFrame, settings: AnalysisSettings
 ) -> pd.DataFrame:
-    """Each number of the paper that the study also has, with the difference and whether it lies within noise.
+    """Compare each number of the paper that the study also has: the difference, and whether it lies within noise.
 
-    For a score, noise is the interval in which the mean of three further seeds of ours would fall,
+    Since the paper gives no spread, a score lies within noise if the paper's is in the interval that would contain the
+    mean of three further seeds of this study,
 
-        mean +- t(S-1) sd sqrt(1/S + 1/3),
+        mean +- t(S-1) sd sqrt(1/S + 1/3).
 
-    since the paper gives no spread. A threshold or gap agrees when its interval meets the paper's range. A score at
-    another share of trained parameters than the paper's is not compared: `within_noise` says `other budget`.
+    A threshold agrees if its interval overlaps the paper's range; gaps have no interval. A score at another share of
+    trained parameters than the paper's is not compared: `within_noise` is then `other budget`.
     """
     known = cells[cells["backbone"].isin(PAPER_NAMES)]
     rows = [*_scores(known, settings), *_thresholds(thresholds), *_gaps(gaps)]

@@ -1,7 +1,7 @@
-"""How far methods lie apart: the papers' gaps, and a spread that does not grow with noise.
+"""Measures of how much methods differ: the papers' gaps, and a variance that does not grow with noise.
 
-A largest-minus-smallest gap is positive even when all methods are equal, so beside it stand the between-method
-variance and a permutation null.
+The gap between the largest and the smallest mean is positive even when all methods are equal. Therefore the
+between-method variance and a permutation test are computed too.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ Cube = NDArray[np.float64]  # (methods, tasks, seeds), NaN where a cell is missi
 
 
 def log_odds(points: Cube, examples: Cube) -> Cube:
-    """Scores as log-odds, ln((p + 1/2n) / (1 - p + 1/2n)): differences near a ceiling are not squeezed.
+    """Scores as log-odds, ln((p + 1/2n) / (1 - p + 1/2n)), in which differences do not shrink near the maximum score.
 
     Args:
         points: scores in points.
-        examples: test examples behind each score; the half example keeps 0 and 100 finite.
+        examples: number n of test examples of each score; adding half an example keeps scores of 0 and 100 finite.
     """
     share = points / 100.0
     half = 0.5 / np.where(np.isnan(examples), 500.0, examples)
@@ -29,9 +29,9 @@ def log_odds(points: Cube, examples: Cube) -> Cube:
 
 
 def per_seed(cube: Cube) -> Cube:
-    """Methods by seeds: mean over tasks after each task's own mean is taken out, then centred within each seed.
+    """Mean over tasks after each task's mean is subtracted, then centred within each seed.
 
-    Taking out task means first keeps a missing cell from shifting a method's mean by the difficulty of its task.
+    Task means are subtracted first so that a missing cell does not shift a method's mean by the difficulty of its task.
 
     Returns:
         Array of shape (methods, seeds); NaN where a method has no task at that seed.
@@ -47,8 +47,8 @@ def between_variance(a: Cube) -> float:
 
         V = M/(M-1) mean_m mean_{s != s'} a[m, s] a[m, s']
 
-    Noise of one seed is independent of that of another, so V has mean 0 when all methods are equal; it can be
-    negative. `a` is the outcome of `per_seed`. With no cell missing V is the ANOVA variance component.
+    The noise of different seeds is independent, so V has mean 0 when all methods are equal; it can be negative. `a` is
+    the result of `per_seed`. If no cell is missing, V is the ANOVA variance component.
 
     Returns:
         V in squared units; NaN with fewer than two methods or without a pair of seeds for each method.
@@ -65,7 +65,7 @@ def between_variance(a: Cube) -> float:
 
 
 def signed_root(variance: float) -> float:
-    """A variance component as a standard deviation with its sign kept, for reading in points."""
+    """A variance component as a standard deviation in points, with the sign of the variance."""
     return math.copysign(math.sqrt(abs(variance)), variance)
 
 
@@ -83,18 +83,18 @@ def smallest_gap(a: Cube) -> float:
 
 @dataclass(frozen=True)
 class Null:
-    """The largest gap that noise alone makes (its mean), and how rare the observed one is among shuffled methods."""
+    """The mean of the largest gap that noise alone produces, and the p value of the observed gap."""
 
     mean: float
     p: float
 
 
 def permutation_null(cube: Cube, draws: int, seed: int) -> Null:
-    """Shuffle the methods within each seed, all tasks of a seed together, and look at the largest gap.
+    """Shuffle the methods within each seed, all tasks of a seed together, and compute the largest gap of each shuffle.
 
-    The p value counts the observed order among the draws: (1 + #{null >= observed}) / (1 + draws). The mean is of the
-    same shuffles of what is left of each method without its own mean, scaled to the noise's variance by
-    sqrt(n / (n - 1)): real differences that are scattered by the shuffle would swell it.
+    The p value counts the observed order as one of the draws: (1 + #{null >= observed}) / (1 + draws). For the mean,
+    each method's own mean is subtracted before the same shuffles, and the rest is scaled by sqrt(n / (n - 1)) to the
+    variance of the noise. Otherwise real differences between methods would enlarge it.
     """
     observed = largest_gap(per_seed(cube))
     if math.isnan(observed):
@@ -107,7 +107,7 @@ def permutation_null(cube: Cube, draws: int, seed: int) -> Null:
     p = (1 + int((gaps >= observed - 1e-12).sum())) / (1 + draws)
     counts = (~np.isnan(a)).sum(axis=1, keepdims=True)
     if (counts < 2).any():
-        return Null(math.nan, p)  # nothing shows the noise of a method with one seed
+        return Null(math.nan, p)  # the noise of a method with one seed cannot be estimated
     noise = (a - np.nanmean(a, axis=1, keepdims=True)) * np.sqrt(counts / (counts - 1))
     return Null(float(_shuffled_gaps(noise, order).mean()), p)
 

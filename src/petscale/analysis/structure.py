@@ -1,4 +1,4 @@
-"""Experiment `structure`: groups of equal budget, PET against APET (Su et al. figure 5 and table 2)."""
+"""Experiment `structure`: PET compared with APET in groups of equal budget (Su et al. figure 5 and table 2)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KEYS = ["ladder", "backbone", "scale", "display"]
 
 
 def budget_groups(cells: pd.DataFrame) -> list[str]:
-    """PET methods whose count others match, in the order of the plan."""
+    """The PET methods whose number of trained parameters other methods match, in the order of the plan."""
     return means.ordered(group for names in cells["matches"] for group in names)
 
 
@@ -55,7 +55,7 @@ def structure_table(cells: pd.DataFrame, settings: AnalysisSettings, examples: E
 
 
 def structure_gaps_table(cells: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
-    """Gap within each budget group by backbone, in points and in log-odds."""
+    """Gaps within each budget group by backbone, in points and in log-odds."""
     rows = []
     for group, tasks, left_out, ladder in group_frames(cells):
         for key, rung in means.groups(ladder, _KEYS):
@@ -93,10 +93,10 @@ def group_frames(cells: pd.DataFrame) -> list[tuple[str, list[str], list[str], p
 
 
 def table2(cells: pd.DataFrame, settings: AnalysisSettings, examples: Examples) -> pd.DataFrame:
-    """Su et al. table 2 in full: every method and budget on every task, with the share of parameters it trains.
+    """All of Su et al.'s table 2: every method and budget on every task, with the share of trained parameters.
 
     Returns:
-        Long form, one row a backbone, method, budget group and task. `percent` is trainable over all parameters.
+        One row per backbone, method, budget group and task. `percent` is trainable divided by all parameters.
     """
     rows = []
     asked = asked_by(cells, EXPERIMENT)

@@ -1,14 +1,14 @@
-"""One budget sweep: scores by budget and seed, with its two references, and its bootstrap.
+"""One budget sweep: scores by budget and seed, the two reference scores, and the bootstrap of the monotone fit.
 
-With y[k, s] the score at budget k and seed s, and the baseline and full fine-tuning as two more columns of y, a draw is
+y[k, s] is the score at budget k and seed s; the baseline and full fine-tuning are two more rows of y. A draw is
 
     y*_k = mean_s y[k, s] + g_k / sqrt(W/(S - 1)),   g_k = sum_s z_s (y[k, s] - mean_s y[k, s]) / sqrt(n_k (n_k - 1))
 
-with z_s standard normal and W chi-squared with S - 1 degrees of freedom: a multivariate t with the covariance of the
-seed means as the seeds show it. Resampling three seeds would give ten distinct curves; this gives a continuum with
-the right tails, and keeps the seeds paired over budgets and references. Draw i of one sweep and draw i of another have
-the same z: the cells of a seed share data order and masks, and sweeps share their references, so thresholds are
-compared and averaged draw by draw without being taken for independent.
+with z_s standard normal and W chi-squared with S - 1 degrees of freedom. This is a multivariate t distribution with the
+estimated covariance of the means over seeds. Resampling three seeds would give only ten distinct curves; these draws
+are continuous, have the tails of a t distribution, and keep the seeds paired over budgets and references. Draw i has
+the same z in every sweep, because the cells of a seed share data order and masks and sweeps share their references. So
+thresholds can be compared and averaged draw by draw, and are not treated as independent.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ class Fit:
     def after(self, threshold: Bounds) -> Array:
         """The fit at the first swept budget at or past the estimated threshold, estimate and draws.
 
-        The budget is the estimate's in every draw: a draw asks how high the curve is there, not where "there" is.
-        NaN where no swept budget is past the threshold.
+        Every draw uses the budget of the estimate, so only the height of the curve varies between draws. The values are
+        NaN if no swept budget is past the threshold.
         """
         past = np.flatnonzero(self.log_budgets >= threshold.high[0] - 1e-9)
         return self.curve[:, past[0]] if len(past) else np.full(len(self.curve), np.nan)
@@ -76,7 +76,7 @@ def fit_sweep(sweep: Sweep, draws: int, generator: np.random.Generator) -> Fit:
     Args:
         sweep: the scores.
         draws: bootstrap draws; none are made with fewer than two seeds.
-        generator: source of the draws; sweeps that are compared take equal ones and the same columns of seeds.
+        generator: source of the draws; sweeps that are compared need generators in the same state and the same seeds.
     """
     columns = np.vstack([sweep.scores, sweep.baseline, sweep.full])  # (k + 2, seeds)
     present = ~np.isnan(columns)
@@ -97,12 +97,12 @@ def _noise(residuals: Array, counts: NDArray[np.intp], draws: int, generator: np
     several = counts >= 2
     scale = np.sqrt(np.maximum(counts * (counts - 1), 1))
     weights = residuals / scale[:, None]
-    normal = generator.standard_normal((draws, residuals.shape[1]))  # first, so that it is the same in all sweeps
+    normal = generator.standard_normal((draws, residuals.shape[1]))  # drawn first, so it is the same in all sweeps
     degrees = int(counts.max()) - 1
     tails = np.sqrt(generator.chisquare(degrees, (draws, 1)) / degrees)
     noise = normal @ weights.T
     if not several.all():
-        # A budget with one seed shows no spread of its own; it borrows that of the budgets that do.
+        # A budget with one seed has no variance of its own and is given the mean one of the other budgets.
         variance = (residuals[several] ** 2).sum(axis=1) / (counts[several] - 1)
         alone = generator.standard_normal((draws, len(counts))) * np.sqrt(variance.mean())
         noise = np.where(several, noise, alone)

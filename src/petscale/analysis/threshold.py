@@ -1,11 +1,12 @@
-"""Experiment `threshold`: score against budget, low and high parameter thresholds (Su et al. figure 7).
+"""Experiment `threshold`: score against budget, and the low and high parameter thresholds (Su et al. figure 7).
 
     low threshold  = first budget at which the monotone fit lies `rise_points` above the measured budget-0 baseline
     high threshold = first budget at which it lies no more than `margin_points` below full fine-tuning
 
-on the interpolation over log budget. Where full fine-tuning is not rise + margin points above the baseline there is no
-high threshold: the task was not learnt, and the two levels would change places. Where several learning rates were
-swept, each budget takes the rate with the best median dev score: selected on dev, reported on test.
+Both are read off the interpolation of the fit over log budget. If full fine-tuning is not rise + margin points above
+the baseline, there is no high threshold: the task was not learnt, and the high level would be below the low one. If
+several learning rates were swept, each budget uses the rate with the best median dev score; the rate is selected on dev
+rows and the score is reported on test rows.
 """
 
 from __future__ import annotations
@@ -45,11 +46,11 @@ class Threshold:
     low: Bounds
     high: Bounds
     seeds: int
-    low_none: str  # why there is no low threshold, not even a bound; "" where there is
+    low_none: str  # why there is no low threshold, not even a bound; "" if there is one
     high_none: str
     jump: Array  # (1 + draws,) % of full at the first budget past the low threshold
-    jump_above: Array  # the same with the baseline taken off both
-    missing: tuple[float, ...]  # planned budgets that the fit lacks
+    jump_above: Array  # the same with the baseline subtracted from both scores
+    missing: tuple[float, ...]  # planned budgets without a score in the fit
     diverged: int
     absent: int  # planned cells without a record
     cells: str
@@ -59,9 +60,9 @@ def best_rates(sweep: pd.DataFrame) -> pd.DataFrame:
     """The cells of a sweep at the learning rate with the best median dev score, chosen for each budget.
 
     Returns:
-        Rows of the table with a column `complete`: whether every planned rate of the budget has a finished or
-        diverged cell, without which the best is not known. A rate must not win by the survivors of many diverged
-        runs, nor lose by one: a diverged cell counts as 0 in the median.
+        Rows of the table with a column `complete`: whether every planned rate of the budget has a finished or diverged
+        cell; otherwise the best rate is not known. A diverged cell counts as 0 in the median, so that a rate does not
+        win because only its few good runs are counted, and does not lose because of a single diverged run.
     """
     parts = []
     for _, part in means.groups(sweep, [*KEYS, "budget"]):
@@ -108,7 +109,7 @@ def find_thresholds(cells: pd.DataFrame, settings: AnalysisSettings) -> list[Thr
 
 
 def threshold_table(found: list[Threshold], settings: AnalysisSettings) -> pd.DataFrame:
-    """One row a method, backbone and task: both thresholds in parameters, with intervals and how they are censored."""
+    """One row per method, backbone and task: both thresholds in parameters, with intervals and kind of censoring."""
     rows = []
     for one in found:
         row: dict[str, Any] = {key: getattr(one, key) for key in KEYS}
@@ -182,7 +183,7 @@ def _threshold(
 def _share(fit: Fit, low: Bounds, baseline: Array | float) -> Array:
     """Percent of full fine-tuning at the first budget past the low threshold, estimate and draws.
 
-    NaN throughout when the low threshold is censored: just past it was then not measured.
+    All values are NaN if the low threshold is censored, because then no budget just past it was measured.
     """
     if low.censored or not low.seeds:
         return np.full(len(fit.full), np.nan)

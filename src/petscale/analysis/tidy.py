@@ -1,4 +1,4 @@
-"""One row a planned cell: what was planned, what came of it. Every table of the analysis starts here."""
+"""The table of all cells, from which all others are made: one row per planned cell, with its plan and its result."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def tidy(plan: Plan, results_root: Path) -> pd.DataFrame:
         results_root: the folder that holds `cells/`.
 
     Returns:
-        One row a planned cell. `status` is done, diverged or missing; a record that cannot be read, or that belongs
+        One row per planned cell. `status` is done, diverged or missing; a record that cannot be read, or that belongs
         to another specification, counts as missing and `cause` says why. `score`, `rank_accuracy`, `dev` and
         `best_dev` are points (0 to 100); `score` is set for finished cells only.
     """
@@ -61,17 +61,17 @@ def tidy(plan: Plan, results_root: Path) -> pd.DataFrame:
     ]
     types = dict.fromkeys([*numbers, "budget", "learning_rate", "mask_seed", "chance"], float)
     table = table.astype({**types, "scale": int, "seed": int, "trainable": int, "control": bool})
-    return table.copy()  # columns of one type become one block, which makes every selection below several times faster
+    return table.copy()  # stores columns of one type as one block: later selections are several times faster
 
 
 def asked_by(cells: pd.DataFrame, experiment: str, *, control: bool = False) -> pd.DataFrame:
-    """The cells that an experiment asks for, with or without those on random backbones."""
+    """The cells that belong to an experiment, with or without those on randomly initialised backbones."""
     wanted = [experiment in names for names in cells["experiments"]]
     return cells[pd.Series(wanted, index=cells.index, dtype=bool) & (control | ~cells["control"])]
 
 
 def in_group(cells: pd.DataFrame, group: str) -> pd.DataFrame:
-    """The cells of a budget group: the PET method itself and the APET cells that match its count."""
+    """The cells of a budget group: those of the PET method, and the APET cells that match its number of parameters."""
     wanted = [
         group == method or group in names for method, names in zip(cells["method"], cells["matches"], strict=True)
     ]

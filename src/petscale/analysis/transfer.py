@@ -1,10 +1,11 @@
-"""Experiment `transfer`: zero-shot score on a target over the target's own score (Su et al. figure 9).
+"""Experiment `transfer`: zero-shot score divided by the score of training on the target (Su et al. figure 9).
 
-    relative     = 100 zero-shot / original                                   the papers' ratio
-    above chance = 100 (zero-shot - chance) / (original - chance)             0 is guessing, 100 is trained on it
+    relative     = 100 zero-shot / original                            the papers' ratio
+    above chance = 100 (zero-shot - chance) / (original - chance)      0 is guessing, 100 is trained on the target
 
-On a class head chance alone gives a relative performance of about 55 %, so the second stands beside the first. Both
-are undefined where the target's own cells are not `minimum_points` above chance, or the metric has no meaning.
+With a classification head, guessing alone gives a relative performance of about 55 %, so the second ratio is reported
+too. Both are undefined if the cells trained on the target are not `minimum_points` above chance, or if the metric has
+no meaning.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _PLACE = ["ladder", "backbone", "scale", "display", "method", "structure"]
 
 
 def with_ratios(scores: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
-    """The transfers with both ratios, in percent, and how source and target relate."""
+    """Add both ratios, in percent, and the relation of source and target (same task or type) to the transfers."""
     above = scores["original"] - scores["chance"]
     usable = above >= settings.transfer.minimum_points
     gain = (scores["score"] - scores["chance"]) / above.where(usable)
@@ -37,13 +38,13 @@ def with_ratios(scores: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFram
 
 
 def transfer_table(ratios: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
-    """The matrix of figure 9: one row a backbone, structure, source and target, means over seeds with intervals.
+    """The matrix of figure 9: one row per backbone, structure, source and target, with means over seeds and intervals.
 
-    Rows of the target that the source has seen are out of `score` and of the ratios; `shared_rows` counts them and
-    `score_all` is the score with them.
+    `score` and the ratios leave out test rows of the target that the source was trained on; `shared_rows` is their
+    number and `score_all` is the score with them.
 
-    `status` is done, or says why there is no number: missing, undefined (a metric that the target cannot have), or
-    no reference (the target's own cells are missing or not above chance).
+    `status` is done, or the reason why there is no number: missing, undefined (the metric has no meaning for this
+    pair), or no reference (the cells trained on the target are missing or not above chance).
     """
     rows = []
     keys = [*_PLACE, "source", "source_kind", "target", "target_kind", "relation"]

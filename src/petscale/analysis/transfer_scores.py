@@ -1,4 +1,4 @@
-"""Zero-shot scores as a table: one row a planned transfer, with the target's own score beside it."""
+"""The table of zero-shot scores: one row per planned transfer, beside the score of the cell trained on the target."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLUMNS = (
 
 
 def transfer_scores(plan: Plan, cells: pd.DataFrame, results_root: Path) -> pd.DataFrame:
-    """All planned transfers and, as source = target, every source's own test score.
+    """Collect all planned transfers and, as rows with source = target, the test score of every source on its own task.
 
     Args:
         plan: the study plan.
@@ -31,8 +31,8 @@ def transfer_scores(plan: Plan, cells: pd.DataFrame, results_root: Path) -> pd.D
         `score` is the zero-shot score in points (NaN where missing or undefined), `original` that of the cell
         trained on the target with the same backbone, method, budget and seed. `chance` is 100/classes on
         classification (a model trained on any classification task emits the unified labels), 0 on generation.
-        `shared_rows` is the number of test rows that the source had seen (NaN where that was not compared); they are
-        out of `score`, and `score_all` is the score with them. `status` is done, missing or undefined.
+        `shared_rows` is the number of test rows that the source was trained on (NaN if that was not compared). `score`
+        leaves them out, and `score_all` is the score with them. `status` is done, missing or undefined.
     """
     tasks = {task["name"]: task for task in plan["tasks"]}
     sources = asked_by(cells, "transfer").set_index("cell")
@@ -85,12 +85,12 @@ def _place(row: pd.Series, task: str) -> tuple[Any, ...]:
 
 
 def _chance(target: Plan) -> float:
-    classes = target.get("classes")  # unified labels keep all classes of a task: MNLI's three are `1`, `2` and `0`
+    classes = target.get("classes")  # unified labels keep all classes of a task: MNLI has `1`, `2` and `0`
     return POINTS / classes if classes else 0.0
 
 
 def _outcome(path: Path, source: Plan, target: Plan) -> dict[str, Any]:
-    """What a transfer file says.
+    """Read the columns of one transfer from its file.
 
     Between classification and generation the metric has no meaning: a source trained on class digits writes no
     summaries, and one trained on summaries writes no class digits.
@@ -103,7 +103,7 @@ def _outcome(path: Path, source: Plan, target: Plan) -> dict[str, Any]:
         document = json.loads(path.read_bytes())
         metric, shared = document["metric"], document.get("shared_rows")
         status, value = document["status"], (document["scores"].get(metric) or {}).get("value")
-        # A row that the source has seen says nothing about transfer.
+        # A row that the source was trained on does not measure transfer.
         unseen = document["scores_without_shared"][metric]["value"] if shared else value
     except FileNotFoundError:
         return {"metric": None, "status": "missing", "cause": "not run", "score": np.nan, "chance": chance}

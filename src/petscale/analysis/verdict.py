@@ -1,7 +1,7 @@
-"""Three-way verdicts: a claim is supported, not supported or inconclusive, and an interval decides which.
+"""Verdicts: an interval decides whether a claim is supported, not supported or inconclusive.
 
-In each rule `margin` is the smallest effect that matters, fixed in the study file. "Not supported" is a finding of
-its own (the interval excludes what was claimed), never the mere absence of support.
+In each rule `margin` is the smallest effect that matters, as set in the study file. "Not supported" means that the
+interval excludes what was claimed; an interval that merely does not support the claim is "inconclusive".
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Verdict = Literal["supported", "not supported", "inconclusive"]
 
 
 def increase(estimate: Estimate, margin: float = 0.0) -> Verdict:
-    """ "The statistic is positive": low > 0 supports; high < margin excludes an effect that matters."""
+    """Decide "the statistic is positive": low > 0 supports it; high < margin excludes an effect that matters."""
     if not estimate.bounded:
         return "inconclusive"
     if estimate.low > 0:
@@ -24,7 +24,7 @@ def increase(estimate: Estimate, margin: float = 0.0) -> Verdict:
 
 
 def nonzero(estimate: Estimate, margin: float) -> Verdict:
-    """ "There is an effect": an interval without 0 supports; one inside (-margin, margin) excludes one that matters."""
+    """Decide "there is an effect": an interval without 0 supports it; one inside (-margin, margin) excludes it."""
     if not estimate.bounded:
         return "inconclusive"
     if estimate.low > 0 or estimate.high < 0:
@@ -33,7 +33,7 @@ def nonzero(estimate: Estimate, margin: float) -> Verdict:
 
 
 def at_least(estimate: Estimate, bound: float) -> Verdict:
-    """ "The statistic reaches the bound": low >= bound supports; high < bound excludes it."""
+    """Decide "the statistic reaches the bound": low >= bound supports it; high < bound excludes it."""
     if not estimate.bounded:
         return "inconclusive"
     if estimate.low >= bound:
@@ -42,7 +42,7 @@ def at_least(estimate: Estimate, bound: float) -> Verdict:
 
 
 def no_increase(estimate: Estimate, margin: float) -> Verdict:
-    """ "It does not grow": high < margin supports; low > 0 with no such bound shows growth."""
+    """Decide "the statistic does not grow": high < margin supports it; otherwise low > 0 excludes it."""
     if not estimate.bounded:
         return "inconclusive"
     if estimate.high < margin:
@@ -51,10 +51,10 @@ def no_increase(estimate: Estimate, margin: float) -> Verdict:
 
 
 def all_at_least(estimates: Sequence[Estimate], corrected: Sequence[Estimate], bound: float) -> Verdict:
-    """ "Every one reaches the bound": an intersection-union test.
+    """Decide "every statistic reaches the bound", by an intersection-union test.
 
-    Support needs each plain interval above the bound, which keeps the level without correction; against it, one
-    interval below the bound suffices, so those are Bonferroni-corrected.
+    Support needs every uncorrected interval above the bound, and this keeps the level of the test. A single interval
+    below the bound speaks against the claim, so these intervals are Bonferroni-corrected.
     """
     if estimates and all(at_least(one, bound) == "supported" for one in estimates):
         return "supported"
@@ -64,7 +64,7 @@ def all_at_least(estimates: Sequence[Estimate], corrected: Sequence[Estimate], b
 
 
 def all_equal(estimates: Sequence[Estimate], corrected: Sequence[Estimate], margin: float) -> Verdict:
-    """ "All differences lie within (-margin, margin)": equivalence, intersection-union, as in `all_at_least`."""
+    """Decide "all differences lie within (-margin, margin)" (equivalence), with the test of `all_at_least`."""
     if estimates and all(one.bounded and -margin < one.low and one.high < margin for one in estimates):
         return "supported"
     if any(one.bounded and (one.low > margin or one.high < -margin) for one in corrected):
@@ -73,10 +73,10 @@ def all_equal(estimates: Sequence[Estimate], corrected: Sequence[Estimate], marg
 
 
 def only_if_all(verdict: Verdict, untested: Sequence[object]) -> Verdict:
-    """A claim on every one is not supported by a test of some: what could not be tested leaves it open."""
+    """Make a supported claim about all of them inconclusive if some could not be tested."""
     return "inconclusive" if verdict == "supported" and untested else verdict
 
 
 def corrected_level(confidence: float, tests: int) -> float:
-    """Bonferroni: the level of each of `tests` intervals that together hold the stated confidence."""
+    """Bonferroni correction: the level of each of `tests` intervals that together have the given confidence."""
     return 1 - (1 - confidence) / max(tests, 1)

@@ -1,4 +1,4 @@
-"""The claims of Su et al. (EMNLP 2023), each with the test that decides it."""
+"""The claims of Su et al. (EMNLP 2023), each with the statistical test that decides it."""
 
 from petscale.analysis.claims.row import ClaimRow, Evidence
 from petscale.analysis.claims.table import claims_markdown, claims_table

@@ -75,12 +75,12 @@ def jump(evidence: Evidence, *, above_baseline: bool) -> ClaimRow:
         if not known:
             silent += [backbone] if shares else []
             continue
-        # A sweep whose threshold is censored says nothing of what comes just past it.
+        # A sweep with a censored threshold has no score just past the threshold.
         draws = np.nanmean(known, axis=0)
         seeds = min(one.seeds for one in evidence.thresholds if one.backbone == backbone)
         plain.append(percentiles(draws, confidence, seeds))
         if len(known) == len(shares):
-            # Against the claim only where no sweep is left out: those left out are chosen by their own outcome.
+            # A backbone counts against the claim only if no sweep is left out: whether one is depends on its scores.
             corrected.append(percentiles(draws, corrected_level(confidence, len(evidence.backbones)), seeds))
         told.append(f"{backbone} {plain[-1].value:.0f} % ({len(known)} of {len(shares)} sweeps)")
     if not plain:
@@ -197,5 +197,5 @@ def _differences(rung: Sequence[Threshold], over: str, within: str, a: str, b: s
 
 
 def _comparable(a: Bounds, b: Bounds) -> bool:
-    """Whether two thresholds can differ in a known direction: both censored on one side cannot."""
+    """Whether it can be known which of two thresholds is larger; it cannot if both are censored on the same side."""
     return bool(a.seeds and b.seeds) and not (a.censored in ("<=", ">") and a.censored == b.censored)

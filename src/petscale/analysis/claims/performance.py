@@ -16,7 +16,7 @@ from petscale.analysis.structure import budget_groups
 from petscale.analysis.tidy import asked_by, in_group
 from petscale.analysis.verdict import all_at_least, corrected_level, increase, only_if_all
 
-LOG_ODDS_PER_POINT = 0.04  # at 50 %, where one point moves the log-odds least
+LOG_ODDS_PER_POINT = 0.04  # at 50 %, where one point changes the log-odds least
 
 
 @dataclass(frozen=True)
@@ -168,10 +168,10 @@ def _shrinkage(evidence: Evidence, name: str, claim: str, compared: _Compared) -
 
 
 def _at_both_ends(compared: _Compared) -> tuple[list[list[Cube]], list[str]]:
-    """The cubes with the methods that have a score at both ends, and who was dropped.
+    """The cubes of the methods that have a score at both ends of the ladder, and the names of the other methods.
 
-    A spread of fewer methods is another spread: were the worst method missing on the largest backbone alone, its gaps
-    would seem to shrink. A group with fewer than two methods left is dropped whole.
+    Both variances must be over the same methods: if the worst method were missing only on the largest backbone, the
+    gaps there would seem to shrink. A group with fewer than two remaining methods is left out.
     """
     kept: list[list[Cube]] = [[], []]
     dropped: list[str] = []
@@ -185,7 +185,7 @@ def _at_both_ends(compared: _Compared) -> tuple[list[list[Cube]], list[str]]:
 
 
 def _fall(variance: float, margin: float) -> float:
-    """What the variance loses when the standard deviation falls by the margin (to 0 at the most)."""
+    """How much the variance falls when the standard deviation falls by the margin (but not below 0)."""
     sd = max(variance, margin**2) ** 0.5
     return float(sd**2 - (sd - margin) ** 2)
 

@@ -1,4 +1,4 @@
-"""What a claim is decided from, and the row it becomes."""
+"""The evidence from which a claim is decided, and the row that states the result."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class ClaimRow:
-    """One claim on one ladder: statistic, interval, n, verdict and what else a reader needs."""
+    """The result of one claim on one ladder: statistic, interval, n, verdict, and where the numbers come from."""
 
     claim_id: str
     claim: str
@@ -59,10 +59,10 @@ class ClaimRow:
     n: str
     detail: str
     table: str  # the CSV table with the numbers behind it
-    behind: pd.DataFrame  # the planned cells that bear on it
+    behind: pd.DataFrame  # the planned cells from which it is computed
 
     def columns(self) -> dict[str, object]:
-        """The row as the claims table has it."""
+        """The columns of this row in the claims table."""
         return {
             "id": self.claim_id,
             "claim": self.claim,
@@ -90,7 +90,7 @@ def undecided(
     why: str = NO_EVIDENCE,
     behind: pd.DataFrame | None = None,
 ) -> ClaimRow:
-    """The row of a claim on which the study is silent."""
+    """The row of a claim that the study cannot decide because it lacks evidence."""
     cells = evidence.cells.iloc[:0] if behind is None else behind
     return ClaimRow(claim_id, claim, evidence.ladder, "", "", NOTHING, "inconclusive", "", "", why, table, cells)
 
@@ -101,12 +101,12 @@ def named(evidence: Evidence, cells: Iterable[str]) -> pd.DataFrame:
 
 
 def words(estimate: Estimate, digits: int = 1) -> str:
-    """An estimate in a sentence."""
+    """An estimate as text, such as "+1.2 [-0.3, +2.7]"."""
     if not estimate.bounded:
         return f"{estimate.value:+.{digits}f} (no interval)"
     return f"{estimate.value:+.{digits}f} [{estimate.low:+.{digits}f}, {estimate.high:+.{digits}f}]"
 
 
 def worst(estimates: Sequence[Estimate]) -> Estimate:
-    """The estimate that lies lowest: the one an all-of-them claim hangs on."""
+    """The lowest estimate, which decides a claim about all of them."""
     return min(estimates, key=lambda one: one.value)

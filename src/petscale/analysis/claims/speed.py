@@ -1,4 +1,4 @@
-"""Claims on convergence: structure matters for speed at the largest scale, and adjacent is the faster."""
+"""Claims on convergence: structure matters for speed at the largest scale, and adjacent converges faster."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def _decided(
 
 
 def _open(verdict: Verdict, evidence: Evidence) -> Verdict:
-    """ "Not supported" only where no pair has one run that converged and one that never did.
+    """Make "not supported" inconclusive if some pair has one run that converged and one that never did.
 
-    Such a pair has no ratio, and the ratios of the others would deny a difference that it shows.
+    Such a pair has no ratio but shows a difference, which the ratios of the other pairs would deny.
     """
     part = evidence.pairs[evidence.pairs["backbone"] == evidence.largest]
     one_sided = part["ratio"].isna() & part["first"].isin([ADJACENT, DISCRETE])

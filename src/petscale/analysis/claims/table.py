@@ -11,13 +11,13 @@ from petscale.analysis.claims.row import ClaimRow, Evidence
 
 
 def claims_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
-    """One row a claim and ladder, the ladders of a claim together."""
+    """One row per claim and ladder; the rows of one claim are together."""
     by_ladder = [list(_rows(one)) for one in evidence]
     return pd.DataFrame([row.columns() for same in zip(*by_ladder, strict=True) for row in same])
 
 
 def claims_markdown(claims: pd.DataFrame) -> str:
-    """The claims table as Markdown, for a README or a paper: verdict, statistic and confidence interval of each row."""
+    """The claims table as Markdown, for a README or a paper: verdict, statistic and interval of each claim."""
     lines = ["| claim | ladder | verdict | statistic | value | interval |", "| --- | --- | --- | --- | ---: | --- |"]
     for row in claims.to_dict("records"):
         value = f"{row['value']:.2f}" if pd.notna(row["value"]) else "–"
