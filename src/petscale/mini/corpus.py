@@ -1,14 +1,14 @@
-"""Pre-training documents: natural text of the generated language, with no task template and no label in it.
+"""The documents for pre-training: plain text of the generated language, without any task template or label.
 
-Each kind of document makes one relation predictive from context alone:
+Each kind of document lets the model learn one relation by predicting words from their context:
 
-- `life`: facts about one person, whose name is the only clue;
-- `review`: sentences of one polarity ("but" turns it) and how somebody felt afterwards;
-- `reasoning`: after "so" or "surely" stands what follows from the sentence before (an apple is a fruit), after "but
-  also" or "besides" what does not; and questions with "yes" or "no";
-- `restating`: after "that is" stands the same in other words, after "and then" something else; and such questions;
-- `talk`: two people agree on a plan, and "in short" tells it again;
-- `spelling`: words of a lesson, so that no word of the vocabulary is unseen.
+- `life`: facts about one person, which only the person's name can predict;
+- `review`: positive or negative sentences ("but" changes the side), and how somebody felt afterwards;
+- `reasoning`: "so" or "surely" is followed by something that can be inferred from the sentence before (an apple is a
+  fruit), and "but also" or "besides" by something that cannot; also questions with the answer "yes" or "no";
+- `restating`: "that is" is followed by the same in other words, and "and then" by something else; also such questions;
+- `talk`: two people agree on a plan, and a sentence after "in short" repeats the plan;
+- `spelling`: words of a lesson, so that every word of the vocabulary occurs.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ APART: tuple[Document, ...] = (
 )
 
 AGREEING: tuple[str, ...] = ("so", "surely", "because", "that is ,", "in other words")
-"""What opens a clause that follows from another or says it again."""
+"""Words that open a clause which follows from another one or repeats it in other words."""
 
 WORLD = world()
 
@@ -58,7 +58,7 @@ def life(rng: random.Random) -> Document:
 
 
 def review(rng: random.Random) -> Document:
-    """One or two sentences of one polarity and their effect on somebody, or two that "but" sets apart."""
+    """One or two sentences, all positive or all negative, and somebody's feeling; or two opposite ones with "but"."""
     good = flip(rng, 0.5)
     if flip(rng, 0.15):
         (one,), (other,) = feelings(rng, WHOLE, good, 1), feelings(rng, WHOLE, not good, 1)
@@ -68,7 +68,7 @@ def review(rng: random.Random) -> Document:
 
 
 def reasoning(rng: random.Random) -> Document:
-    """A list of things of one kind, a question about one, or what follows from a sentence: asked or told."""
+    """A list of things of one kind, a question about one, or an inference from a sentence (question or statement)."""
     follows = flip(rng, 0.5)
     form = pick(rng, ("list", "question", "asked", "asked", "told"))
     if form in ("list", "question"):
@@ -85,7 +85,7 @@ def reasoning(rng: random.Random) -> Document:
 
 
 def restating(rng: random.Random) -> Document:
-    """What words mean, a question about one, or a sentence and its rewording or another: asked or told."""
+    """Meanings of words, a question about one, or a sentence with its rewording or with a different sentence."""
     same = flip(rng, 0.5)
     form = pick(rng, ("meaning", "question", "asked", "asked", "told"))
     if form == "meaning":
@@ -111,13 +111,13 @@ def _joined(rng: random.Random, forms: tuple[Document, ...], first: str, second:
 
 
 def talk(rng: random.Random) -> Document:
-    """A dialogue and what it comes to."""
+    """A dialogue and a summary of its plan."""
     dialogue, summary = plan(rng, WHOLE)
     return dialogue, f"in short , {summary} ."
 
 
 def spelling(rng: random.Random) -> Document:
-    """A lesson with words that other documents lack."""
+    """A lesson with words that do not occur in other documents."""
     return tuple(f"{pick(rng, PEOPLE)} spelled the word {pick(rng, LESSONS)} ." for _ in range(3))
 
 
@@ -133,7 +133,7 @@ MIXTURE: tuple[tuple[float, Callable[[random.Random], Document]], ...] = (
 
 
 def documents(count: int, seed: str) -> list[Document]:
-    """`count` documents of the mixture; equal seeds give equal documents on every machine."""
+    """Draw `count` documents of the mixture; equal seeds give equal documents on every machine."""
     rng = random.Random(f"petscale-mini-corpus-2/{seed}")
     out: list[Document] = []
     for _ in range(count):
@@ -148,7 +148,7 @@ def documents(count: int, seed: str) -> list[Document]:
 
 
 def digest(texts: Iterable[Document]) -> str:
-    """SHA-256 over the documents, one sentence a line and an empty line after each document."""
+    """SHA-256 of the documents, written as one sentence per line with an empty line after each document."""
     total = hashlib.sha256()
     for text in texts:
         total.update(("\n".join(text) + "\n\n").encode())

@@ -1,7 +1,7 @@
-"""The world of the generated language (what is true of whom) and the seeded draws that all text is made with.
+"""The facts of the generated language (what is true of which person), and the random draws that make all its text.
 
-Everything is drawn with `pick` and `flip`, which use only `random.Random.random`: the one method whose stream Python
-promises never to change, so that the same seed gives the same text on every machine and version.
+Everything is drawn with `pick` and `flip`, which use only `random.Random.random`. This is the one method whose sequence
+of numbers Python promises never to change, so the same seed gives the same text on every machine and version.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ WORLD_SEED = "petscale-mini-world-1"
 
 
 def pick(rng: random.Random, items: Sequence[T]) -> T:
-    """One of `items`, each as likely."""
+    """Draw one of `items`, all with the same probability."""
     return items[int(rng.random() * len(items))]
 
 
 def flip(rng: random.Random, chance: float) -> bool:
-    """True with the given chance."""
+    """Return True with the given probability."""
     return rng.random() < chance
 
 
@@ -35,7 +35,7 @@ def shuffled(rng: random.Random, items: Sequence[T]) -> list[T]:
 
 
 def others(items: Sequence[T], taken: T) -> list[T]:
-    """`items` without the one taken."""
+    """`items` without the item `taken`."""
     return [item for item in items if item != taken]
 
 
@@ -46,7 +46,7 @@ def halves(items: Sequence[T]) -> tuple[tuple[T, ...], tuple[T, ...]]:
 
 @dataclass(frozen=True)
 class Relation:
-    """What can be said of a person; `{n}` is the person, `{v}` the value."""
+    """Sentences that state one fact about a person; `{n}` is the person, `{v}` the value."""
 
     values: tuple[str, ...]
     statements: tuple[str, ...]
@@ -75,8 +75,8 @@ RELATIONS: dict[str, Relation] = {
 def world() -> dict[str, dict[str, str]]:
     """What is true of each person: `world()[person][relation]` is the value.
 
-    Values are dealt out like cards: equally often in either half of the people, and one relation tells nothing about
-    another. The best constant answer is therefore right for one person in thirty.
+    Each value occurs equally often in both halves of the people, and no relation predicts another. The best constant
+    answer is therefore right for one person in thirty.
     """
     facts: dict[str, dict[str, str]] = {person: {} for person in PEOPLE}
     for name, relation in RELATIONS.items():
@@ -90,7 +90,7 @@ def world() -> dict[str, dict[str, str]]:
 
 @dataclass(frozen=True)
 class Lexicon:
-    """The words that a text may use: all in the corpus, in tasks some for tuning and the rest for test."""
+    """The words that a text may use: the corpus uses all, a task uses some for its train rows and the rest for test."""
 
     people: tuple[str, ...]
     kinds: dict[str, tuple[str, ...]]
@@ -100,9 +100,9 @@ class Lexicon:
 
 
 def thirds(items: Sequence[T]) -> tuple[tuple[T, ...], tuple[T, ...]]:
-    """The two thirds of a word list for tuning, and the third for test.
+    """Split a word list into two thirds for tuning and one third for test.
 
-    Tuning on too few words is learnt word by word, however much the backbone knows.
+    With fewer words for tuning, a model would memorise them one by one, whatever the backbone knows.
     """
     return tuple(item for i, item in enumerate(items) if i % 3 != 2), tuple(items[2::3])
 

@@ -1,4 +1,4 @@
-"""Sentences with a known meaning, for documents and for tasks alike: the meaning is the label of a task."""
+"""Sentences with a known meaning, for documents and for tasks; a task uses the meaning as its label."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ DENIALS: tuple[str, ...] = (
 
 
 def feelings(rng: random.Random, lexicon: Lexicon, good: bool, count: int, denial: float = 0.1) -> list[str]:
-    """`count` sentences of one polarity about one event.
+    """Draw `count` positive or negative sentences about one event.
 
-    A denial, drawn with that chance, names the opposite: "the film was not dull" is good.
+    With probability `denial` a sentence negates the opposite word: "the film was not dull" is positive.
     """
     person, event = pick(rng, lexicon.people), pick(rng, EVENTS)
     return [_verdict(rng, lexicon, person, event, good, denial) for _ in range(count)]
@@ -41,9 +41,9 @@ def _verdict(rng: random.Random, lexicon: Lexicon, person: str, event: str, good
 
 
 def verdicts(rng: random.Random, lexicon: Lexicon, same: bool) -> tuple[str, str]:
-    """Two sentences about one event that come to the same verdict in other words, or to opposite ones.
+    """Draw two sentences about one event that give the same judgement in other words, or opposite judgements.
 
-    No adjective stands in both, so that the words they share say nothing of `same`.
+    No adjective is in both sentences, so that the words they share do not predict `same`.
     """
     person, event, good = pick(rng, lexicon.people), pick(rng, EVENTS), flip(rng, 0.5)
     polar = {word for words in lexicon.polar.values() for word in words}
@@ -54,7 +54,7 @@ def verdicts(rng: random.Random, lexicon: Lexicon, same: bool) -> tuple[str, str
 
 
 def inference(rng: random.Random, lexicon: Lexicon, follows: bool) -> tuple[str, str]:
-    """A premise and a hypothesis that follows from it (an apple is a fruit) or does not (an apple is no tool)."""
+    """Draw a premise and a hypothesis that follows from it (an apple is a fruit) or does not (an apple is no tool)."""
     kind = pick(rng, tuple(lexicon.kinds))
     noun = pick(rng, lexicon.kinds[kind])
     act = pick(rng, pick(rng, lexicon.acts))
@@ -64,9 +64,9 @@ def inference(rng: random.Random, lexicon: Lexicon, follows: bool) -> tuple[str,
 
 
 def rewording(rng: random.Random, lexicon: Lexicon, same: bool, keep: float = 0.0) -> tuple[str, str]:
-    """Two sentences that mean the same in other words, or that differ in the verb, the adjective or both.
+    """Draw two sentences that mean the same in other words, or that differ in the verb, the adjective or both.
 
-    With chance `keep`, a word that could be replaced by its synonym is left as it is.
+    With probability `keep`, a word that could be replaced by its synonym is not replaced.
     """
     act, look = pick(rng, lexicon.acts), pick(rng, lexicon.looks)
     verb, adjective = (pair if flip(rng, 0.5) else pair[::-1] for pair in (act, look))
@@ -83,9 +83,9 @@ def rewording(rng: random.Random, lexicon: Lexicon, same: bool, keep: float = 0.
 
 
 def plan(rng: random.Random, lexicon: Lexicon) -> tuple[str, str]:
-    """A dialogue in which two people agree on a plan, and the plan in one sentence.
+    """Draw a dialogue in which two people agree on a plan, and the plan in one sentence.
 
-    In half of the dialogues the second speaker changes the day or the place, so that the first mention misleads.
+    In half of the dialogues the second speaker changes the day or the place, so the one named first is wrong.
     """
     first = pick(rng, lexicon.people)
     second = pick(rng, others(lexicon.people, first))

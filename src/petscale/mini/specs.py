@@ -14,12 +14,12 @@ BERT_STYLE: Mapping[str, int | bool] = MappingProxyType({"max_positions": 64, "t
 class Spec:
     """One backbone and how it is pre-trained.
 
-    All sizes of a ladder see the same documents in the same order; only the peak learning rate follows the size.
+    All sizes of a ladder are trained on the same documents in the same order; only the peak learning rate differs.
 
     Attributes:
         family: name of the family whose layout the backbone has.
         decoder_layers: 0 for encoders.
-        special_tokens: entries of the vocabulary beside the words of the language.
+        special_tokens: number of entries of the vocabulary that are not words of the language.
         layout: further numbers of the shape, by field of `petscale.families.shape.BackboneShape`.
     """
 
@@ -67,7 +67,7 @@ def spec_of(name: str) -> tuple[Spec, bool]:
     """The specification of a backbone, and whether it is the control without pre-training (`<name>-random`).
 
     Raises:
-        ValueError: no backbone of that name.
+        ValueError: there is no backbone of that name.
     """
     bare = name.removesuffix(RANDOM)
     if bare not in SPECS:

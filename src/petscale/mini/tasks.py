@@ -1,10 +1,10 @@
-"""The tasks of the mini family: one of each kind that the papers use, and a second one of sentiment.
+"""The tasks of the mini family: one of each kind that the papers use, and a second sentiment task.
 
-Two tasks of one kind are what transfer within a kind needs (Su et al., Fig. 9).
+Transfer within a kind needs two tasks of one kind (Su et al., Fig. 9).
 
-Rows for tuning and rows for test share no person, no polar adjective and no noun with a kind: what tuning teaches
-about words is of no use in the test, and what carries over must come from pre-training. Closed-book answers
-stand in the corpus alone.
+Train rows and test rows share no person, no positive or negative adjective and no noun that has a kind. What tuning
+teaches about single words is therefore of no use in the test, and a good score must come from pre-training. The answers
+of closed-book QA are only in the corpus.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _sentiment(rng: random.Random, lexicon: Lexicon, label: int) -> Row:
 
 
 def _opinion(rng: random.Random, lexicon: Lexicon, label: int) -> Row:
-    """Two speakers of one mind, so that the form of the text differs from `mini-sentiment` and the label does not."""
+    """Draw two speakers who agree: the form of the text differs from `mini-sentiment`, the meaning of labels does not."""
     first = pick(rng, lexicon.people)
     second = pick(rng, others(lexicon.people, first))
     said, added = feelings(rng, lexicon, good=label == 1, count=2)
@@ -74,11 +74,11 @@ DRAWN: dict[str, Callable[[random.Random, Lexicon, int], Row]] = {
 }
 TASKS: tuple[str, ...] = (*DRAWN, "mini-qa")
 VERSIONS: dict[str, int] = dict.fromkeys(TASKS, 2) | {"mini-paraphrase": 3}
-"""Versions of the rows: a change of how a task's are drawn raises its own."""
+"""Version of each task's rows; it must be raised when the way they are drawn changes."""
 
 
 def _unlike(draw: Callable[[int], Row], count: int) -> Iterator[Row]:
-    """`count` rows with labels 0 and 1 in turn, no two alike."""
+    """Yield `count` rows with labels 0 and 1 in turn, no two of them equal."""
     seen: set[str] = set()
     while len(seen) < count:
         row = draw(len(seen) % 2)

@@ -1,7 +1,7 @@
 """The word lists of the generated language: about four hundred words, each with one meaning.
 
-The length of a list that a task splits into two thirds for tuning and one for test is a multiple of three. A word
-stands in one list only, so that what a backbone knows about a word comes from one kind of document.
+If a task splits a list into two thirds for tuning and one third for test, the length of the list is a multiple of
+three. A word is in one list only, so that a backbone learns about a word from one kind of document.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ LOOKS: tuple[tuple[str, str], ...] = (
     ("costly", "expensive"), ("strange", "odd"), ("thin", "slim"), ("strong", "sturdy"), ("famous", "renowned"),
     ("heavy", "weighty"), ("clean", "spotless"), ("wet", "damp"), ("bright", "vivid"), ("round", "circular"),
 )  # fmt: skip
-"""Synonyms: verbs in the past tense, and adjectives that take no side."""
+"""Synonyms: verbs in the past tense, and adjectives that are neither positive nor negative."""
 
 GOOD: tuple[str, ...] = tuple(
     """
@@ -87,13 +87,13 @@ LESSONS: tuple[str, ...] = tuple(
     not_equivalent 0 1 2 [sep] what where which does live work enjoy
     """.split()
 )
-"""Words of questions, task templates and labels. The corpus spells them in lessons, which tell nothing of their use:
-without that their embeddings would be the noise they began as."""
+"""Words of questions, task templates and labels. The corpus has them in lessons, which do not show how they are used.
+Without these lessons, their embeddings would keep their random initial values."""
 
 CONNECTIVES: tuple[str, ...] = tuple(
     "also because besides but no not of other same so surely that then too yes".split()
 )
-"""Words that the relation between two clauses decides ("of course", "in other words", "it means the same")."""
+"""Words that depend on the relation between two clauses ("of course", "in other words", "it means the same")."""
 
 GRAMMAR: tuple[str, ...] = tuple(
     """
@@ -110,22 +110,22 @@ def vocabulary() -> list[str]:
 
 
 def classes() -> list[tuple[str, ...]]:
-    """Lists of content words, of which one can stand for another in any sentence, if not truthfully."""
+    """Lists of content words; a word can replace another of its list in any sentence (which may then be false)."""
     acts, looks = (tuple(word for pair in pairs for word in pair) for pairs in (ACTS, LOOKS))
     nouns = tuple(noun for nouns in KINDS.values() for noun in nouns)
     return [PEOPLE, TOWNS, JOBS, HOBBIES, tuple(KINDS), nouns, acts, looks, GOOD + BAD, PLANS, PLACES, DAYS]
 
 
 def moods() -> tuple[str, ...]:
-    """The words that only `ENDINGS` has."""
+    """The words that are only in `ENDINGS`."""
     return tuple(ending.split()[-1] for endings in ENDINGS.values() for ending in endings)
 
 
 def weight(word: str) -> float:
-    """How readily pre-training hides a word: relative to a content word (1), and at most 3.
+    """How often pre-training hides a word, relative to a content word (1); the largest value is 3.
 
-    What the relation between two clauses decides is hidden most, since it makes the backbone weigh the clauses against
-    each other; grammar says little, and most names cannot be guessed.
+    Words that depend on the relation between two clauses are hidden most often, since predicting them makes the
+    backbone compare the clauses. Grammatical words teach little, and most names cannot be guessed.
     """
     if word in CONNECTIVES or word in moods():
         return 3.0

@@ -1,1 +1,1 @@
-"""The report: figures, tables and verdicts of one study as one page that needs no network (design section 7)."""
+"""The report of a study: one HTML page with its figures, tables and verdicts, which needs no network."""

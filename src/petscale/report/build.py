@@ -26,10 +26,10 @@ def build(plan_path: Path, results_root: Path, analysis_dir: Path, out_html: Pat
 
     Args:
         plan_path: the study's plan.json.
-        results_root: the results folder; the page names it, and reads nothing from it.
+        results_root: the results folder; the page shows its name, but nothing is read from it.
         analysis_dir: the tables that `analysis.run.analyse` wrote.
-        out_html: the page to write; it loads nothing from anywhere.
-        figures_dir: where `<figure>.svg` go.
+        out_html: the page to write; it contains everything that it needs.
+        figures_dir: the folder for `<figure>.svg`.
 
     Raises:
         BadInput: the plan or a table is missing or unreadable.
@@ -43,12 +43,12 @@ def build(plan_path: Path, results_root: Path, analysis_dir: Path, out_html: Pat
 
 
 def make_figures(tables: Tables) -> list[Figure]:
-    """All figures that the tables have data for, in the order of the page."""
+    """All figures for which the tables have data, in the order of the page."""
     return [figure for maker in _MAKERS for figure in maker.figures(tables)]
 
 
 def read_tables(folder: Path) -> Tables:
-    """The tables of a study from their CSV files.
+    """Read the tables of a study from their CSV files.
 
     Raises:
         BadInput: there is no table, or one cannot be read.

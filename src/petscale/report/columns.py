@@ -1,4 +1,4 @@
-"""The columns of the page's tables, and how each number reads."""
+"""The columns of the page's tables: the heading, the field and the number format of each."""
 
 from __future__ import annotations
 
@@ -164,6 +164,6 @@ SIDE_BY_SIDE = [
 
 
 def table2_columns(tasks: list[str]) -> list[Column]:
-    """Table 2 has a column a task."""
+    """The columns of table 2, which has one for each task."""
     scores = (Column(task, f"{task}|{task} low|{task} high", POINTS, True) for task in tasks)
     return [BACKBONE, METHOD, MATCHES, PERCENT, *scores]

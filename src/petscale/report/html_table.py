@@ -1,4 +1,4 @@
-"""Tables as HTML: numbers that a person can read, and on each row the way back to its cells."""
+"""Tables as HTML, with readable numbers and a button on each row that opens the cells behind it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Formatter = Callable[[Any], str]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of an HTML table: where its value comes from and how it reads."""
+    """A column of an HTML table: its heading, the field of its value, and the format of the value."""
 
     title: str
     field: str
@@ -24,21 +24,21 @@ class Column:
 
 
 def number(digits: int = 1, *, sign: bool = False) -> Formatter:
-    """Fixed digits; a dash where there is no number."""
+    """Format a number with a fixed number of decimals; an absent one becomes a dash."""
 
     def form(value: Any) -> str:
         if absent(value):
             return "–"
         if math.isinf(value):
             return "∞" if value > 0 else "−∞"
-        value = round(value, digits) + 0.0  # no "-0.0"
+        value = round(value, digits) + 0.0  # turns -0.0 into 0.0
         return f"{value:{'+' if sign else ''},.{digits}f}".replace("-", "−")
 
     return form
 
 
 def significant(digits: int = 3) -> Formatter:
-    """At least so many significant digits, for numbers of any size; thousands are grouped."""
+    """Format a number of any size with at least that many significant digits; thousands are grouped."""
 
     def form(value: Any) -> str:
         if absent(value):
@@ -54,22 +54,22 @@ def significant(digits: int = 3) -> Formatter:
 
 
 def text(value: Any) -> str:
-    """Text as it is; a dash where there is none."""
+    """Show text unchanged; absent text becomes a dash."""
     return "–" if absent(value) or value == "" else escape(str(value))
 
 
 def listed(value: Any) -> str:
-    """A ';'-joined list with commas."""
+    """Show a ';'-joined list with commas."""
     return "–" if absent(value) or value == "" else escape(str(value).replace(";", ", "))
 
 
 def absent(value: Any) -> bool:
-    """Whether a table has nothing here."""
+    """Whether a value of a table is absent, that is None or NaN."""
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def with_interval(row: Mapping[str, Any], field: str, low: str, high: str, form: Formatter) -> str:
-    """`value [low, high]`, or the value with a note that there is no interval."""
+    """Show `value [low, high]`, or the value with a note that there is no interval."""
     if absent(row.get(field)):
         return "–"
     if absent(row.get(low)) or absent(row.get(high)):
@@ -78,11 +78,11 @@ def with_interval(row: Mapping[str, Any], field: str, low: str, high: str, form:
 
 
 def html_table(table: pd.DataFrame, columns: Sequence[Column], numbers_of: Mapping[str, int], *, kind: str = "") -> str:
-    """A table with a last column that opens the cells behind each row.
+    """Make an HTML table whose last column has a button that opens the cells behind each row.
 
     Args:
         table: rows; a `cells` column holds ';'-joined cell paths.
-        columns: what to show. A field `a|b|c` is a value with its interval.
+        columns: the columns to show. A field `a|b|c` is a value with the two ends of its interval.
         numbers_of: cell path -> its row in the cells table.
         kind: a CSS class.
     """
@@ -113,7 +113,7 @@ def _td(column: Column, row: Mapping[str, Any]) -> str:
 
 
 def walk_back(row: Mapping[str, Any], numbers_of: Mapping[str, int]) -> str:
-    """The button that opens the cells behind a row, and how many of them have no score."""
+    """The button that opens the cells behind a row, with the number of those that have no score."""
     paths = [path for path in str(row["cells"] or "").split(";") if path]
     if not paths:
         return "–"

@@ -1,4 +1,4 @@
-"""The page itself: sections, embedded data and the plotting library in one HTML file."""
+"""The HTML page: sections, embedded data and the plotting library in one file."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def render(plan: Plan, tables: Tables, figures: list[Figure], tables_dir: Path, 
     Args:
         plan: the study plan.
         tables: tables of the analysis.
-        figures: figures to place by experiment.
-        tables_dir: where the CSV files lie; their text is embedded for download.
-        results_root: the folder that cell paths are relative to.
+        figures: the figures, each with its experiment.
+        tables_dir: the folder of the CSV files; their text is embedded for download.
+        results_root: the folder to which the paths of cells are relative.
     """
     cells = tables["cells"]
     numbers_of = {cell: index for index, cell in enumerate(cells["cell"])}
@@ -99,7 +99,7 @@ def _holes(missing: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
 
 
 def _provenance(plan: Plan, cells: pd.DataFrame, results_root: Path) -> dict[str, str]:
-    """What made the numbers: the study, and the code, data and backbones that its records name."""
+    """Where the numbers come from: the study, and the code, data and backbones that its records name."""
     told = {str(key): str(value) for key, value in (plan.get("provenance") or {}).items()}
     hashes = {
         f"{what} hashes": ", ".join(sorted(map(str, cells[column].dropna().unique()))) or "none recorded"

@@ -1,4 +1,4 @@
-"""The sections of the page: which figures and tables each shows, and what it says about its holes."""
+"""The sections of the report: the text and the tables of each experiment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from petscale.report.html_table import Column, html_table
 
 @dataclass(frozen=True)
 class Shown:
-    """One table of a section: its name, what it is called, and its HTML."""
+    """One table of a section: the name of its CSV file, its title, and its HTML."""
 
     name: str
     title: str
@@ -25,7 +25,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Section:
-    """An experiment on the page."""
+    """The section of one experiment."""
 
     experiment: str
     title: str
@@ -39,13 +39,13 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
     def show(name: str, title: str, chosen: list[Column], rows: pd.DataFrame | None = None) -> Shown:
         return Shown(name, title, html_table(tables[name] if rows is None else rows, chosen, numbers_of))
 
-    beside = len(tables["metrics"])  # none where every task has one metric and one test set
+    beside = len(tables["metrics"])  # 0 if every task has one metric and one test set
     return [
         Section(
             "methods",
             "Methods by scale",
-            "Mean over tasks of each method on each backbone, with intervals over seeds; the gaps among the "
-            "parameter-efficient methods, beside the gap that noise alone makes. "
+            "Mean score over tasks of each method on each backbone, with intervals over seeds, and the gaps among the "
+            "parameter-efficient methods compared with the gap that noise alone produces. "
             "(Figures 1 and 3 of the paper.)",
             [
                 show("methods", "Means by method and scale", columns.METHOD_MEANS, _means(tables["methods"])),
@@ -57,8 +57,8 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
         Section(
             "structure",
             "Module structure at equal budgets",
-            "Each group trains exactly the parameter count of its PET method: the method itself, APET with adjacent "
-            "and APET with discrete entries. (Figure 5.)",
+            "All methods of a group train exactly the same number of parameters: a PET method, APET with adjacent "
+            "entries, and APET with discrete entries. (Figure 5.)",
             [
                 show("structure", "Means by group", columns.STRUCTURE_MEANS, _means(tables["structure"])),
                 show("structure_gaps", "Gaps within each group", columns.STRUCTURE_GAPS),
@@ -67,17 +67,18 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
         Section(
             "convergence",
             "Convergence speed",
-            "Steps of discrete over steps of adjacent, paired by task and seed: above 0, adjacent is faster. A run "
-            "that never rises above its baseline has no step and is counted as censored. (Figure 6.)",
+            "Ratio of the steps that discrete needs to those that adjacent needs, paired by task and seed. A log2 "
+            "ratio above 0 means that adjacent is faster. A run that never rises above its baseline has no such step "
+            "and is counted as censored. (Figure 6.)",
             [show("convergence", "Ratio of steps", columns.CONVERGENCE)],
         ),
         Section(
             "threshold",
             "Parameter thresholds",
-            "Score against the number of trained parameters. Horizontal lines are full fine-tuning, dotted ones the "
-            "measured score at budget 0; ticks at the bottom mark low thresholds, at the top high "
-            "thresholds. A threshold that the sweep does not reach is given as a bound (≤ or >) and has no tick; "
-            "nothing is interpolated over a hole. (Figure 7.)",
+            "Score against the number of trained parameters. Horizontal lines show full fine-tuning, and dotted ones "
+            "the measured score at budget 0. Ticks at the bottom mark low thresholds, and ticks at the top high "
+            "thresholds. A threshold outside the sweep is given as a bound (≤ or >) and has no tick. "
+            "Nothing is interpolated across a missing budget. (Figure 7.)",
             [
                 show("threshold", "Thresholds", columns.THRESHOLDS),
                 show("threshold_points", "Scores by budget", columns.THRESHOLD_POINTS),
@@ -86,10 +87,11 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
         Section(
             "transfer",
             "Zero-shot transfer",
-            "Score on a target (column) of cells trained on a source (row), over the target's own score. The colour of "
-            "a task's name is its type. Grey tiles have no number: the metric has no meaning there (undef.), the runs "
-            "are missing, or the target's own cells do not rise above chance (no ref.). Test rows that the source was "
-            "trained on (tasks cut from the same texts) are out of the score. (Figure 9.)",
+            "Score on a target (column) of cells trained on a source (row), divided by the score of cells trained on "
+            "the target. The colour of a task's name shows its type. Grey tiles have no number: the metric has no "
+            "meaning there (undef.), the runs are missing, or the cells trained on the target do not score above "
+            "chance (no ref.). The score leaves out test rows that the source was trained on, which happens for tasks "
+            "made from the same texts. (Figure 9.)",
             [
                 show("transfer_relations", "Within and across task types", columns.TRANSFER_RELATIONS),
                 show("transfer", "Every pair of tasks", columns.TRANSFER),
@@ -105,7 +107,7 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
 
 
 def table2_html(table: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
-    """Table 2 in full: a row a backbone, method and budget, a column a task."""
+    """All of table 2: one row per backbone, method and budget, one column per task."""
     if table.empty:
         return "<p>No cells of this experiment.</p>"
     parts = []
@@ -144,7 +146,7 @@ def efficiency_html(table: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
 
 
 def side_by_side_html(table: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
-    """The paper's numbers beside ours."""
+    """Comparison of the paper's numbers with this study's."""
     return html_table(table, columns.SIDE_BY_SIDE, numbers_of)
 
 

@@ -1,4 +1,4 @@
-"""Colours, shapes and chart settings. Colours are those of Okabe and Ito; shape always repeats what colour says."""
+"""Colours, shapes and chart settings. The colours are those of Okabe and Ito; shapes always repeat the colours."""
 
 from __future__ import annotations
 
@@ -53,6 +53,6 @@ def method_scales(methods: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def cycle(count: int) -> tuple[list[str], list[str]]:
-    """Colours and shapes of `count` things of any other sort, such as backbones or task types."""
+    """Colours and shapes of `count` things other than methods, such as backbones or task types."""
     colours = [CYCLE[i % len(CYCLE)] for i in range(count)]
     return colours, [SHAPES[i % len(SHAPES)] for i in range(count)]

@@ -1,4 +1,4 @@
-"""The claims as HTML: all verdicts at a glance, then what decides each."""
+"""The claims as HTML: an overview of all verdicts, then the statistic and rule of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from petscale.report.html_table import number, text, walk_back
 
 
 def claims_html(claims: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
-    """The claims table; on a phone each row becomes a card. The last column opens the cells behind a claim."""
+    """The claims table; its last column opens the cells behind a claim. On a narrow screen each row becomes a card."""
     rows = []
     for row in claims.to_dict("records"):
         verdict = str(row["verdict"])
@@ -37,7 +37,7 @@ def claims_html(claims: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
 
 
 def verdicts_html(claims: pd.DataFrame) -> str:
-    """All verdicts at a glance: a row a claim, a column a ladder."""
+    """The overview of all verdicts: one row per claim, one column per ladder."""
     ladders = list(dict.fromkeys(claims["ladder"]))
     rows = []
     for claim, part in claims.groupby("claim", sort=False):
@@ -49,10 +49,10 @@ def verdicts_html(claims: pd.DataFrame) -> str:
 
 
 def badge(verdict: str) -> str:
-    """A verdict as a coloured word with a sign of its own."""
+    """A verdict as a coloured word with a symbol, so that it can be read without colour."""
     return f'<span class="verdict {verdict.replace(" ", "-")}">{escape(verdict)}</span>'
 
 
 def quiet(words: object) -> str:
-    """Small print."""
+    """Text in small grey print."""
     return f'<span class="quiet">{text(words)}</span>'

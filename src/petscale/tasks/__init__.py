@@ -1,4 +1,4 @@
-"""Tasks as declarative, versioned entries. Pure: no files, no torch."""
+"""The tasks, as declarative entries with a version; this package reads no files and imports no torch."""
 
 from petscale.tasks.registry import TASKS, lookup
 from petscale.tasks.task import METRICS, Hub, Kind, LabelScheme, Task

@@ -1,8 +1,8 @@
 """Natural language inference (Su et al., appendix A), and the reading and reasoning tasks of Lialin et al.
 
-Two texts, 256 tokens (B.3); BoolQ and COPA take Lialin et al.'s 512 and the wording of their T5 runs
-(`{task} {field}: {value}`), and are tasks of two labels, so they stand here. Version 2 of a task with two
-texts: a T5 source that is too long is cut at its longer text.
+These tasks have two texts and sources of 256 tokens (B.3). BoolQ and COPA use Lialin et al.'s 512 tokens and the
+wording of their T5 runs (`{task} {field}: {value}`); they are in this file because they have two texts and labels. In
+version 2 of a task with two texts, a T5 source that is too long is cut at its longer text.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TWO_WAY: dict[str, Any] = {
 }
 _LENGTHS: dict[str, Any] = {"source_length": 256, "target_length": 6, "bert_length": 256}
 
-# Three classes under unified labels too; no other task has a digit for neutral to transfer (docs/tasks.md).
+# MNLI keeps three classes under unified labels; no other task has the digit 2 for neutral (docs/tasks.md).
 MNLI = Task(
     name="mnli",
     version=2,
@@ -91,7 +91,7 @@ BOOLQ = Task(
     citation="Clark et al. 2019",
 )
 
-# Appendix E gives no digits for COPA: a choice is neither true nor false. The hub's label id serves.
+# Appendix E gives no digits for COPA, whose choices are neither true nor false, so the hub's label ids are used.
 COPA = Task(
     name="copa",
     kind="inference",

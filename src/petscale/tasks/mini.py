@@ -1,6 +1,6 @@
-"""The tasks of the generated language: one of each kind and a second of sentiment (design section 6).
+"""The tasks of the generated language: one of each kind, and a second sentiment task.
 
-They are worded like the papers'.
+Their wording follows that of the papers' tasks.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Paraphrase identification (Su et al., appendix A): two texts, 256 tokens (B.3).
 
-Version 2: a T5 source that is too long is cut at its longer text.
+In version 2, a T5 source that is too long is cut at its longer text.
 """
 
 from __future__ import annotations

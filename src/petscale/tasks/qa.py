@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from petscale.tasks.task import Hub, Task
 
-# B.3 gives no output length for answers; 32 tokens hold all but the longest accepted ones.
+# B.3 gives no output length for answers; 32 tokens are enough for all but the longest accepted answers.
 NQ_OPEN = Task(
     name="nq_open",
     kind="qa",

@@ -15,10 +15,10 @@ TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for kind in _KINDS
 
 
 def lookup(name: str) -> Task:
-    """The task of that name.
+    """Return the task of that name.
 
     Raises:
-        BadInput: there is none; the message offers the closest names.
+        BadInput: there is no such task; the message suggests the closest names.
     """
     if name in TASKS:
         return TASKS[name]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from petscale.tasks.task import Hub, Task
 
-# `samsum` and `Samsung/samsum` are gone from the hub (huggingface/datasets issue 7573); this is the copy that
-# the maintainers' thread names, without a loading script. Its train split is seen with 14,731 and with 14,732 rows.
+# `samsum` and `Samsung/samsum` no longer exist on the hub (huggingface/datasets issue 7573). This is the copy that the
+# maintainers' thread names; it has no loading script. Sources give its train split 14,731 or 14,732 rows.
 SAMSUM = Task(
     name="samsum",
     kind="summarisation",
@@ -26,8 +26,8 @@ SAMSUM = Task(
     citation="Gliwa et al. 2019",
 )
 
-# The repository still has a loading script, which datasets 4 and later refuse (issue 7746); its data files
-# are plain text, one row a line, and are read as such.
+# The repository still has a loading script, which datasets 4 and later refuse (issue 7746). Its data files are plain
+# text with one row per line, and are read directly.
 MULTI_NEWS = Task(
     name="multi_news",
     kind="summarisation",

@@ -1,6 +1,6 @@
-"""What a task is: one frozen, declarative entry, with all that its preparation, tokens and score depend on.
+"""The class of a task: one frozen entry that declares everything on which its rows, tokens and scores depend.
 
-Nothing here reads a file or imports a model library: the grid is planned from these entries alone.
+Nothing here reads a file or imports a model library, because a study is planned from these entries alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ METRICS: Mapping[str, tuple[str, ...]] = {
     "qa": ("f1", "em"),
     "summarisation": ("rougeL", "rouge1", "rouge2"),
 }
-"""Metric keys by what is scored; the first one is the task's main metric, used for selection and figures."""
+"""Keys of the metrics by kind of target; the first is the task's main metric, used for selection and in figures."""
 
 
 class _Entry(BaseModel):
@@ -29,7 +29,7 @@ class _Entry(BaseModel):
 
 
 class Hub(_Entry):
-    """Where the published rows are: a data set of the hub at a pinned commit that needs no loading script."""
+    """Where the published rows are: a data set on the hub, at a pinned commit, that needs no loading script."""
 
     id: str
     config: str | None = None
@@ -52,7 +52,7 @@ class Hub(_Entry):
     )
 
     def patterns(self, split: str) -> tuple[str, ...]:
-        """Paths of one split in the repository; `*` stands for anything."""
+        """Paths of one split in the repository; `*` matches anything."""
         paths = tuple(self.text_files.values()) or (self.files,)
         return tuple(path.format(config=self.config, split=split) for path in paths)
 
@@ -60,7 +60,7 @@ class Hub(_Entry):
 class Task(_Entry):
     """A task: rows, wording, labels, lengths and metric (Su et al., appendices A, B.3 and E).
 
-    `version` is part of a cell's identity: count it up when an edit may change rows, tokens or scores.
+    `version` is part of a cell's identity: raise it when an edit may change rows, tokens or scores.
     """
 
     name: str = Field(pattern=r"^[a-z0-9_-]+$")
@@ -89,7 +89,7 @@ class Task(_Entry):
         """Check an entry.
 
         Raises:
-            BadInput: a field is absent, unknown or wrong; the message names the task and the key.
+            BadInput: a field is missing, unknown or wrong; the message names the task and the key.
         """
         try:
             super().__init__(**fields)
@@ -100,12 +100,12 @@ class Task(_Entry):
 
     @property
     def has_labels(self) -> bool:
-        """Whether the task is classification (BERT runs these alone)."""
+        """Whether the task is classification (BERT runs only such tasks)."""
         return self.labels is not None
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Keys of the scores on T5; BERT's head gives `accuracy` alone."""
+        """Keys of the scores on T5; BERT's head gives only `accuracy`."""
         return METRICS["label" if self.has_labels else self.kind]
 
     @property
@@ -119,7 +119,7 @@ class Task(_Entry):
         return self.hub.revision if self.hub else "mini"
 
     def words(self, scheme: LabelScheme) -> tuple[str, ...]:
-        """What the model writes for label id 0, 1, ...; empty where the target is free text."""
+        """The words that T5 writes for label id 0, 1, ...; empty if the target is free text."""
         if self.labels is None or self.unified is None:
             return ()
         return self.labels if scheme == "words" else self.unified
@@ -127,7 +127,7 @@ class Task(_Entry):
     def classes(self, scheme: LabelScheme) -> tuple[int, ...]:
         """Output unit of BERT's head for label id 0, 1, ...
 
-        With unified labels the digit is the unit, so a head trained on one task means the same on another.
+        With unified labels the digit is the index of the unit, so a head trained on one task can be used on another.
         """
         if self.labels is None or self.unified is None:
             return ()

@@ -1,4 +1,4 @@
-"""Figures: from tables of the analysis to Vega-Lite charts, one file an experiment."""
+"""Figures of the report: one module per experiment makes Vega-Lite charts from the tables of the analysis."""
 
 from petscale.report.figures.figure import Figure
 

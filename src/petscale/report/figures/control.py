@@ -11,7 +11,7 @@ from petscale.report.figures.figure import Figure, backbones_of, data, hover, in
 
 
 def figures(tables: Tables) -> list[Figure]:
-    """One chart a ladder and method."""
+    """One chart for each ladder and method."""
     table = tables["control"]
     made: list[Figure] = []
     if table.empty:

@@ -1,4 +1,4 @@
-"""Figures of `convergence`: dev curves and steps, adjacent against discrete (Su et al. figure 6)."""
+"""Figures of `convergence`: ratios of steps and dev curves of adjacent and discrete (Su et al. figure 6)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STRUCTURES = ["adjacent", "discrete"]
 
 
 def figures(tables: Tables) -> list[Figure]:
-    """For each ladder the ratio of steps by scale, then for each backbone the mean dev curves."""
+    """For each ladder a chart of the ratio of steps by scale, then for each backbone one of the mean dev curves."""
     made = []
     runs, curves, ratios = tables["convergence_runs"], tables["curves"], tables["convergence"]
     for ladder in dict.fromkeys(runs["ladder"]) if len(runs) else ():
@@ -48,13 +48,13 @@ def _outcomes(runs: pd.DataFrame) -> str:
 
 
 def _mean_curves(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
-    # Pairs of finished runs alone: a diverged run's curve ends early, and then the mean would jump.
+    # Only pairs of finished runs are averaged: the curve of a diverged run ends early, and the mean would jump there.
     ended = runs[~runs["outcome"].isin(["missing", "diverged"])]
     pairs = ended.groupby(["task", "group", "seed"])["structure"].transform("nunique") == 2
     joined = curves.dropna(subset=["dev"]).merge(ended.loc[pairs, ["cell", "structure", "task", "group"]], on="cell")
     if joined.empty:
         return joined
-    # The mean over tasks of the mean over seeds: a task with a missing seed weighs as much as the others.
+    # Seeds are averaged before tasks, so that a task with a missing seed has the same weight as the others.
     by_task = joined.groupby(["structure", "step", "task", "group"], as_index=False)["dev"].mean()
     mean = by_task.groupby(["structure", "step"], as_index=False)["dev"].mean()
     cells = joined.groupby("structure")["cell"].unique().map(";".join)

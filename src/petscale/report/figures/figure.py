@@ -1,4 +1,4 @@
-"""A figure, and what all figures share: rows for the hover, intervals, notes on what is missing."""
+"""The class of a figure, and functions that all figures share: rows, tooltips, intervals, notes on missing cells."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ STATIC_WIDTH = 460
 
 @dataclass(frozen=True)
 class Figure:
-    """One chart with the name of its SVG file and of the table that it draws."""
+    """One chart, with the names of its SVG file and of the table that it shows."""
 
     name: str
     experiment: str
     title: str
     chart: alt.Chart | alt.LayerChart
     table: str
-    note: str = ""  # what the figure lacks
+    note: str = ""  # which runs or tasks are missing
 
     def interactive(self) -> dict[str, Any]:
-        """The Vega-Lite document for the page; as wide as its place."""
+        """The Vega-Lite document for the page; the chart is as wide as its container."""
         return self._document({"width": "container"})
 
     def static(self) -> dict[str, Any]:
-        """The Vega-Lite document for an SVG file, title included."""
+        """The Vega-Lite document for an SVG file, with its title."""
         title = {"text": self.title, "subtitle": self.note} if self.note else self.title
         return self._document({"width": STATIC_WIDTH, "title": title, "padding": 12})
 
@@ -43,13 +43,13 @@ class Figure:
 
     @cached_property
     def _chart(self) -> dict[str, Any]:
-        # Validation takes most of the time of a report; the tests do it.
+        # Validation would take most of the time of a report, so only the tests validate.
         document: dict[str, Any] = self.chart.to_dict(validate=False)
         return document
 
 
 def rows(table: pd.DataFrame, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows of a table for a chart: absent and infinite numbers as null, and the hover texts `interval` and `runs`."""
+    """Rows of a table for a chart: absent and infinite numbers become null, and texts for the tooltips are added."""
     made = []
     for record in table.to_dict("records"):
         row = {column: plain(record.get(column)) for column in columns}
@@ -61,21 +61,21 @@ def rows(table: pd.DataFrame, columns: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can hold it."""
+    """A value in a form that JSON can hold."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value.item() if hasattr(value, "item") else value
 
 
 def interval_text(low: Any, high: Any) -> str:
-    """An interval in words; a row from one seed has none."""
+    """An interval as text; a row from one seed has none."""
     if low is None or high is None or pd.isna(low) or pd.isna(high):
         return "none (fewer than two seeds)"
     return f"{low:.2f} to {high:.2f}"
 
 
 def runs_text(cells: str) -> str:
-    """Where a number comes from, short enough for a hover: the path of one cell, or what several share."""
+    """Where a number comes from, short enough for a tooltip: the path of one cell, or the common parts of several."""
     paths = [path for path in cells.split(";") if path]
     if len(paths) <= 1:
         return paths[0] if paths else "none"
@@ -90,7 +90,7 @@ def runs_text(cells: str) -> str:
 
 
 def holes_text(record: dict[str, Any]) -> str:
-    """What is missing from a number; empty when nothing is."""
+    """How many cells and which tasks are missing from a number; "complete" if none is."""
     parts = [f"{record[key]} {key}" for key in ("diverged", "missing", "censored") if record.get(key)]
     if record.get("left_out"):
         parts.append(f"without {record['left_out'].replace(';', ', ')}")
@@ -98,7 +98,7 @@ def holes_text(record: dict[str, Any]) -> str:
 
 
 def note_of(table: pd.DataFrame) -> str:
-    """What the rows that a figure draws lack, in one line; empty when nothing is missing."""
+    """How many runs and which tasks the rows of a figure lack, in one line; empty if nothing is missing."""
     parts = [
         f"{int(table[key].sum())} runs {key}" for key in ("diverged", "missing") if key in table and table[key].sum()
     ]
@@ -123,14 +123,14 @@ def hover(*fields: tuple[str, str, str]) -> list[alt.Tooltip]:
 
 
 def interval_layers(base: alt.Chart, records: Iterable[dict[str, Any]], **mark: Any) -> list[alt.Chart]:
-    """Vertical lines from `low` to `high`, or no layer at all where no row has an interval."""
+    """Vertical lines from `low` to `high`, or no layer at all if no row has an interval."""
     if not any(row["low"] is not None and row["high"] is not None for row in records):
         return []
     return [base.mark_rule(**{"strokeWidth": 1.5, **mark}).encode(y=alt.Y("low:Q", title=""), y2="high:Q")]
 
 
 def data(records: Iterable[dict[str, Any]]) -> alt.InlineData:
-    """Rows as inline data: the page loads nothing."""
+    """Rows as inline data, so that the page loads nothing."""
     return alt.InlineData(values=list(records))
 
 

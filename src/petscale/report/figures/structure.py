@@ -1,4 +1,4 @@
-"""Figure of `structure`: groups of equal budget, one chart a backbone (Su et al. figure 5)."""
+"""Figure of `structure`: groups of equal budget, one chart per backbone (Su et al. figure 5)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OWN = "the PET method"
 
 
 def figures(tables: Tables) -> list[Figure]:
-    """One chart a backbone, all of a ladder on one scale so that gaps compare by eye."""
+    """One chart per backbone; those of a ladder share one axis range, so that gaps can be compared by eye."""
     table = tables["structure"]
     made = []
     means = table[table["task"] == MEAN] if len(table) else table

@@ -1,4 +1,4 @@
-"""Figure of `threshold`: score against budget, one chart a ladder and task (Su et al. figure 7)."""
+"""Figure of `threshold`: score against budget, one chart per ladder and task (Su et al. figure 7)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MARK_HOVER = hover(
 
 
 def figures(tables: Tables) -> list[Figure]:
-    """One chart a ladder and task."""
+    """One chart for each ladder and task."""
     points, thresholds = tables["threshold_points"], tables["threshold"]
     made: list[Figure] = []
     if points.empty:

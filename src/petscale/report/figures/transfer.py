@@ -1,4 +1,4 @@
-"""Figure of `transfer`: zero-shot over own score, one matrix a backbone and structure (Su et al. figure 9)."""
+"""Figure of `transfer`: zero-shot score relative to training on the target, as matrices (Su et al. figure 9)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CELL = 34
 
 
 def figures(tables: Tables) -> list[Figure]:
-    """One matrix a backbone and method; tasks stand by type, and their names take the colour of the type."""
+    """One matrix for each backbone and method; tasks are ordered by type, and their names have the type's colour."""
     table = tables["transfer"]
     made: list[Figure] = []
     if table.empty:
@@ -64,13 +64,13 @@ def _matrix(table: pd.DataFrame) -> alt.LayerChart:
         alt.Tooltip("original:Q", title="own score", format=".1f"), alt.Tooltip("chance:Q", format=".0f"),
         alt.Tooltip("status:N"), alt.Tooltip("seeds:Q"), alt.Tooltip("runs:N", title="cells"),
     ]  # fmt: skip
-    # Vega leaves out a tile whose colour is null, so grey ones lie under all.
+    # Vega draws no tile whose colour is null, so a grey one is drawn below each tile.
     blank = shown.mark_rect(color="#dddddd", stroke="white").encode(**axes, tooltip=tip)
     scale = alt.Scale(scheme="cividis", domain=[0, 100], clamp=True, reverse=True)
     tiles = shown.mark_rect(stroke="white").encode(
         **axes, color=alt.Color("shown:Q", title="%", scale=scale), tooltip=tip
     )
-    # Cividis reversed: high values are dark, so their numbers are white.
+    # The colour scale is Cividis reversed: high values are dark, so their numbers are white.
     text = shown.mark_text(fontSize=11).encode(
         **axes,
         text="text:N",
