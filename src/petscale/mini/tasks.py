@@ -28,7 +28,7 @@ def _sentiment(rng: random.Random, lexicon: Lexicon, label: int) -> Row:
 
 
 def _opinion(rng: random.Random, lexicon: Lexicon, label: int) -> Row:
-    """Draw two speakers who agree: the form of the text differs from `mini-sentiment`, the meaning of labels does not."""
+    """Draw two speakers who agree: only the form of the text differs from `mini-sentiment`, not the label."""
     first = pick(rng, lexicon.people)
     second = pick(rng, others(lexicon.people, first))
     said, added = feelings(rng, lexicon, good=label == 1, count=2)

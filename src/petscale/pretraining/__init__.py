@@ -1,1 +1,1 @@
-"""Pre-training of the mini ladders on the generated language."""
+"""Pre-training of the mini backbones on the generated language."""

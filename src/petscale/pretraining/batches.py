@@ -1,4 +1,4 @@
-"""Batches for pre-training: documents as token ids, in seeded order, corrupted anew each time."""
+"""Batches for pre-training: documents as token ids, in seeded random order, with new corruption each time."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ from petscale.pretraining.objectives import IGNORE, corrupt_spans, mask_words, p
 Batch = dict[str, torch.Tensor]
 
 POOL = 4
-"""Batches drawn together and sorted by length, which saves a third of the padding."""
+"""Number of batches that are drawn together and sorted by length, which saves a third of the padding."""
 
 ALONE, STRANGER, TAMPERED, BARE = 0.1, 0.1, 0.4, 0.5
-"""Shares of BERT rows: with one segment; with a second segment of another document; with the true one in which one
-word was replaced; and, of second segments that agree with the first, those that lose the connective that says so."""
+"""Shares of BERT rows: those with one segment; those whose second segment is from another document; those whose true
+second segment has one word replaced; and, among second segments that follow from the first, those without the
+connective that says so."""
 
 HIDDEN = 0.25
-"""Chance that a word of weight 1 is hidden."""
+"""Probability that a word of weight 1 is hidden."""
 
 
 class Batches:
     """Documents of one corpus as batches for one form of model.
 
     Args:
-        form: of the model; an encoder-decoder learns corrupted spans, an encoder masked words and the next
+        form: form of the model; an encoder-decoder learns corrupted spans, an encoder masked words and the next
             sentence.
-        tokenizer: of the model.
+        tokenizer: tokenizer of the model.
         texts: the documents.
-        seed: of order and corruption.
+        seed: seed of order and corruption.
     """
 
     def __init__(self, form: Form, tokenizer: PreTrainedTokenizerFast, texts: list[Document], seed: int) -> None:
@@ -54,12 +55,12 @@ class Batches:
         self.texts = [[next(rest) for _ in text] for text in texts]
 
     def once(self, size: int) -> Iterator[Batch]:
-        """All documents in their order."""
+        """Yield batches of all documents once, in their order."""
         for start in range(0, len(self.texts), size):
             yield self._batch(list(range(start, min(start + size, len(self.texts)))))
 
     def stream(self, size: int) -> Iterator[Batch]:
-        """Documents in random order, epoch after epoch, without end; lengths in a batch are alike."""
+        """Yield batches in random order, epoch after epoch, without end; documents of a batch have similar lengths."""
         while True:
             order = self.rng.permutation(len(self.texts)).tolist()
             for start in range(0, len(order) - POOL * size + 1, POOL * size):
@@ -74,10 +75,10 @@ class Batches:
         return {"input_ids": inputs, "attention_mask": (inputs != 0).long(), "labels": labels}
 
     def _pairs(self, chosen: list[int]) -> Batch:
-        """Rows `[CLS] A [SEP] B [SEP]`, a document cut between two clauses; label 1 where B is not what followed.
+        """Make rows `[CLS] A [SEP] B [SEP]` by cutting documents between two clauses; label 1 if B is a false one.
 
-        A stranger's B is too easy to tell in a small language, where names give it away. Most false second segments are
-        therefore the true one with one word replaced (compare Clark et al. 2020).
+        In a small language a B from another document is too easy to recognise, because its names differ. Therefore most
+        false second segments are the true one with one word replaced (compare Clark et al. 2020).
         """
         cls, sep = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
         rows, first_lengths, following, replaced = [], [], [], []
@@ -115,7 +116,7 @@ class Batches:
         }
 
     def _replace_one(self, tail: list[int]) -> int | None:
-        """Replace one content word of `tail` by another of its list; its place, or None where nothing changed."""
+        """Replace one content word of `tail` by another of its list; return its index, or None if nothing changed."""
         places = [place for place, token in enumerate(tail) if token in self.alike]
         if not places:
             return None

@@ -1,4 +1,4 @@
-"""Builds the shipped ladders: `python -m petscale.pretraining.ladder ladders [name ...]`, then their checksums."""
+"""Builds the shipped ladders and their checksums: `python -m petscale.pretraining.ladder ladders [name ...]`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def sha256(path: Path) -> str:
 
 
 def write_checksums(folder: Path) -> None:
-    """One line a file of every backbone below `folder`, in the format of `sha256sum --check`."""
+    """Write one line for each file of every backbone below `folder`, in the format of `sha256sum --check`."""
     files = sorted(path for name in SPECS for path in (folder / name).glob("*") if path.is_file())
     lines = [f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
     (folder / CHECKSUMS).write_text("".join(lines))
@@ -31,7 +31,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(SPECS):
         parser.error(f"unknown backbone {', '.join(sorted(unknown))}")
-    # Only now: torch takes seconds to load.
+    # Imported only here, because torch takes seconds to load.
     from petscale.pretraining.pretrain import build_backbone
 
     for name in arguments.names or SPECS:

@@ -1,4 +1,4 @@
-"""Fresh models of the mini family: `transformers` classes with weights drawn for tiny widths."""
+"""Randomly initialised models of the mini family: `transformers` classes with initial weights for small widths."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from petscale.mini.specs import Spec
 Model = T5ForConditionalGeneration | BertForPreTraining
 
 EMBEDDING_STD = 0.3
-"""T5 draws embeddings with standard deviation 1, which a few thousand steps of AdamW cannot move far."""
+"""T5 initialises embeddings with standard deviation 1, which a few thousand steps of AdamW hardly change."""
 
 MAX_POSITIONS = 64
 
 
 def new_t5(spec: Spec, vocabulary: int) -> T5ForConditionalGeneration:
-    """T5 v1.1 style: gated GELU, no biases, an output matrix of its own, no dropout."""
+    """T5 v1.1 style: gated GELU, no biases, an untied output matrix, no dropout."""
     config = T5Config(
         vocab_size=vocabulary,
         d_model=spec.d_model,
@@ -39,12 +39,12 @@ def new_t5(spec: Spec, vocabulary: int) -> T5ForConditionalGeneration:
     )
     model = T5ForConditionalGeneration(config)
     # transformers 5 ties all embeddings of a T5 whatever the config says, and unties the output matrix only when it
-    # loads one that differs. The config on disk must still say False, or the loaded model scales its output.
+    # loads one that differs. The config on disk must still say False, or else the loaded model scales its output.
     config.tie_word_embeddings = False
     model.lm_head.weight = torch.nn.Parameter(torch.empty(vocabulary, spec.d_model))
     with torch.no_grad():
         model.shared.weight.normal_(0.0, EMBEDDING_STD)
-        # Logits of standard deviation 1 at the start, since the last layer norm gives hidden states of mean square 1.
+        # The last layer norm gives hidden states of mean square 1, so the initial logits have standard deviation 1.
         model.lm_head.weight.normal_(0.0, spec.d_model**-0.5)
     return model
 
@@ -68,11 +68,11 @@ def new_bert(spec: Spec, vocabulary: int) -> BertForPreTraining:
 
 
 def new_model(form: Form, spec: Spec, vocabulary: int) -> Any:
-    """A fresh model of the form, with `vocabulary` rows in its embedding."""
+    """A randomly initialised model of the form, with `vocabulary` rows in its embedding."""
     return {Form.ENCODER_DECODER: new_t5, Form.ENCODER: new_bert}[form](spec, vocabulary)
 
 
 def word_scores(output: Any) -> torch.Tensor:
-    """Logits of the predicted tokens ``(batch, length, vocabulary)`` in what a forward pass returns."""
+    """Logits of the predicted tokens ``(batch, length, vocabulary)`` from the output of a forward pass."""
     scores: torch.Tensor = output.prediction_logits if hasattr(output, "prediction_logits") else output.logits
     return scores

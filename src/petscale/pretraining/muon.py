@@ -1,7 +1,7 @@
-"""Muon (Jordan et al. 2024) in float32, one stack of matrices at a time.
+"""The optimizer Muon (Jordan et al. 2024) in float32, which updates a stack of matrices at a time.
 
-`torch.optim.Muon` works matrix by matrix in bfloat16, which is slower than the whole training step on a processor
-without bfloat16 arithmetic.
+`torch.optim.Muon` updates one matrix at a time in bfloat16. On a processor without bfloat16 arithmetic this takes
+longer than the rest of the training step.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ ITERATION = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonal(stack: Tensor, steps: int = 5) -> Tensor:
-    """The nearest (semi-)orthogonal matrix to each of a stack, roughly.
+    """Approximate the nearest (semi-)orthogonal matrix to each matrix of a stack.
 
     Args:
         stack: (n, r, c) with r <= c.
-        steps: of the iteration.
+        steps: number of iterations.
     """
     a, b, c = ITERATION
     x: Tensor = stack / (stack.norm(dim=(1, 2), keepdim=True) + 1e-7)
@@ -32,12 +32,12 @@ def orthogonal(stack: Tensor, steps: int = 5) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose update of each matrix is made orthogonal, so that rare directions move as far as common ones.
+    """Momentum whose update of each matrix is made orthogonal, so that rare directions change as much as common ones.
 
     Args:
         params: matrices.
-        lr: the root mean square that an update of a square matrix has, times the root of its width.
-        momentum: of the Nesterov average.
+        lr: root mean square of the update of a square matrix, times the square root of its width.
+        momentum: coefficient of the Nesterov average.
     """
 
     def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95) -> None:

@@ -1,6 +1,6 @@
-"""What pre-training predicts: corrupted spans (T5) and masked words with the next sentence (BERT).
+"""The objectives of pre-training: corrupted spans (T5), and masked words with the next sentence (BERT).
 
-All of it works on whole batches with numpy; -100 marks positions without a loss.
+All functions work on whole batches with numpy; -100 marks positions without a loss.
 
 Notation used for array shapes: b: batch size, s: positions.
 """
@@ -16,7 +16,7 @@ IGNORE = -100
 
 
 def pad(rows: list[list[int]], value: int) -> Ids:
-    """Rows of unequal length as one array (b, s), filled up with `value`."""
+    """Rows of unequal length as one array (b, s), padded with `value`."""
     out = np.full((len(rows), max(map(len, rows))), value, dtype=np.int64)
     for index, row in enumerate(rows):
         out[index, : len(row)] = row
@@ -35,12 +35,12 @@ def corrupt_spans(
 ) -> tuple[Ids, Ids]:
     """Span corruption (Raffel et al. 2020, section 3.1.4) with `<pad>` 0 and `</s>` 1.
 
-    A word begins a span with its own chance and draws the next one in with chance `extend`; at least one word of each
-    row is hidden.
+    A word begins a span with the probability of its id, and the span goes on to the next word with probability
+    `extend`. At least one word of each row is hidden.
 
     Args:
         ids: (b, s) words without `</s>`, padded with 0.
-        chances: of each id of the vocabulary.
+        chances: for each id of the vocabulary, the probability that it begins a span.
         first_sentinel: id of `<extra_id_0>`; the others follow it.
 
     Returns:
@@ -70,12 +70,12 @@ def corrupt_spans(
 def mask_words(
     ids: Ids, rng: np.random.Generator, chances: Chances, mask: int, words: tuple[int, int], false: NDArray[np.bool_]
 ) -> tuple[Ids, Ids]:
-    """Masked words (Devlin et al. 2019, section 3.1): of those drawn 80 % masked, 10 % replaced, 10 % left.
+    """Masked words (Devlin et al. 2019, section 3.1): of the drawn words 80 % are masked, 10 % replaced, 10 % kept.
 
     Args:
         ids: (b, s) with special tokens, which are never drawn.
-        false: (b, s) words that should not stand there; never drawn, or training would teach them.
-        chances: of each id of the vocabulary to be drawn.
+        false: (b, s) words that were replaced by wrong ones; they are never drawn, or the model would learn them.
+        chances: for each id of the vocabulary, the probability that it is drawn.
         mask: id of `[MASK]`.
         words: first id and one past the last id of ordinary words.
 

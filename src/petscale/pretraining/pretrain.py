@@ -1,4 +1,4 @@
-"""Builds one backbone of the mini family from nothing: documents, tokenizer, pre-training, ordinary folder."""
+"""Builds one backbone of the mini family: documents, tokenizer, pre-training, and the folder in the usual format."""
 
 from __future__ import annotations
 
@@ -29,19 +29,20 @@ CLIP = 1.0
 def build_backbone(name: str, out_dir: Path, *, seed: int = 0, steps: int | None = None) -> dict[str, Any]:
     """Build the backbone `name` (or its control `<name>-random`) in the folder `out_dir`.
 
-    The same machine, library versions and number of threads give the same bytes: training runs on one thread.
+    The same machine and library versions give the same bytes, because training runs on one thread.
 
     Args:
         name: a key of `SPECS`, with `-random` for the control that is not pre-trained.
-        out_dir: made if need be; gets `config.json`, `model.safetensors`, the tokenizer and `training.json`.
-        seed: of the weights, the order of documents and the corruption; the language has none.
-        steps: fewer than the specification says, for tests.
+        out_dir: folder for `config.json`, `model.safetensors`, the tokenizer and `training.json`; created if missing.
+        seed: seed of the weights, the order of documents and the corruption; the language does not depend on it.
+        steps: number of steps instead of the specification's, for tests.
 
     Returns:
-        What `training.json` holds: held-out loss (mean over predicted tokens), steps, seed, corpus digest, versions.
+        The content of `training.json`: held-out loss (mean over predicted tokens), steps, seed, corpus digest,
+        versions.
 
     Raises:
-        ValueError: no backbone of that name.
+        ValueError: there is no backbone of that name.
     """
     spec, is_random = spec_of(name)
     steps = 0 if is_random else spec.steps if steps is None else steps
@@ -73,9 +74,9 @@ def build_backbone(name: str, out_dir: Path, *, seed: int = 0, steps: int | None
 
 
 def train(model: Model, batches: Batches, spec: Spec, steps: int) -> None:
-    """Muon for the matrices of the layers, AdamW for the rest; linear warm-up, then linear decay to a fiftieth.
+    """Train with Muon for the layers' matrices and AdamW for the rest; linear warm-up, then linear decay to a fiftieth.
 
-    Muon (Jordan et al. 2024) learns rare associations, such as facts, in about half of AdamW's steps.
+    Muon (Jordan et al. 2024) learns rare associations, such as facts, in about half as many steps as AdamW.
     """
     parameters = list(model.parameters())
     output = model.get_output_embeddings()
@@ -113,7 +114,7 @@ def train(model: Model, batches: Batches, spec: Spec, steps: int) -> None:
 
 @torch.no_grad()
 def held_out_loss(model: Model, spec: Spec, tokenizer: PreTrainedTokenizerFast) -> float:
-    """Mean loss over the predicted tokens of documents that no training saw, with fixed corruption, in nats."""
+    """Mean loss in nats over the predicted tokens of documents outside the training set, with fixed corruption."""
     model.eval()
     batches = Batches(lookup(spec.family).form, tokenizer, documents(HELD_OUT, "held-out"), HELD_OUT_SEED)
     total, count = 0.0, 0

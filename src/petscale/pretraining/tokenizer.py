@@ -1,7 +1,7 @@
-"""Word-level tokenizers of the mini family, in the two styles of the project's backbones.
+"""Word-level tokenizers of the mini family, one in the style of T5 and one in that of BERT.
 
-Both are ordinary `tokenizer.json` files. Text is lower-cased and split at spaces and punctuation; decoding joins words
-with spaces, so that it gives back text of the same words.
+Both are ordinary `tokenizer.json` files. Text is lower-cased and split at spaces and punctuation; decoding joins the
+words with spaces.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from petscale.families.family import Form
 from petscale.mini.words import vocabulary
 
 SENTINELS = 20
-"""Sentinels of the T5 style; a document of 40 tokens needs fewer."""
+"""Number of sentinels of the T5 style; a document of 40 tokens needs fewer."""
 
 
 def _words(first: list[str], last: list[str], unknown: str) -> Tokenizer:
     ids = {token: index for index, token in enumerate([*first, *vocabulary(), *last])}
     tokenizer = Tokenizer(models.WordLevel(ids, unk_token=unknown))
-    # Special tokens are matched in the raw text: "[SEP]" must not become the word "[sep]".
+    # Special tokens are matched in the text before it is lower-cased: "[SEP]" must not become the word "[sep]".
     tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in [*first, *last]])
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -29,7 +29,7 @@ def _words(first: list[str], last: list[str], unknown: str) -> Tokenizer:
 
 
 def t5_tokenizer() -> PreTrainedTokenizerFast:
-    """`<pad>` 0, `</s>` 1, `<unk>` 2, words, sentinels; appends `</s>`."""
+    """The T5-style tokenizer: `<pad>` 0, `</s>` 1, `<unk>` 2, words, sentinels; it appends `</s>`."""
     sentinels = [f"<extra_id_{index}>" for index in range(SENTINELS)]
     tokenizer = _words(["<pad>", "</s>", "<unk>"], sentinels, "<unk>")
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -48,7 +48,7 @@ def t5_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def bert_tokenizer() -> PreTrainedTokenizerFast:
-    """`[PAD]` 0, `[CLS]` 1, `[SEP]` 2, `[MASK]` 3, `[UNK]` 4, words; pairs get token types 0 and 1."""
+    """The BERT-style tokenizer: `[PAD]` 0, `[CLS]` 1, `[SEP]` 2, `[MASK]` 3, `[UNK]` 4, words; token types 0 and 1."""
     special = ["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]"]
     tokenizer = _words(special, [], "[UNK]")
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -68,5 +68,5 @@ def bert_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def new_tokenizer(form: Form) -> PreTrainedTokenizerFast:
-    """The tokenizer in the style of a form."""
+    """The tokenizer for a form of model."""
     return {Form.ENCODER_DECODER: t5_tokenizer, Form.ENCODER: bert_tokenizer}[form]()

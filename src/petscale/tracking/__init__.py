@@ -1,5 +1,5 @@
-"""Tracking: what cells and studies left in `results/`, replayed into MLflow by one writer (design section 8).
+"""Tracking: one process sends the metrics and files that cells and studies left in `results/` to MLflow.
 
-trace: what the files say; store: what MLflow holds; send: make the second equal the first; verify: say where they
-differ. Training imports none of this, and nothing here is read by the report.
+`trace` reads the files of `results/`, `store` is the interface to MLflow, `send` makes MLflow hold what the files say,
+and `verify` reports the differences. Training imports nothing from this package, and the report reads nothing from it.
 """

@@ -1,9 +1,9 @@
-"""A database as the store, without a server between: make a frozen one cost seconds.
+"""Time limits for a store that is a database without a server in between, so that a frozen one costs only seconds.
 
-mlflow opens a database with no time limit, and asks a dead one ten times with growing pauses, nearly two minutes. A
-limit on the server's side (statement_timeout) does not help against a server that is stopped, libpq's connect_timeout
-ends with the connection's opening, and keepalives are answered by the kernel of a frozen process. So the wait itself
-is limited, on this side: psycopg2 lets its caller do it.
+mlflow opens a database without a time limit, and tries a dead one ten times with growing pauses, for nearly two
+minutes. A limit on the server's side (statement_timeout) does not help if the server is stopped, libpq's
+connect_timeout covers only the opening of the connection, and keepalives are answered by the kernel even if the process
+is frozen. Therefore the waiting itself is limited on this side, which psycopg2 allows its caller to do.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ NETWORKED = ("postgresql", "mysql", "mssql")  # SQLite is a file
 
 
 def knock(uri: str, seconds: float) -> None:
-    """Connect to a database once, and raise what its driver says where that fails. Servers and files are left alone.
+    """Connect to a database once, and raise the driver's error if that fails; nothing is done for servers and files.
 
-    From then on every wait of this process for PostgreSQL has an end: past it psycopg2 raises OperationalError and
-    drops the connection. Other databases are left to their drivers.
+    From then on every wait of this process for PostgreSQL is limited: after the limit psycopg2 raises OperationalError
+    and closes the connection. For other databases the limits of their drivers apply.
 
     Args:
         uri: address of the store.
-        seconds: how long PostgreSQL may be silent.
+        seconds: how long PostgreSQL may take to answer.
     """
     scheme = uri.split("://")[0]
     if scheme.split("+")[0] not in NETWORKED:

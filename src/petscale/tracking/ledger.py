@@ -1,5 +1,5 @@
-"""Receipts: what the store was seen to hold, one small file a cell; the name of the folder of results in a store;
-and the fence around the one writer."""
+"""Files that `track` keeps: a receipt for each cell that was sent, the identifier of the folder of results, and the
+lock that only one writer can hold."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ WAIT_S = 600.0
 
 @dataclass(frozen=True)
 class Receipt:
-    """Says that a store holds a cell as its files were."""
+    """Records that a store holds a cell in the state that its files had (`fingerprint`)."""
 
     cell: str
-    store: str  # Store.identity: a store made anew has not seen the cell
+    store: str  # Store.identity, which differs for a store that was deleted and created again
     run: str
     attempt: str
     status: str
     fingerprint: str
     metrics: int
-    claims: dict[str, str]  # tags of the studies that asked for the cell
+    claims: dict[str, str]  # tags of the studies that contain the cell
     root: str  # root_id
 
 
 def read_receipt(root: str, cell: str) -> Receipt | None:
-    """The receipt of a cell; None where there is none or it is of another make."""
+    """The receipt of a cell; None if there is none or it has another format."""
     try:
         return Receipt(**json.loads(Path(Layout(root).tracked(cell)).read_text()))
     except (OSError, ValueError, TypeError):
@@ -50,18 +50,20 @@ def write_receipt(root: str, receipt: Receipt) -> None:
 
 
 def drop_receipt(root: str, cell: str) -> None:
-    """Forget a cell, so that the next `track` sends it again."""
+    """Delete the receipt of a cell, so that the next `track` sends it again."""
     Path(Layout(root).tracked(cell)).unlink(missing_ok=True)
 
 
 def root_id(root: str, *, make: bool = True) -> str:
-    """What tells runs of this folder of results from those of others in the same store; it moves with the folder.
+    """The identifier that distinguishes the runs of this folder of results from those of others in the same store.
 
-    Outside `tracking/`, which may be deleted to send everything anew: the runs must be found again.
+    Its file is in the folder itself and moves with it. It is outside `tracking/`, because a user may delete that folder
+    to send everything again, and then the runs must still be found.
 
     Args:
         root: the folder of results.
-        make: write it where there is none; only under `one_writer`. Else the answer is then empty.
+        make: whether to create an identifier if there is none, which is allowed only inside `one_writer`. Without it,
+            the result is then empty.
 
     Raises:
         BadInput: the file is not one that this function wrote.
@@ -83,10 +85,10 @@ def root_id(root: str, *, make: bool = True) -> str:
 
 @contextlib.contextmanager
 def one_writer(root: str, wait_s: float = WAIT_S) -> Iterator[None]:
-    """Hold the store's fence; others wait for it. The kernel drops it when the holder dies.
+    """Hold the lock of the only writer; other writers wait for it. The kernel releases it when the holder dies.
 
     Raises:
-        DuplicateTrainer: another writer kept the fence for `wait_s` seconds.
+        DuplicateTrainer: another writer held the lock for `wait_s` seconds.
     """
     path = Path(root, "tracking", "writer.lock")
     path.parent.mkdir(parents=True, exist_ok=True)

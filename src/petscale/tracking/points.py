@@ -1,4 +1,4 @@
-"""One measured value, written so that a spool and a store can be compared exactly."""
+"""Measured values as points, in a form that allows an exact comparison of a spool with a store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from petscale.errors import BadInput
 
 
 class Point(NamedTuple):
-    """A metric at a step, with the millisecond at which it was measured. `value` is canonical text: NaN equals NaN."""
+    """A metric at a step, with its time in milliseconds. `value` is canonical text, so that NaN equals NaN."""
 
     key: str
     ts: int
@@ -32,18 +32,17 @@ class Point(NamedTuple):
 
 
 def _canonical(value: float) -> str:
-    """Text that survives a round trip through any store: SQL has no infinity, and SQLite keeps no -0.0."""
+    """Text of a number as any store returns it: SQL has no infinity, and SQLite turns -0.0 into 0.0."""
     if math.isnan(value):
         return "nan"
     return repr(max(-sys.float_info.max, min(sys.float_info.max, float(value))) + 0.0)
 
 
 def read_points(path: Path) -> set[Point]:
-    """The points of a spool, as a store keeps them: equal rows are one row. Empty where there is no spool yet.
+    """The points of a spool, with equal rows only once, as a store keeps them. Empty if there is no spool yet.
 
     Raises:
-        BadInput: a record in the middle of the file is damaged; the message names file and record. Or the file
-            cannot be read.
+        BadInput: the file cannot be read, or a record in its middle is damaged; the message names file and record.
     """
     found: set[Point] = set()
     number = 1
@@ -64,7 +63,7 @@ def read_points(path: Path) -> set[Point]:
 
 @dataclass(frozen=True)
 class Difference:
-    """One key that a spool and a store tell differently."""
+    """A key for which a spool and a store have different points."""
 
     key: str
     expected: int
@@ -78,7 +77,7 @@ class Difference:
 
 
 def differences(expected: Iterable[Point], found: Iterable[Point]) -> list[Difference]:
-    """Key by key, what a store lacks and what it should not have; empty when they agree."""
+    """For each key, the points that a store lacks and those that it should not have; empty if there are none."""
     expected, found = set(expected), set(found)
     total, missing, extra = (
         Counter(point.key for point in points) for points in (expected, expected - found, found - expected)

@@ -1,4 +1,4 @@
-"""Rounds of tracking: look at every cell of a study, send what changed, go on past what is damaged or refused."""
+"""Rounds of tracking: look at every cell of a study, send those that changed, and skip damaged or refused ones."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from petscale.tracking.trace import CELLS, planned_tags, read_trace
 
 FOLLOW_EVERY_S = 5.0
 FOLLOW_LONGEST_S = 60.0
-# So many refusals, one after the other, are the store's fault and not the runs'; each may have cost half a minute.
+# After this many refusals in a row the store counts as unavailable; each of them may have taken half a minute.
 REFUSALS_IN_A_ROW = 10
 
 
 @dataclass
 class Round:
-    """What one round did."""
+    """The result of one round."""
 
     phases: dict[str, str] = field(default_factory=dict)  # of every cell that has one
     sent: int = 0
     unchanged: int = 0
     damaged: list[str] = field(default_factory=list)  # cells whose files cannot be used, one line each
-    refused: list[str] = field(default_factory=list)  # what the store did not take though it answers, one line each
+    refused: list[str] = field(default_factory=list)  # runs that the store refused although it answers, one line each
 
     def line(self) -> str:
         """The round in one line."""
@@ -41,24 +41,24 @@ class Round:
         return ", ".join([f"{cells}: {self.sent} sent, {self.unchanged} unchanged", *wrong])
 
     def is_last(self, cells: int) -> bool:
-        """Whether another round would find nothing new of that many cells: each has ended, or waits for its user."""
+        """Whether another round of that many cells would find nothing new: each has ended or needs the user."""
         seen = len(self.phases) + len(self.damaged) + len(self.refused)
         return seen == cells and "running" not in self.phases.values()
 
 
 class Tracker:
-    """The one writer of one study."""
+    """Sends the cells and the run of one study to a store."""
 
     def __init__(self, grid: Grid, root: str, cells: Iterable[str]) -> None:
         """Args: the study's grid, the folder of results, and the cells to look at."""
         self._grid, self._root, self._cells = grid, root, list(cells)
         self._known: dict[str, set[Point]] = {}
-        self._id = ""  # root_id, known once a round holds the fence
+        self._id = ""  # root_id, which is known once a round holds the lock
 
     def round(self, open_store: Callable[[], Store], *, study_run: bool = True) -> Round:
         """Send everything that changed since the receipts were written.
 
-        The study's run tells how all cells ended, so it is sent only where all are looked at.
+        The study's run says how all cells ended, so it is sent only if this round looks at all of them.
 
         Raises:
             StoreUnavailable: the store is down; cells sent before that have their receipts.
@@ -73,7 +73,7 @@ class Tracker:
                 except BadInput as error:
                     done.damaged.append(f"{cell}: {error}")
                 except FileNotFoundError:
-                    continue  # published or begun anew while we looked; the next round sees it whole
+                    continue  # the cell was published or started again meanwhile; the next round reads all its files
                 except StoreUnavailable as error:
                     done.refused.append(_refusal(store, cell, error))
                     in_a_row, sent = (in_a_row + 1 if done.sent == sent else 1), done.sent
@@ -90,7 +90,7 @@ class Tracker:
             if trace is not None:
                 send(store, trace)
         except FileNotFoundError:
-            return  # its report is being made anew; the next round sees it whole
+            return  # its report is being written again; the next round reads all its files
         except StoreUnavailable as error:
             done.refused.append(_refusal(store, f"study {study.name}", error))
 
@@ -130,9 +130,9 @@ class Tracker:
         done.sent += 1
 
     def follow(self, open_store: Callable[[], Store], tell: Callable[[str], None], every_s: float) -> Round:
-        """Rounds until no cell runs or waits any more. A dead store is asked ever more rarely, never given up.
+        """Repeat rounds until no cell is running or pending. A dead store is tried at growing intervals, without end.
 
-        Cells that are damaged or refused count as ended, and are told when they are first seen.
+        Damaged or refused cells count as ended, and are reported when they are first seen.
         """
         pause, last = every_s, ""
         wrong: set[str] = set()
@@ -156,13 +156,13 @@ class Tracker:
 
 
 def _refusal(store: Store, name: str, error: StoreUnavailable) -> str:
-    """One line for a run that the store does not take though it is up; raises where it is down."""
+    """The message of one line for a run that the store refuses although it answers; raises if the store is down."""
     if not isinstance(error, StoreRefused):
         store.ask()
     return f"{name}: {error}"
 
 
 def _without(claims: dict[str, str], study: str) -> dict[str, str]:
-    """The claims of all studies but one."""
+    """The claims (tags) of all studies but one."""
     mine = (f"experiment.{study}.",)
     return {name: value for name, value in claims.items() if name != f"study.{study}" and not name.startswith(mine)}

@@ -1,4 +1,4 @@
-"""Make the store hold one subject: exactly one active run, every point once, read back and compared."""
+"""Send one subject to the store: afterwards it has exactly one active run with every point once, which is verified."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from petscale.tracking.points import Point, differences
 from petscale.tracking.store import LONGEST_PARAM, Store, StoreRefused
 from petscale.tracking.trace import Trace
 
-# Our phases in MLflow's words.
+# The phases of a cell in MLflow's words.
 STATUS = {"done": "FINISHED", "diverged": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 CLAIMS = ("study.", "experiment.")
 
 
 def send(store: Store, trace: Trace, *, known: dict[str, set[Point]] | None = None) -> str:
-    """Replay a trace and retire what it supersedes. Sending twice changes nothing.
+    """Send a trace and delete the runs that it replaces. Sending it twice changes nothing.
 
     Args:
-        store: where to.
-        trace: what to.
-        known: points by run, as they are in the store; given by `--follow`, which then sends only what is new.
+        store: the store.
+        trace: the content to send.
+        known: points that the store has, by run; `--follow` passes them so that only new points are sent.
 
     Returns:
         The id of the one active run.
 
     Raises:
-        StoreRefused: the store holds other numbers than were sent.
+        StoreRefused: the numbers that were read back differ from those that were sent.
         StoreUnavailable: the store failed.
     """
     runs = own_runs(store, trace)
@@ -33,7 +33,7 @@ def send(store: Store, trace: Trace, *, known: dict[str, set[Point]] | None = No
     if run is None:
         run, held = store.create(trace.subject, trace.marks, trace.name, trace.started_ms), set()
     run_id: str = run.info.run_id
-    # Studies share cells: what others have claimed stays claimed.
+    # Studies share cells, so the tags of other studies are kept.
     claims = {name: value for old in runs for name, value in old.data.tags.items() if name.startswith(CLAIMS)}
     store.log(run_id, trace.points - held, trace.params, claims | trace.tags | trace.marks)
     for name in _outdated(run, trace):
@@ -48,8 +48,8 @@ def send(store: Store, trace: Trace, *, known: dict[str, set[Point]] | None = No
         if wrong:
             raise StoreRefused(f"read back from the store: {wrong[0]}; `petscale track` sends it anew")
         store.end(run_id, STATUS[trace.phase], trace.ended_ms)
-    # Last, so that a crash on the way leaves two runs rather than none. Every other run goes, whatever its attempt:
-    # a retried request may have made this attempt's run twice.
+    # Old runs are deleted last, so that a crash before leaves two runs rather than none. All other runs are deleted,
+    # even those of this attempt: a retried request may have created its run twice.
     for old in own_runs(store, trace):
         if old.info.run_id != run_id:
             store.delete(old.info.run_id)
@@ -59,9 +59,9 @@ def send(store: Store, trace: Trace, *, known: dict[str, set[Point]] | None = No
 
 
 def own_runs(store: Store, trace: Trace) -> list[Any]:
-    """The active runs of a trace's subject that came from its folder of results; should be one.
+    """The active runs of a trace's subject that came from the same folder of results; there should be one.
 
-    Runs from before the tag `root` count as own where they are of this attempt, or lie in a file.
+    A run without the tag `root`, from before it existed, is included if it is of this attempt or the store is a file.
     """
     return [
         run
@@ -74,14 +74,14 @@ def own_runs(store: Store, trace: Trace) -> list[Any]:
 def _reusable(
     store: Store, trace: Trace, runs: list[Any], known: dict[str, set[Point]] | None
 ) -> tuple[Any | None, set[Point]]:
-    """This attempt's run and the points it holds; None where there is none, or one that cannot be made right."""
+    """This attempt's run and the points it holds; None if there is no run, or one that cannot be corrected."""
     for run in runs:
         if run.data.tags.get("attempt") != trace.attempt:
             continue
         run_id = run.info.run_id
         held = known[run_id] if known is not None and run_id in known else store.points(run_id)
         params = run.data.params
-        # Points that the spool no longer has (a tail that a resumed trainer cut off) and parameters cannot be changed.
+        # MLflow can change neither parameters nor points; a resumed trainer may have removed points from the spool.
         if not held - trace.points and all(
             params.get(name, value[:LONGEST_PARAM]) == value[:LONGEST_PARAM] for name, value in trace.params.items()
         ):
@@ -90,7 +90,7 @@ def _reusable(
 
 
 def _outdated(run: Any, trace: Trace) -> list[str]:
-    """Tags that this study or an earlier state of the cell put on a run, and that no longer hold."""
+    """Tags of a run that this study or an earlier state of the cell set, and that are no longer true."""
     study = next((name for name in trace.tags if name.startswith("study.")), "study.").removeprefix("study.")
     mine = (f"experiment.{study}.", "cause", "notes")
     return [name for name in run.data.tags if name.startswith(mine) and name not in trace.tags]

@@ -1,7 +1,7 @@
-"""The MLflow store behind a few verbs. The only file that imports mlflow, and only when a store is opened.
+"""The interface to an MLflow store. Only this file imports mlflow, and only when a store is opened.
 
-A dead, slow or refusing server must cost seconds, never minutes, and one line: mlflow's own defaults would retry
-for four minutes a call (facts 2.2).
+A dead, slow or refusing server must cost seconds, never minutes, and give an error of one line. mlflow's defaults would
+retry each call for four minutes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from petscale.tracking.database import knock
 from petscale.tracking.points import Point
 from petscale.tracking.trace import Subject
 
-# mlflow reads these when it is imported. What the user has set stays.
+# mlflow reads these variables when it is imported. Values that the user has set are kept.
 SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -31,7 +31,7 @@ SETTINGS = {
     "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it prints the address with its password, once a run
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # mlflow would print the address with its password for each run
     "GIT_PYTHON_REFRESH": "quiet",
 }
 # Limits of one request (mlflow/utils/validation.py).
@@ -42,27 +42,27 @@ LONGEST_TAG = 5_000
 
 
 class StoreUnavailable(PetscaleError):
-    """The store cannot be reached or refuses. Nothing is lost: the same command sends what is missing."""
+    """The store cannot be reached or refuses. Nothing is lost: the same command later sends what is missing."""
 
     exit_code = Exit.INTERRUPTED
 
 
 class StoreRefused(StoreUnavailable):
-    """The store answers, but does not keep one run as it was sent. Others may fare better."""
+    """The store answers, but does not keep one run as it was sent. Other runs may still be accepted."""
 
 
 class Store:
     """One MLflow store."""
 
     def __init__(self, uri: str, artifacts: Path) -> None:
-        """Open a store, making its tables or its file where they are missing.
+        """Open a store; its tables or its file are created if missing.
 
         Args:
             uri: `sqlite:///...`, another database, or a server.
-            artifacts: folder of artifacts; a server keeps its own.
+            artifacts: folder of artifacts; a server uses its own folder instead.
 
         Raises:
-            StoreUnavailable: nothing answers there, or not as a tracking store does.
+            StoreUnavailable: nothing answers at this address, or something that is no tracking store.
         """
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
@@ -75,7 +75,7 @@ class Store:
             knock(uri, float(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]))
             from mlflow import MlflowClient
 
-            # After the import, which sets levels of its own. What they log as an error they raise too.
+            # This comes after the import, which sets the levels. Errors that these libraries log are also raised.
             for name in ("alembic", "mlflow"):
                 logging.getLogger(name).setLevel(logging.CRITICAL)
             self._client = MlflowClient(uri)
@@ -87,21 +87,21 @@ class Store:
         return self.uri.startswith("sqlite:")
 
     def ask(self) -> None:
-        """Ask for next to nothing: tells a store that is down from one that does not want a certain run.
+        """Send a minimal request, to distinguish a store that is down from one that refuses a certain run.
 
         Raises:
-            StoreUnavailable: it is down.
+            StoreUnavailable: the store is down.
         """
         with self._telling():
             self._client.search_experiments(max_results=1)
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:
-        """Turn whatever mlflow raises (its own, requests', SQLAlchemy's errors) into one line."""
+        """Turn every error that mlflow raises (its own, requests' and SQLAlchemy's) into an error of one line."""
         try:
             yield
         except (PetscaleError, FileNotFoundError):
-            raise  # a cell's file that vanished is no fault of the store
+            raise  # a file of the cell vanished, which is not the store's fault
         except Exception as error:
             line = hushed(" ".join(str(error).split()), self.uri)[:300]
             raise StoreUnavailable(
@@ -111,7 +111,7 @@ class Store:
     # Runs -------------------------------------------------------------------------------------------------
 
     def experiment(self, name: str) -> Any:
-        """The experiment (MLflow's word: a table of runs) of that name, made or brought back where needed."""
+        """The experiment (MLflow's word for a table of runs) of that name, created or restored if necessary."""
         if name not in self._experiments:
             with self._telling():
                 found = self._client.get_experiment_by_name(name)
@@ -125,12 +125,12 @@ class Store:
         return self._experiments[name]
 
     def identity(self, name: str) -> str:
-        """Tells a store from one made anew at the same address: receipts of the old one mean nothing."""
+        """A text that changes when the store at this address is deleted and created again, so that receipts expire."""
         found = self.experiment(name)
         return f"{masked(self.uri)} {found.experiment_id} {found.creation_time}"
 
     def runs(self, subject: Subject) -> list[Any]:
-        """The active runs of a subject, oldest first, whichever folder of results they came from."""
+        """The active runs of a subject, oldest first, from all folders of results."""
         value = subject.value.replace("'", "")
         with self._telling():
             return list(
@@ -142,7 +142,7 @@ class Store:
             )
 
     def create(self, subject: Subject, marks: Mapping[str, str], name: str, started_ms: int) -> Any:
-        """A new run, marked as running. Its marks are tags that it must never be without."""
+        """Create a run in state running. `marks` are tags that it has from the start."""
         with self._telling():
             return self._client.create_run(
                 self.experiment(subject.experiment).experiment_id,
@@ -152,7 +152,7 @@ class Store:
             )
 
     def delete(self, run_id: str) -> None:
-        """Retire a run: the UI hides it, `mlflow gc` purges it."""
+        """Delete a run: the UI then hides it, and `mlflow gc` removes it for good."""
         with self._telling():
             self._client.delete_run(run_id)
 
@@ -169,7 +169,7 @@ class Store:
     # Content ----------------------------------------------------------------------------------------------
 
     def log(self, run_id: str, points: Iterable[Point], params: Mapping[str, str], tags: Mapping[str, str]) -> None:
-        """Add metrics, parameters and tags. What is there already stays once."""
+        """Add metrics, parameters and tags; those that exist already are not added twice."""
         with self._telling():
             from mlflow.entities import Metric, Param, RunTag
 
@@ -187,7 +187,7 @@ class Store:
             self._client.delete_tag(run_id, name)
 
     def points(self, run_id: str) -> set[Point]:
-        """Every metric that the store holds for a run, read back key by key."""
+        """All points that the store holds for a run, read back key by key."""
         found: set[Point] = set()
         with self._telling():
             for key in self._client.get_run(run_id).data.metrics:
@@ -209,7 +209,7 @@ class Store:
         return found
 
     def sha256(self, run: Any, path: str) -> str:
-        """Digest of an artifact's content as the store has it; what is not on this machine's disk is fetched."""
+        """Digest of an artifact's content in the store; artifacts that are not on this machine are downloaded."""
         with self._telling(), tempfile.TemporaryDirectory(prefix="petscale-") as folder:
             file = self._on_disk(run, path)
             if file is None:
@@ -217,7 +217,7 @@ class Store:
             return file_digest(file)
 
     def put(self, run: Any, path: str, file: Path, *, link: bool = False) -> None:
-        """Store a file as the artifact `path`; with `link`, as a hard link where store and file share a disk."""
+        """Store a file as the artifact `path`; with `link`, as a hard link if store and file are on the same disk."""
         with self._telling():
             target = self._on_disk(run, path)
             if target is None:
@@ -229,10 +229,10 @@ class Store:
             if not (link and _linked(file, temporary)):
                 shutil.copyfile(file, temporary)
             temporary.replace(target)
-            temporary.unlink(missing_ok=True)  # a rename of one link of a file onto another does nothing
+            temporary.unlink(missing_ok=True)  # renaming a hard link onto another link of the same file does nothing
 
     def _on_disk(self, run: Any, path: str) -> Path | None:
-        """Where an artifact lies, or would, when the store keeps artifacts in a folder of this machine."""
+        """The path of an artifact if the store keeps artifacts in a folder of this machine."""
         place = urlparse(run.info.artifact_uri)
         if self._artifacts is None or place.scheme not in ("", "file"):
             return None
@@ -240,7 +240,7 @@ class Store:
 
 
 def _linked(file: Path, target: Path) -> bool:
-    """Try a hard link; False where the file system refuses (another disk, a quota, no links at all)."""
+    """Try to make a hard link; False if the file system refuses (another disk, a quota, no support for links)."""
     try:
         os.link(file, target)
     except OSError:

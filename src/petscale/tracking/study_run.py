@@ -1,4 +1,4 @@
-"""The run of a whole study: its report, tables, figures and configuration, and how its cells ended."""
+"""The MLflow run of a study: its report, tables, figures and configuration, and how its cells ended."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from petscale.study.config import Study
 from petscale.tracking.points import Point
 from petscale.tracking.trace import Subject, Trace
 
-# Left out of the artifacts: what tracking itself writes there.
+# Files that tracking itself writes; they are not sent as artifacts.
 OWN = frozenset({"tracked.json"})
 
 
 def study_subject(study: str) -> Subject:
-    """Where the run of a study stands."""
+    """The MLflow experiment and tag by which the run of a study is found."""
     return Subject("petscale studies", "study", study)
 
 
 def read_study(study: Study, root: str, phases: Mapping[str, str], root_id: str) -> Trace | None:
-    """Everything that the store should hold about a study; None before it has a report, a plan or tables.
+    """Everything that the store should hold about a study; None if it has no report, plan or tables yet.
 
     Args:
         study: the resolved study.
         root: the folder of results.
         phases: phase of each cell that has one.
-        root_id: ledger.root_id of that folder.
+        root_id: `ledger.root_id` of that folder.
     """
     folder = Path(Layout(root).study(study.name))
     files = {
@@ -45,7 +45,7 @@ def read_study(study: Study, root: str, phases: Mapping[str, str], root_id: str)
     document = study.model_dump(mode="json")
     write_atomically(config, json.dumps(document, indent=1, sort_keys=True) + "\n")
     files["study.json"] = config
-    # The attempt is the content: a report made anew is a new run, and the old one is retired.
+    # The digest of the content serves as the attempt: a new report gets a new run, and the old run is deleted.
     sha = hashlib.sha256()
     for name, path in sorted(files.items()):
         sha.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())

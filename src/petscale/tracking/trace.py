@@ -1,4 +1,4 @@
-"""What the files of one cell say: phase, attempt, points, parameters, tags, artifacts. Reads only; no mlflow."""
+"""Reads the files of one cell: phase, attempt, points, parameters, tags, artifacts. It writes nothing."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ CELLS = "petscale cells"  # the MLflow experiment that holds a run for each cell
 
 @dataclass(frozen=True)
 class Subject:
-    """What a run is about: the value of one identifying tag, in one MLflow experiment."""
+    """The cell or study that a run describes: the value of one identifying tag, in one MLflow experiment."""
 
-    experiment: str  # MLflow's word: a table of runs
+    experiment: str  # MLflow's word for a table of runs
     tag: str
     value: str
 
@@ -41,15 +41,15 @@ class Trace:
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)  # artifact path -> file
-    root: str = ""  # ledger.root_id of the folder of results that it was read from
+    root: str = ""  # ledger.root_id of the folder of results from which it was read
 
     @property
     def marks(self) -> dict[str, str]:
-        """The tags by which its run is known, beside the subject's."""
+        """The tags that identify its run, in addition to the subject's tag."""
         return {"attempt": self.attempt, "root": self.root}
 
     def is_frozen(self, path: str) -> bool:
-        """Whether a file is only ever replaced by rename, so that a hard link to it keeps what it was."""
+        """Whether a file is only replaced by renaming, so that a hard link to it keeps the old content."""
         return self.phase in ("done", "diverged") and any(fnmatch(path, name) for name in PUBLISHED)
 
 
@@ -57,10 +57,10 @@ def read_trace(planned: PlannedCell, study: str, seen: Glance, root: str) -> Tra
     """Everything that the store should hold about a cell.
 
     Args:
-        planned: the cell, and what the study calls it.
+        planned: the cell as the study plans it.
         study: name of the study; it becomes the tag `study.<name>`.
-        seen: a fresh glance at the cell.
-        root: ledger.root_id of its folder of results.
+        seen: a recent glance at the cell.
+        root: `ledger.root_id` of its folder of results.
 
     Raises:
         BadInput: the result record, a spool or a published file is damaged; the message names file and key.
@@ -68,7 +68,7 @@ def read_trace(planned: PlannedCell, study: str, seen: Glance, root: str) -> Tra
     result = None
     if seen.phase == "done":
         result = read_result(seen.folder / "result.json")
-        # What was damaged since must not take the place of what the store holds; older records have no digests.
+        # Damaged files must not replace the good ones in the store. Older records have no digests to compare.
         check_files(seen.folder, result)
         if not (seen.folder / "metrics.jsonl").exists():
             raise BadInput(
@@ -107,7 +107,7 @@ def read_trace(planned: PlannedCell, study: str, seen: Glance, root: str) -> Tra
 
 
 def subject(cell: str) -> Subject:
-    """Where the runs of a cell stand."""
+    """The MLflow experiment and tag by which the runs of a cell are found."""
     return Subject(CELLS, "cell", cell)
 
 
@@ -147,7 +147,7 @@ def _run_name(planned: PlannedCell) -> str:
 
 
 def _final_points(result: CellResult, ts: int) -> set[Point]:
-    """The record's numbers as metrics, so that the UI can sort and plot by them; absent where they are undefined."""
+    """The record's numbers as metrics, so that the UI can sort and plot by them; undefined ones are left out."""
     test, dev, step = result.test.get(result.metric), result.dev.get(result.metric), result.convergence.steps
     numbers: dict[str, float | None] = {
         "result/test": test.value if test else None,
@@ -164,7 +164,7 @@ def _final_points(result: CellResult, ts: int) -> set[Point]:
 
 
 def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested plain data as MLflow parameters: `data.task`, `count.trainable`; what is absent stays absent."""
+    """Nested data as MLflow parameters, such as `data.task` and `count.trainable`; absent values are left out."""
     found: dict[str, str] = {}
     for name, value in document.items():
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Compare what cells and studies left with what the store holds: key by key, and files by their content."""
+"""Compares the files of cells and studies with the store: metrics key by key, and artifacts by their content."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from petscale.tracking.trace import Trace, read_trace
 
 @dataclass
 class Verdict:
-    """How files and store compare."""
+    """The result of comparing files and store."""
 
-    equal: int = 0  # cells
+    equal: int = 0  # number of cells without a difference
     different: dict[str, list[str]] = field(default_factory=dict)  # cell -> what differs, one line each
-    damaged: dict[str, str] = field(default_factory=dict)  # cell -> what its files lack; its run is not judged
+    damaged: dict[str, str] = field(default_factory=dict)  # cell -> the damage of its files; its run is not compared
     study: list[str] = field(default_factory=list)  # what differs in the run of the study
 
     @property
@@ -41,7 +41,7 @@ class Verdict:
 
 
 def verify(store: Store, grid: Grid, cells: Collection[str], root: str) -> Verdict:
-    """Compare cells that have begun, and the study where all of its cells are asked for.
+    """Compare the cells that have begun, and the study's run if all cells of the study are given.
 
     Raises:
         StoreUnavailable: the store cannot be read.
@@ -58,21 +58,21 @@ def verify(store: Store, grid: Grid, cells: Collection[str], root: str) -> Verdi
             found.damaged[cell] = str(error)
             continue
         except FileNotFoundError:
-            continue  # published or begun anew while we looked
+            continue  # the cell was published or started again meanwhile
         phases[cell] = trace.phase
         if wrong:
             found.different[cell] = wrong
         else:
             found.equal += 1
     if set(cells) == set(grid.cells):
-        with contextlib.suppress(FileNotFoundError):  # its report is being made anew
+        with contextlib.suppress(FileNotFoundError):  # its report is being written again
             whole = read_study(grid.study, root, phases, root_id(root, make=False))
             found.study = [] if whole is None else compare(store, whole)
     return found
 
 
 def verify_cell(store: Store, planned: PlannedCell, study: str, root: str) -> list[str] | None:
-    """What differs for one cell; an empty list where files and store agree, None where the cell has not begun.
+    """The differences of one cell; an empty list if files and store agree, None if the cell has not begun.
 
     Raises:
         StoreUnavailable: the store cannot be read.
@@ -88,7 +88,7 @@ def _trace(planned: PlannedCell, study: str, root: str) -> Trace | None:
 
 
 def compare(store: Store, trace: Trace) -> list[str]:
-    """What differs between a trace and the store, one line each; empty where they agree.
+    """The differences between a trace and the store, one line each; empty if they agree.
 
     Raises:
         StoreUnavailable: the store cannot be read.
