@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from petscale.backbones import folder as room
+from petscale.backbones import folder as folders
 from petscale.backbones.folder import (
     MANIFEST,
     check_folder,
     copy_folder,
     folder_digest,
-    materialise,
     read_manifest,
     verify,
 )
@@ -69,7 +68,7 @@ def test_a_missing_folder(tmp_path: Path) -> None:
 
 def test_a_local_folder_is_copied_with_a_manifest(source: Path, tmp_path: Path) -> None:
     (source / "README.md").write_text("not part of the backbone")
-    materialise("mine", tmp_path / "out", folder=source)
+    copy_folder(source, tmp_path / "out", "mine", {"kind": "local"})
     manifest = read_manifest(tmp_path / "out")
     assert manifest["name"] == "mine"
     assert sorted(manifest["files"]) == ["config.json", "model.safetensors", "tokenizer.json"]
@@ -82,20 +81,20 @@ def test_a_local_folder_is_copied_with_a_manifest(source: Path, tmp_path: Path) 
 
 def test_equal_folders_give_equal_manifests(source: Path, tmp_path: Path) -> None:
     for out in ("one", "two"):
-        materialise("mine", tmp_path / out, folder=source)
+        copy_folder(source, tmp_path / out, "mine", {"kind": "local"})
     assert (tmp_path / "one" / MANIFEST).read_bytes() == (tmp_path / "two" / MANIFEST).read_bytes()
 
 
 def test_large_weights_are_linked(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_COPIED_AT_MOST", 1000)
-    materialise("mine", tmp_path / "out", folder=source)
+    monkeypatch.setattr(folders, "_COPIED_AT_MOST", 1000)
+    copy_folder(source, tmp_path / "out", "mine", {"kind": "local"})
     assert (tmp_path / "out" / "model.safetensors").samefile(source / "model.safetensors")
     assert not (tmp_path / "out" / "config.json").samefile(source / "config.json")
 
 
 def test_changed_files_are_found(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    materialise("mine", out, folder=source)
+    copy_folder(source, out, "mine", {"kind": "local"})
     weights = out / "model.safetensors"
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
@@ -117,11 +116,11 @@ def test_a_manifest_of_another_format_or_none_is_refused(source: Path, tmp_path:
 
 
 def test_a_failed_copy_leaves_no_manifest(source: Path, tmp_path: Path) -> None:
-    materialise("mine", tmp_path / "out", folder=source)
+    copy_folder(source, tmp_path / "out", "mine", {"kind": "local"})
     (source / "tokenizer.json").unlink()
     (tmp_path / "out" / "tokenizer.json").unlink()
     with pytest.raises(BadInput, match="no tokenizer"):
-        materialise("mine", tmp_path / "out", folder=source)
+        copy_folder(source, tmp_path / "out", "mine", {"kind": "local"})
     assert not (tmp_path / "out" / MANIFEST).exists()
 
 
@@ -140,30 +139,3 @@ def test_published_vocabularies_become_fast_tokenizers(family: str, file: str, s
         assert ours.encode(text).ids == theirs.encode(text).ids
     assert ours.encode("one", "two").type_ids == theirs.encode("one", "two").type_ids
     assert "tokenizer.json" in read_manifest(tmp_path / "out")["files"]
-
-
-def test_mini_backbones_are_copied_where_the_checkout_ships_them(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source.rename(tmp_path / "mini-t5-small")
-    monkeypatch.setattr(room, "_LADDERS", tmp_path)
-    materialise("mini-t5-small", tmp_path / "out")
-    manifest = read_manifest(tmp_path / "out")
-    assert manifest["origin"]["kind"] == "mini"
-    assert folder_digest(tmp_path / "out") == folder_digest(tmp_path / "mini-t5-small")
-
-
-def test_mini_backbones_are_built_where_it_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_LADDERS", tmp_path / "none")
-    materialise("mini-bert-small-random", tmp_path / "out")
-    manifest = read_manifest(tmp_path / "out")
-    assert manifest["shape"]["family"] == "bert"
-    assert "model.safetensors" in manifest["files"]
-
-
-def test_an_unknown_backbone_and_one_that_is_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PETSCALE_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(BadInput, match="unknown backbone 'google/t5-v1_1-smal'"):
-        materialise("google/t5-v1_1-smal", tmp_path / "out")
-    with pytest.raises(BadInput, match=r"backbone google/t5-v1_1-small: not in .*; run `petscale fetch STUDY`"):
-        materialise("t5-v1_1-small", tmp_path / "out")

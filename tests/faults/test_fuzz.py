@@ -273,7 +273,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PETSCALE_WORKER", "0")
     # What passes the checks would be made for real; here the checks are the point.
     monkeypatch.setattr("petscale.data.prepare.prepare", lambda *arguments, **options: None)
-    monkeypatch.setattr("petscale.backbones.folder.materialise", lambda *arguments, **options: None)
+    monkeypatch.setattr("petscale.fetching.materialise.materialise", lambda *arguments, **options: None)
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY))
     return tmp_path
 

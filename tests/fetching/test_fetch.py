@@ -15,11 +15,13 @@ from safetensors.torch import load_file
 
 from backbones.folders import bert_state, t5_state, write_folder
 from petscale.backbones.convert import pickle_files
-from petscale.backbones.folder import materialise, read_manifest
+from petscale.backbones.fetched import fetched
+from petscale.backbones.folder import read_manifest
 from petscale.backbones.load import load_model
 from petscale.data.sources import HubSource, read_rows
 from petscale.errors import BadInput
-from petscale.fetching.fetch import HuggingFace, fetch, fetched
+from petscale.fetching.fetch import HuggingFace, fetch
+from petscale.fetching.materialise import materialise
 from petscale.tasks import TASKS
 
 from .hub_server import serve

@@ -16,13 +16,13 @@ import torch
 from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.bert.modeling_bert import BertModel
 
-from petscale.backbones.folder import materialise
 from petscale.data.prepare import prepare
 from petscale.data.sources import make_source
 from petscale.data.tokenize import tokenize
 from petscale.data.tokens import load_tokens
 from petscale.errors import Exit
 from petscale.families.registry import FAMILIES
+from petscale.fetching.materialise import materialise
 from petscale.tasks import TASKS
 from petscale.training.run import Job, run_cell
 from petscale.training.setup import Inputs

@@ -18,13 +18,13 @@ from transformers.models.bert.modeling_bert import BertModel
 from transformers.models.t5.configuration_t5 import T5Config
 from transformers.models.t5.modeling_t5 import T5ForConditionalGeneration
 
-from petscale.backbones.folder import materialise
 from petscale.cells.record import read_result
 from petscale.data.prepare import prepare
 from petscale.data.sources import make_source
 from petscale.data.tokenize import tokenize
 from petscale.errors import Exit
 from petscale.families.registry import FAMILIES
+from petscale.fetching.materialise import materialise
 from petscale.study.cell import Cell
 from petscale.tasks import TASKS
 from petscale.training.run import Job, run_cell

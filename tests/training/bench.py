@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from petscale import tasks
-from petscale.backbones.folder import materialise
 from petscale.data.prepare import prepare
 from petscale.data.sources import make_source
 from petscale.data.tokenize import tokenize
 from petscale.families.registry import FAMILIES
+from petscale.fetching.materialise import materialise
 from petscale.study.cell import Cell
 from petscale.training.run import Job
 from petscale.training.setup import Inputs

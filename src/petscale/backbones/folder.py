@@ -15,7 +15,6 @@ from typing import Any
 from petscale.artefacts.files import file_digest, write_atomically
 from petscale.artefacts.header import tensor_names
 from petscale.artefacts.seal import sealed, unsealed
-from petscale.backbones import catalogue
 from petscale.errors import BadInput
 from petscale.families.registry import shape_from_config
 from petscale.families.shape import BackboneShape
@@ -39,7 +38,6 @@ _KEPT = (
 )
 _PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
 _COPIED_AT_MOST = 100_000_000  # bytes; larger weights are linked
-_LADDERS = Path(__file__).resolve().parents[3] / "ladders"  # in a checkout; an installed package builds them
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -179,8 +177,18 @@ def _add_fast_tokenizer(folder: Path) -> None:
     family.from_pretrained(folder, local_files_only=True).backend_tokenizer.save(str(folder / _TOKENIZER))
 
 
-def write_manifest(folder: Path, name: str, origin: dict[str, Any]) -> None:
-    """Describe a folder's content; the last step of making one."""
+def finish_folder(folder: Path, name: str, origin: dict[str, Any]) -> None:
+    """Complete a backbone folder: a fast tokenizer and, as the last file, the manifest.
+
+    Args:
+        folder: holds config, weights and a tokenizer.
+        name: what the study calls the backbone.
+        origin: where the backbone comes from, as the manifest keeps it.
+
+    Raises:
+        BadInput: the folder has no tokenizer, or its config cannot be used.
+    """
+    _add_fast_tokenizer(folder)
     files = {path.name: {"sha256": file_digest(path), "bytes": path.stat().st_size} for path in _contents(folder)}
     manifest = {
         "format": FORMAT,
@@ -203,45 +211,4 @@ def copy_folder(source: Path, out_dir: Path, name: str, origin: dict[str, Any]) 
     (out_dir / MANIFEST).unlink(missing_ok=True)
     for path in _contents(source):
         _place(path, out_dir / path.name)
-    _add_fast_tokenizer(out_dir)
-    write_manifest(out_dir, name, origin)
-
-
-def materialise(
-    name: str, out_dir: Path, *, folder: Path | None = None, revision: str = "main", rebuild: bool = False
-) -> None:
-    """Make the folder that cells read, from a local folder, the mini ladders or what `petscale fetch` left.
-
-    Args:
-        name: what the study calls the backbone; a catalogue name unless `folder` is given.
-        out_dir: gets config, tokenizer, weights and, last, `backbone.json`.
-        folder: the local folder to copy.
-        revision: what the study pins: a commit of the hub, or the version of the mini ladders.
-        rebuild: pre-train mini backbones even where the repository ships them.
-
-    Raises:
-        BadInput: the backbone is unknown, refused, or not fetched yet.
-    """
-    if folder is not None:
-        copy_folder(folder, out_dir, name, {"kind": "local"})
-        return
-    entry = catalogue.lookup(name)
-    if entry.source == "hub":
-        from petscale.fetching.fetch import fetched
-
-        source = fetched(entry.name)
-        origin = read_manifest(source)["origin"]
-        if revision not in ("main", origin["commit"]):
-            raise BadInput(f"backbone {name}: {source} is of commit {origin['commit']}, not {revision}; fetch again")
-        copy_folder(source, out_dir, entry.name, origin)
-        return
-    shipped = _LADDERS / entry.name
-    if shipped.is_dir() and not rebuild:
-        copy_folder(shipped, out_dir, entry.name, {"kind": "mini", "revision": entry.revision})
-        return
-    from petscale.pretraining.pretrain import build_backbone
-
-    (out_dir / MANIFEST).unlink(missing_ok=True)
-    build_backbone(entry.name, out_dir)
-    _add_fast_tokenizer(out_dir)
-    write_manifest(out_dir, entry.name, {"kind": "mini", "revision": entry.revision})
+    finish_folder(out_dir, name, origin)

@@ -16,9 +16,9 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from petscale.backbones.folder import materialise
     from petscale.cli.train import parse_spec
     from petscale.errors import BadInput
+    from petscale.fetching.materialise import materialise
 
     spec = parse_spec(args.spec, "backbone")
     name, weights, local = spec.get("name"), spec.get("weights"), spec.get("folder")

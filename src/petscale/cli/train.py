@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from petscale.artefacts.layout import Layout
+from petscale.cli.worker import run_in_worker
 from petscale.errors import BadInput, Exit
 
 
@@ -31,12 +32,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.warm:
-        from petscale.training import warm
-
-        if warm.wanted():
-            code = warm.ask([word for word in sys.argv[1:] if word != "--warm"])
-            if code is not None:
-                return code
+        code = run_in_worker([word for word in sys.argv[1:] if word != "--warm"])
+        if code is not None:
+            return code
     return int(_train(args))
 
 

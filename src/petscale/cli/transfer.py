@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from petscale.cli.worker import run_in_worker
+
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("transfer", help="score a trained cell on another task")
@@ -21,12 +23,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.warm:
-        from petscale.training import warm
-
-        if warm.wanted():
-            code = warm.ask([word for word in sys.argv[1:] if word != "--warm"])
-            if code is not None:
-                return code
+        code = run_in_worker([word for word in sys.argv[1:] if word != "--warm"])
+        if code is not None:
+            return code
     from petscale.training.transfer import transfer
 
     transfer(args.source, args.tokens.parent, args.own.parent, args.backbone.parent, args.out)

@@ -1,1 +1,1 @@
-"""Downloads for machines without network: data sets and backbones of a study."""
+"""Getting what a study needs: downloads of data sets and backbones, and the checked folder of each backbone."""

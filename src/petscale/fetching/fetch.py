@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 from petscale.artefacts.cache import cache_folder
 from petscale.artefacts.files import file_digest
 from petscale.backbones import catalogue
+from petscale.backbones.fetched import fetched_folder
 from petscale.backbones.folder import MANIFEST, copy_folder, read_manifest
 from petscale.errors import BadInput
 from petscale.families.registry import family_of
@@ -127,25 +128,9 @@ class HuggingFace:
         partial.rename(blob)
 
 
-def fetched(name: str, cache: Path | None = None) -> Path:
-    """The folder of a backbone that `fetch` made.
-
-    Raises:
-        BadInput: it is not there.
-    """
-    folder = _backbone_folder(name, cache or cache_folder())
-    if not (folder / MANIFEST).is_file():
-        raise BadInput(f"backbone {name}: not in {folder.parent}; run `petscale fetch STUDY` with network")
-    return folder
-
-
-def _backbone_folder(name: str, cache: Path) -> Path:
-    return cache / "backbones" / name.replace("/", "--")
-
-
 def _commit_there(name: str, cache: Path) -> str | None:
     """The commit that an earlier fetch made a backbone of."""
-    folder = _backbone_folder(name, cache)
+    folder = fetched_folder(name, cache)
     return read_manifest(folder)["origin"]["commit"] if (folder / MANIFEST).is_file() else None
 
 
@@ -210,7 +195,7 @@ def _make_backbone(item: Download, snapshot: Path, cache: Path) -> None:
     """The checked, converted folder that `materialise` copies."""
     from petscale.backbones.convert import convert
 
-    folder = _backbone_folder(item.name, cache)
+    folder = fetched_folder(item.name, cache)
     names = {file.path for file in item.files}
     pickled = not any(name.endswith(".safetensors") for name in names)
     staging = folder.with_name(f".{folder.name}.staging")

@@ -31,7 +31,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "mini/words.py",
     ),
     "tokenize": ("artefacts/ragged.py", "data/tokenize.py"),
-    "backbone": ("backbones/convert.py", "backbones/folder.py", "mini", "pretraining"),
+    "backbone": ("backbones/convert.py", "backbones/folder.py", "fetching/materialise.py", "mini", "pretraining"),
     "train": (
         "backbones/load.py",
         "data/batches.py",

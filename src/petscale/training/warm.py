@@ -46,10 +46,18 @@ def wanted() -> bool:
     return os.environ.get("PETSCALE_WORKER", "1") != "0" and not scheduled
 
 
-def ask(arguments: Sequence[str]) -> int | None:
-    """Run `petscale <arguments>` in a child of the worker; None when no worker can be had."""
+def ask(arguments: Sequence[str], worker: Sequence[str]) -> int | None:
+    """Run `petscale <arguments>` in a child of the worker.
+
+    Args:
+        arguments: words of the command line, without `petscale`.
+        worker: the command that starts a worker where none listens; the path of its socket is added as the last word.
+
+    Returns:
+        The exit code, or None when no worker can be had.
+    """
     try:
-        connection = _connect(socket_path())
+        connection = _connect(socket_path(), worker)
     except OSError:
         return None
     request = {
@@ -71,12 +79,12 @@ def ask(arguments: Sequence[str]) -> int | None:
     return answer[0] if answer else 1
 
 
-def _connect(path: Path) -> socket.socket:
+def _connect(path: Path, worker: Sequence[str]) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
     with contextlib.suppress(OSError):
         connection.connect(str(path))
         return connection
-    _start(path)
+    _start(path, worker)
     until = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < until:
         try:
@@ -88,12 +96,12 @@ def _connect(path: Path) -> socket.socket:
     raise OSError("the worker did not start")
 
 
-def _start(path: Path) -> None:
+def _start(path: Path, worker: Sequence[str]) -> None:
     """Start a worker in a session of its own; several may race, the one that binds the socket stays."""
     log = path.with_suffix(".log")
     with open(log, "ab") as out:
         subprocess.Popen(
-            [sys.executable, "-m", "petscale.training.warm", str(path)],
+            [*worker, str(path)],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
@@ -131,7 +139,13 @@ def _signal(process: int, signum: int) -> None:
 
 
 def serve(path: Path, run: Callable[[list[str], float], int]) -> None:
-    """Listen on `path`; fork a child for each request until idle for `IDLE_S` seconds."""
+    """Listen on `path`; fork a child for each request until idle for `IDLE_S` seconds.
+
+    Args:
+        path: of the socket to make.
+        run: runs a command in the child: its words, and when the asking process began in epoch seconds; returns the
+            exit code.
+    """
     listener = socket.socket(socket.AF_UNIX)
     temporary = path.with_suffix(f".{os.getpid()}")
     listener.bind(str(temporary))
@@ -221,19 +235,3 @@ def _reap(children: dict[int, socket.socket]) -> bool:
             children.pop(child).close()
             found = True
     return found
-
-
-def _main(path: Path) -> None:
-    # Everything a cell imports, before the first fork.
-    import petscale.training.run
-    import petscale.training.transfer  # noqa: F401
-    from petscale.cli.main import run_forked
-    from petscale.study.stages import code_digest
-
-    code_digest("train")  # kept: parsing the sources once here saves each child from it
-
-    serve(path, run_forked)
-
-
-if __name__ == "__main__":
-    _main(Path(sys.argv[1]))
