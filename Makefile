@@ -47,10 +47,11 @@ test-all: .venv/.dev  ## all tests; those that lack a tool say so
 test-cluster: .venv/.dev  ## a study through a real Slurm and Apptainer, set up on this Debian machine for it (as root)
 	$(RUN) OMP_NUM_THREADS=1 tests/cluster/run.sh
 
-lint: .venv/.dev  ## format, lint, types, workflow lint, generated files, stage versions
+lint: .venv/.dev  ## format, lint, types, order of packages, workflow lint, generated files, stage versions
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
+	$(RUN) lint-imports --no-cache
 	$(RUN) snakefmt --check Snakefile workflow
 	$(RUN) snakemake --lint
 	$(RUN) petscale schema --check
