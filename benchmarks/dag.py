@@ -1,13 +1,13 @@
-"""What the workflow itself costs for 100 to 10,000 cells: DAG, scheduling, a run with nothing to do, one cell again.
+"""Cost of the workflow itself for 100 to 10,000 cells: DAG, scheduling, a run with nothing to do, one cell again.
 
     python benchmarks/dag.py --cells 100 1000 5000 10000
 
-Each row is a study of that many cells (five methods, two tasks, as many seeds as it takes) in a folder of its own. No
-cell is trained: its outputs are made by hand, and `snakemake --touch` schedules and records every job as a run does,
-but for starting processes. Seconds are CPU seconds of Snakemake and its children, which other work on the machine moves
-little, with wall seconds beside them. The slope is that of the least-squares line through the rows; growth is what one
-more cell costs between the two largest sizes, over what it costs between the two smallest: 1.0 means that the cost of a
-cell does not grow with their number.
+Each row is a study of that many cells (five methods, two tasks, as many seeds as necessary) in its own folder. No cell
+is trained: this script writes the outputs, and `snakemake --touch` schedules and records every job as a run does, but
+starts no processes. Seconds are CPU seconds of Snakemake and its children, on which other work on the machine has
+little influence; wall seconds are given in brackets. The slope is that of the least-squares line through the rows.
+Growth is the cost of one more cell between the two largest sizes, divided by that between the two smallest: 1.0 means
+that the cost of a cell does not grow with their number.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ def main() -> None:
 
 
 def growth(sizes: list[int], seconds: list[float]) -> float:
-    """Marginal cost of a cell between the two largest sizes over that between the two smallest."""
+    """Cost of one more cell between the two largest sizes, divided by that between the two smallest."""
     steps = np.diff(seconds) / np.diff(sizes)
     return float(steps[-1] / steps[0]) if steps[0] > 0 else float("nan")
 
 
 def measure(cells: int, folder: Path) -> list[Spent]:
-    """The five commands on a study of `cells` cells in `folder`, in the order of the table."""
+    """Measure the five commands on a study of `cells` cells in `folder`, in the order of the table."""
     study = study_of(cells)
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     dag = Dag.from_config(study, "study.yaml", ROOT)
@@ -88,7 +88,7 @@ def measure(cells: int, folder: Path) -> list[Spent]:
 
 
 def study_of(cells: int) -> dict[str, Any]:
-    """A study of the paper's smallest T5 with as many seeds as it takes."""
+    """A study of the paper's smallest T5 with as many seeds as necessary."""
     return {
         "name": "many",
         "ladders": [{"name": "t5", "backbones": ["google/t5-v1_1-small"]}],
@@ -116,7 +116,7 @@ def make(folder: Path, paths: Iterable[str]) -> None:
 
 
 def snakemake(folder: Path, *words: str) -> Spent:
-    """Run it in `folder`; a command that fails ends the benchmark with what it said."""
+    """Run Snakemake in `folder`; if it fails, the benchmark ends with its output."""
     command = [sys.executable, "-m", "snakemake", *words, "--snakefile", str(ROOT / "Snakefile"),
                "--directory", str(folder), "--configfile", str(folder / "study.yaml"), "--quiet", "rules"]  # fmt: skip
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()

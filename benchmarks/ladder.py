@@ -1,11 +1,12 @@
-"""Measures how good a mini ladder is (design section 6): each backbone and its random control, tuned on each task.
+"""Measures how good a mini ladder is: each backbone and its random control are tuned and scored on each task.
 
     python benchmarks/ladder.py run  [--names mini-t5-small ...] [--methods full lora] [--seeds 3] [--out FILE]
     python benchmarks/ladder.py show [--out FILE]
 
-`run` appends one line of JSON a cell to FILE and skips cells that stand there; `show` prints the tables of
-docs/mini-family.md. The loop is plain on purpose and shares no code with `petscale.training`: it is the second opinion
-on what the shipped backbones know. One recipe for all: AdamW, batch 32, constant rate by method, the last step scored.
+`run` appends one line of JSON for each cell to FILE and skips cells that FILE already contains; `show` prints the
+tables of docs/mini-family.md. The training loop is deliberately simple and shares no code with `petscale.training`, so
+that it checks independently what the shipped backbones know. All cells have one recipe: AdamW, batch 32, a constant
+learning rate by method, and the score after the last step.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def target(task: str, row: dict[str, Any]) -> str:
 
 
 def score(model: nn.Module, tokenizer: Any, task: str, data: list[dict[str, Any]], inputs: Any) -> list[float]:
-    """Right or wrong by the likelier label (classification), exact match (QA), ROUGE-L (summary), from 0 to 1."""
+    """Scores from 0 to 1: whether the more likely label is right, exact match (QA), or ROUGE-L (summary)."""
     if isinstance(model, BertForSequenceClassification):
         guesses = model(**inputs).logits.argmax(1).tolist()
         return [float(guess == row["label"]) for guess, row in zip(guesses, data, strict=True)]
@@ -153,7 +154,7 @@ def measure(name: str, task: str, method: str, seed: int, folder: Path) -> dict[
 
 
 def run(names: list[str], methods: list[str], seeds: int, out: Path) -> None:
-    """Measure every cell that `out` lacks."""
+    """Measure every cell that `out` does not contain yet."""
     from petscale.pretraining.pretrain import build_backbone
 
     cells = read(out)

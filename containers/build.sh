@@ -1,8 +1,8 @@
 #!/bin/sh
-# Build the image from the lock. Usage: containers/build.sh [IMAGE]
-#   BASE    docker://python:3.11-slim by default; a folder with a root file system, or an image
-#   TORCH   cpu, cuda or any: which build of torch the image must hold
-#   PIP     options for pip; by default the place that PIP_FIND_LINKS, PIP_INDEX_URL and PIP_EXTRA_INDEX_URL name
+# Build the image from the lock file. Usage: containers/build.sh [IMAGE]
+#   BASE    docker://python:3.11-slim by default, or a folder with a root file system, or an image
+#   TORCH   cpu, cuda or any: which build of torch the image must contain
+#   PIP     options for pip; by default made from PIP_FIND_LINKS, PIP_INDEX_URL and PIP_EXTRA_INDEX_URL
 set -eu
 cd "$(dirname "$0")/.."
 image=${1:-containers/petscale.sif}
@@ -20,7 +20,7 @@ options=${PIP:-}
 set --
 if [ -z "$options" ]; then
     if [ -d "${PIP_FIND_LINKS:-}" ]; then
-        # The build sees nothing of the host but what is bound, and only onto folders that the base has.
+        # The build sees only those folders of the host that are bound, and they must be bound onto folders of the base.
         set -- --bind "$PIP_FIND_LINKS:/mnt"
         options="--find-links /mnt"
     elif [ -n "${PIP_FIND_LINKS:-}" ]; then
@@ -34,7 +34,7 @@ if [ -f "$certificates" ]; then
     set -- "$@" --bind "$(dirname "$certificates"):/media"
     options="$options --cert /media/$(basename "$certificates")"
 fi
-# zstd opens and unpacks faster than the default, and thousands of short jobs open the image.
+# Thousands of short jobs open the image, and zstd opens and unpacks faster than the default.
 apptainer build --force --mksquashfs-args "-comp zstd -Xcompression-level 3" "$@" \
     --build-arg "bootstrap=$bootstrap" --build-arg "base=$base" --build-arg "torch=${TORCH:-any}" \
     --build-arg "pip=$options" "$image.part" containers/petscale.def

@@ -1,6 +1,6 @@
-"""Told by an image of itself while it is built: interpreter, build of torch, versions of everything installed.
+"""Prints what an image contains, while it is built: interpreter, build of torch, and versions of all packages.
 
-Usage: environment.py cpu|cuda|any; the build fails where torch is another build than asked for.
+Usage: environment.py cpu|cuda|any; the image build fails if torch is not the requested build.
 """
 
 import json

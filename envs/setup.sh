@@ -1,7 +1,7 @@
 #!/bin/sh
-# Make .venv with the locked versions and this package in it. Usage: envs/setup.sh LOCK
-# torch is pinned without a build: pip takes the CUDA build from the package index, or the CPU build where the machine
-# offers one (PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL).
+# Create .venv with the locked versions and this package. Usage: envs/setup.sh LOCK
+# The lock file does not pin the build of torch: pip installs the CUDA build of the package index, or a CPU build if
+# PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL offers one.
 set -eu
 lock=$1
 python=${PYTHON:-python3}
@@ -12,7 +12,7 @@ python=${PYTHON:-python3}
 if [ ! -x .venv/bin/pip ]; then
     rm -rf .venv
     if ! "$python" -m venv .venv 2>/dev/null; then
-        # Debian ships venv apart from Python.
+        # Debian has venv in a package of its own.
         rm -rf .venv
         if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
             apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null

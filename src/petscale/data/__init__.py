@@ -1,1 +1,1 @@
-"""Rows of a task from their source to prepared splits and token arrays."""
+"""Data preparation: reads the rows of a task from their source and makes prepared splits and token arrays."""

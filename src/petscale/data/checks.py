@@ -1,4 +1,4 @@
-"""What rows must satisfy before a GPU sees them: columns, labels, texts, no leak into evaluation."""
+"""Checks of rows before anything is trained on them: columns, labels, texts, no train row in an evaluation split."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from petscale.errors import BadInput
 from petscale.tasks import Task
 
 Flaws = Literal["refuse", "drop"]
-"""What is done with rows of empty text and train rows that an evaluation split holds too: published sets have some."""
+"""What to do with flawed rows: those with an empty text, and train rows whose input is also in an evaluation split.
+Published data sets have some."""
 
 
 def input_columns(task: Task) -> tuple[str, ...]:
@@ -24,7 +25,7 @@ def input_columns(task: Task) -> tuple[str, ...]:
 
 
 def input_key(row: Row, columns: tuple[str, ...]) -> str:
-    """Equal for rows whose inputs are equal up to case and spacing."""
+    """A key that is equal for rows whose inputs differ only in case and spacing."""
     return "\x1f".join(" ".join(row[column].casefold().split()) for column in columns)
 
 
@@ -40,7 +41,7 @@ def _label(task: Task, value: Any, place: str) -> int:
 
 
 def _answers(value: Any, place: str, column: str) -> list[str]:
-    """The accepted answers: a list of texts, in csv and tsv as JSON or as one plain text."""
+    """The accepted answers: a list of texts, which csv and tsv files give as JSON or as one plain text."""
     if isinstance(value, str):
         try:
             parsed = json.loads(value)
@@ -55,7 +56,7 @@ def _answers(value: Any, place: str, column: str) -> list[str]:
 
 
 def _check_text(value: str, place: str, column: str) -> None:
-    """JSON can write half of a surrogate pair, which is no text: neither parquet nor a tokenizer takes it."""
+    """Refuse half of a surrogate pair, which JSON can contain but neither parquet nor a tokenizer accepts."""
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -66,13 +67,14 @@ def _check_text(value: str, place: str, column: str) -> None:
 
 
 def check_split(task: Task, split: Rows, *, flaws: Flaws) -> Rows:
-    """One split with its values in their types; the input is left as it is.
+    """Check one split and convert its values to their types; the given rows are not changed.
 
-    Published sets carry a few empty texts; such rows are refused, or dropped and counted.
+    Published data sets have a few empty texts; such rows are refused, or dropped and counted.
 
     Raises:
-        BadInput: no rows, a missing column, a text that is none, a label outside its set; an empty text, where flaws
-        are refused.
+        BadInput: there are no rows, a column is missing, a value is no text, or a label is not one of the task's; also
+        an
+            empty text, if flaws are refused.
     """
     if not split.rows:
         raise BadInput(f"{split.origin}: no rows")
@@ -111,13 +113,14 @@ def check_split(task: Task, split: Rows, *, flaws: Flaws) -> Rows:
 
 
 def check_apart(task: Task, train: Rows, evaluation: Mapping[str, Rows], *, flaws: Flaws) -> Rows:
-    """Train without inputs that an evaluation split holds too.
+    """Return the train rows without those whose input is also in an evaluation split.
 
-    Published sets overlap a little (IMDB by about a hundred reviews); such train rows are refused, or dropped and
+    Published data sets overlap a little (IMDB by about a hundred reviews); such train rows are refused, or dropped and
     counted.
 
     Raises:
-        BadInput: a train row's input stands in an evaluation split, where flaws are refused; both places are named.
+        BadInput: flaws are refused and a train row's input is also in an evaluation split; the message names both
+        places.
     """
     columns = input_columns(task)
     held: dict[str, str] = {}

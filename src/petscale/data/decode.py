@@ -1,4 +1,4 @@
-"""The fast tokenizer of a backbone folder, and token ids back to text."""
+"""Loads the fast tokenizer of a backbone folder, and turns token ids back into text."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Decode = Callable[[Sequence[int]], str]
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """The fast tokenizer of a backbone folder, without padding or truncation of its own.
+    """Load the fast tokenizer of a backbone folder, with its padding and truncation switched off.
 
     Raises:
-        BadInput: there is none.
+        BadInput: the folder has no fast tokenizer.
     """
     from tokenizers import Tokenizer
 
@@ -32,7 +32,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def load_decoder(folder: Path) -> Decode:
-    """Ids to text without special tokens, for scoring what a T5 model writes.
+    """Return a function from ids to text without special tokens, for scoring the text that a T5 model generates.
 
     Raises:
         BadInput: the folder has no fast tokenizer.

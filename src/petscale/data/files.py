@@ -1,4 +1,4 @@
-"""Readers of row files: jsonl, parquet, tsv (no quoting, as GLUE's files) and csv."""
+"""Readers of files with rows: jsonl, parquet, tsv (without quoting, as in GLUE's files) and csv."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from petscale.data.rows import Row, Rows
 from petscale.errors import BadInput
 
-_FIELD_LIMIT = 1 << 27  # characters; news articles outgrow the csv module's 131,072
+_FIELD_LIMIT = 1 << 27  # characters; news articles are longer than the csv module's limit of 131,072
 
 
 def _jsonl(path: Path) -> Rows:
@@ -22,7 +22,7 @@ def _jsonl(path: Path) -> Rows:
                 continue
             try:
                 row = json.loads(line)
-            except (ValueError, RecursionError) as error:  # the latter for lists in lists a thousand deep
+            except (ValueError, RecursionError) as error:  # RecursionError comes from lists nested a thousand deep
                 raise BadInput(f"{path}: row {number}: not valid JSON ({error})") from None
             if not isinstance(row, dict):
                 raise BadInput(f"{path}: row {number}: a JSON object is needed, not {type(row).__name__}")
@@ -43,7 +43,7 @@ def _parquet(path: Path) -> Rows:
 
 
 class _Tsv(csv.excel_tab):
-    """Tab-separated values as GLUE publishes them: quotation marks are text."""
+    """Tab-separated values as GLUE publishes them: quotation marks are part of the text."""
 
     quoting = csv.QUOTE_NONE
 
@@ -71,10 +71,10 @@ READERS: dict[str, Callable[[Path], Rows]] = {
 
 
 def find(folder: Path, split: str) -> Path | None:
-    """The file of one split, `<folder>/<split>.<format>`; None where there is none.
+    """The file of one split, `<folder>/<split>.<format>`; None if there is none.
 
     Raises:
-        BadInput: there are several.
+        BadInput: there are several files of the split.
     """
     found = [path for suffix in READERS if (path := folder / f"{split}.{suffix}").is_file()]
     if len(found) > 1:
@@ -86,7 +86,7 @@ def read(path: Path) -> Rows:
     """All rows of a file.
 
     Raises:
-        BadInput: it is unreadable or corrupt; the message names file and row.
+        BadInput: the file is unreadable or corrupt; the message names file and row.
     """
     try:
         return READERS[path.suffix[1:]](path)

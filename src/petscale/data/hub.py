@@ -1,8 +1,8 @@
 """Rows of a data set at a pinned commit of the hub, from the cache that `petscale fetch` fills.
 
-The commit's files are read as they are: no loading script is run, and offline exactly that commit is used.
-(The `datasets` library, asked for a revision while offline, takes whatever copy it cached last, so it reads
-the files here and does not resolve them.)
+The files of the commit are read directly: no loading script is run, and exactly that commit is used, even offline.
+(When the `datasets` library is asked for a revision while offline, it takes whatever copy it cached last. So it only
+reads files here, and does not choose them.)
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def snapshot(hub: Hub, splits: tuple[str, ...], cache: Path | None) -> Path:
     """The cached folder of the pinned commit with the files of `splits`.
 
     Raises:
-        BadInput: they are not cached, or not all parts of them are.
+        BadInput: the files are not cached, or not all of their parts are.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -57,7 +57,7 @@ def snapshot(hub: Hub, splits: tuple[str, ...], cache: Path | None) -> Path:
 
 
 def _is_whole(names: list[str]) -> bool:
-    """Whether files named `...-00000-of-00003...` are all parts of one set; other names say nothing of parts."""
+    """Whether files named `...-00000-of-00003...` are complete; other names do not give a number of parts."""
     parts = [(int(found[1]), int(found[2])) for name in names if (found := _PART.search(name))]
     return not parts or sorted(parts) == [(part, len(names)) for part in range(len(names))]
 
@@ -67,7 +67,7 @@ def _place(hub: Hub, split: str = "") -> str:
 
 
 def _text_columns(folder: Path, hub: Hub, split: str) -> dict[str, list[str]]:
-    """Multi-News's layout: one file a column, one row a line, line breaks written out."""
+    """Read Multi-News's layout: one file per column, one row per line, line breaks written as text."""
     columns = {}
     for column, pattern in zip(hub.text_files, hub.patterns(split), strict=True):
         path = folder / pattern
@@ -98,8 +98,8 @@ def read_split(task: Task, hub: Hub, split: str, folder: Path) -> Rows:
     """All rows of one split.
 
     Raises:
-        BadInput: a file is damaged, there are not as many rows as were published, or the labels' published names
-        contradict the task's label order.
+        BadInput: a file is damaged, the number of rows is not the published one, or the published names of the labels
+            are in another order than the task's.
     """
     import datasets
 
@@ -118,7 +118,7 @@ def read_split(task: Task, hub: Hub, split: str, folder: Path) -> Rows:
 
 
 def _check_names(task: Task, table: object, place: str) -> None:
-    """Published label names, where the file has them, must be in the task's order (`neg` for `negative`)."""
+    """Check that the label names in a file, if it has any, are in the task's order (`neg` matches `negative`)."""
     feature = getattr(table, "features", {}).get(task.label_column or "")
     names = getattr(feature, "names", None)
     if names and not all(

@@ -1,9 +1,9 @@
-"""From checked rows to the prepared splits of a task: train, dev, test, each a parquet file.
+"""Makes the prepared splits of a task from checked rows: train, dev and test, each as a parquet file.
 
-Dev is held out from train: rows are grouped by their input (up to case and spacing), groups are put in the
-order of a hash of (split seed, input), and dev takes groups in that order until it is full. So no input is in
-two splits, the choice does not depend on the order of the rows, and a longer file moves few rows. Subsamples
-follow the same order, so smaller ones lie inside larger ones. Files keep the order of the source.
+Dev is held out from train. Rows with the same input (ignoring case and spacing) form a group, the groups are ordered by
+a hash of (split seed, input), and dev takes groups in that order until it is full. Therefore no input is in two splits,
+the choice does not depend on the order of the rows, and adding rows to a file moves few rows to another split.
+Subsamples follow the same order, so a smaller one is part of every larger one. Files keep the order of the source.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SCHEMA = pyarrow.schema(
         ("references", pyarrow.list_(pyarrow.string())),
     ]
 )
-"""`source` is the whole T5 source; `label` is -1 where there is none; `target` is what T5 learns to write."""
+"""`source` is the complete T5 source; `label` is -1 if there is none; `target` is the text that T5 learns to write."""
 
 
 def _hashed(seed: int, key: str) -> bytes:
@@ -57,7 +57,7 @@ def _groups(task: Task, rows: Rows, seed: int) -> list[list[int]]:
 
 
 def _take(groups: list[list[int]], size: int) -> tuple[list[int], list[list[int]]]:
-    """Whole groups in order, as long as they fit, until there are `size` rows; and the groups left."""
+    """Take whole groups in order, as long as they fit, until there are `size` rows; also return the groups left."""
     taken: list[int] = []
     left: list[list[int]] = []
     for group in groups:
@@ -69,7 +69,7 @@ def _take(groups: list[list[int]], size: int) -> tuple[list[int], list[list[int]
 
 
 def _take_shots(task: Task, rows: Rows, groups: list[list[int]], shots: int) -> tuple[list[int], list[list[int]]]:
-    """One row of a group, `shots` rows a class (or in all, where there are no classes), in order."""
+    """Take one row of each group in order, until each class has `shots` rows (or all together, without classes)."""
     wanted = dict.fromkeys(range(len(task.words("words")) or 1), shots)
     taken: list[int] = []
     left: list[list[int]] = []
@@ -167,7 +167,7 @@ def prepare(
     for name in splits.keys() - {"train"}:
         rows = splits[name]
         size = len(rows) if max_test is None else max_test
-        # Rows, not groups: a test set is scored as published, repeated inputs included.
+        # Rows are drawn here, not groups: a test set is scored as published, with its repeated inputs.
         order = sorted(range(len(rows)), key=lambda index: _hashed(split_seed, f"{index}"))
         chosen[name] = (rows, sorted(order[:size]), name)
 

@@ -1,4 +1,4 @@
-"""Raw rows of one split, with what is needed to name the place of a fault."""
+"""Raw rows of one split, with the file and number of each row for error messages."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Row = dict[str, Any]
 class Rows:
     """Rows of one split as they were read.
 
-    `numbers[i]` is the place of `rows[i]` in `origin`, counted from 1 (the line number in jsonl); `dropped`
-    counts rows that published data sets are known to carry and that were left out, by reason.
+    `numbers[i]` is the position of `rows[i]` in the file `origin`, counted from 1 (the line number in jsonl). `dropped`
+    counts the flawed rows of published data sets that were left out, by reason.
     """
 
     origin: str
@@ -25,11 +25,11 @@ class Rows:
         return len(self.rows)
 
     def place(self, index: int) -> str:
-        """`<file>: row <n>` of one row."""
+        """The text `<file>: row <n>` for one row."""
         return f"{self.origin}: row {self.numbers[index]}"
 
     def without(self, indices: set[int], reason: str) -> Rows:
-        """The same rows less some, counted under `reason`."""
+        """The rows without those at `indices`, which are counted under `reason`."""
         kept = [index for index in range(len(self.rows)) if index not in indices]
         return Rows(
             self.origin,

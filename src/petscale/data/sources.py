@@ -1,4 +1,4 @@
-"""The three sources of rows behind one interface: hub at a pinned commit, local folder, mini language."""
+"""The three sources of rows, with one interface: the hub at a pinned commit, a local folder, the mini language."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class HubSource:
 
 @dataclass(frozen=True)
 class LocalSource:
-    """`<folder>/<task>/{train,validation,test}.{jsonl,parquet,tsv,csv}` in the hub's columns and labels.
+    """Files `<folder>/<task>/{train,validation,test}.{jsonl,parquet,tsv,csv}` with the hub's columns and labels.
 
-    With `flaws="drop"` an export of a published set is treated as the hub's own rows are.
+    With `flaws="drop"`, flawed rows are dropped as for the hub, which suits an export of a published data set.
     """
 
     folder: Path
@@ -62,7 +62,7 @@ def make_source(
 ) -> Source:
     """The source of one task in a study; mini tasks always come from the generated language.
 
-    `flaws` is for local rows; the other sources have their own rule.
+    `flaws` applies to local rows; for the other sources it is fixed.
 
     Raises:
         BadInput: the task has no such source.
@@ -79,7 +79,7 @@ def make_source(
 
 
 def _local_files(task: Task, source: LocalSource) -> dict[str, Path]:
-    """The file of each split; `validation` stands in for a missing test file, and the reverse."""
+    """The file of each split; the validation file is used if the test file is missing, and the reverse."""
     folder = source.folder / task.name
     if not folder.is_dir():
         raise BadInput(f"{folder}: no such folder (source {source.name}, task {task.name})")
@@ -130,11 +130,11 @@ def read_rows(task: Task, source: Source) -> dict[str, Rows]:
 
 
 def describe(task: Task, source: Source) -> dict[str, object]:
-    """What identifies the rows: commit, file digests, or version; no path of this machine."""
+    """The data that identify the rows: commit, digests of files, or version, but no path of this machine."""
     if isinstance(source, LocalSource):
         digests = {path.name: file_digest(path) for path in _local_files(task, source).values()}
         described: dict[str, object] = {"kind": "local", "name": source.name, "files": digests}
-        # The default is left out, so that rows that were prepared before there was a choice keep their identity.
+        # The default is left out, so that rows that were prepared before this option existed keep their identity.
         return described if source.flaws == "refuse" else {**described, "flaws": source.flaws}
     if isinstance(source, MiniSource):
         from petscale.mini.tasks import VERSIONS
@@ -146,5 +146,5 @@ def describe(task: Task, source: Source) -> dict[str, object]:
 
 
 def source_digest(task: Task, source: Source) -> str:
-    """SHA-256 of what identifies the rows, for a rule's parameters."""
+    """SHA-256 of the data that identify the rows, for a rule's parameters."""
     return hashlib.sha256(json.dumps(describe(task, source), sort_keys=True).encode()).hexdigest()
