@@ -1,4 +1,4 @@
-"""`python -m petscale`, the spelling that workflow rules use."""
+"""Makes `python -m petscale` work, which the workflow's rules use."""
 
 from petscale.cli.main import main
 

@@ -1,7 +1,7 @@
-"""Errors that a user can act on, and the exit codes by which causes are told apart.
+"""Errors that a user can act on, and the exit codes that distinguish their causes.
 
-The command line prints the message of a `PetscaleError` as one line and exits with its code; anything else that
-escapes is a bug and keeps its traceback (in the cell's attempt log).
+The command line prints the message of a `PetscaleError` as one line and exits with its code. Any other exception is a
+bug, and its traceback is kept (for a cell, in the log of the attempt).
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ class Exit(IntEnum):
     BUG = 1
     BAD_INPUT = 2
     DUPLICATE = 75  # another trainer holds this cell
-    INTERRUPTED = 85  # state is saved, the same command goes on
+    INTERRUPTED = 85  # state is saved; the same command continues
     OUT_OF_MEMORY = 86
 
 
 class PetscaleError(Exception):
-    """One line for the user: the place (file and key), then what is wrong."""
+    """An error with a message of one line for the user: the place (file and key), then what is wrong."""
 
     exit_code: ClassVar[Exit] = Exit.BUG
 
 
 class BadInput(PetscaleError):
-    """Something the user gave cannot be used; said before any compute is spent."""
+    """An input of the user cannot be used; this is raised before anything is computed."""
 
     exit_code = Exit.BAD_INPUT
 

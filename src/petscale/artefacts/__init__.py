@@ -1,1 +1,1 @@
-"""The ground: canonical JSON, digests, atomic writes, sealed manifests, packed arrays, names and paths of results."""
+"""How files are named, written and checked: paths, canonical JSON, digests, atomic writes, manifests, packed arrays."""

@@ -1,4 +1,4 @@
-"""Canonical JSON and digests of documents: the text by which everything in the project has an identity."""
+"""Canonical JSON, and digests of it, which identify cells, inputs and plans."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DIGEST_LENGTH = 12  # 48 bits: a million cells collide with probability 0.002
 
 
 def canonical(document: Any) -> str:
-    """Canonical JSON: sorted keys, no spaces, no NaN. The text that digests are taken of."""
+    """Canonical JSON text of a document, from which digests are computed: sorted keys, no spaces, no NaN."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 

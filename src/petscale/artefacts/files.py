@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, and known by the SHA-256 of their content."""
+"""Writing a file completely or not at all, and the SHA-256 of a file's content."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def file_digest(path: Path) -> str:
 
 
 def write_atomically(path: Path, data: str | bytes) -> None:
-    """Write `data` so that `path` is either absent (or old) or whole: temporary name, fsync, rename."""
+    """Write `data` so that `path` has either its old state or all of `data`: temporary name, fsync, rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     payload = data.encode() if isinstance(data, str) else data
@@ -30,7 +30,7 @@ def write_atomically(path: Path, data: str | bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Without it a power cut may take back the rename."""
+    """Write a folder's entries to disk; without this, a power cut may undo the rename."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The header of a safetensors file: names and sizes of its tensors, without reading them."""
+"""Reads the header of a safetensors file: names and sizes of its tensors, without the tensors."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 from petscale.errors import BadInput
 
 _LENGTH = struct.Struct("<Q")
-_LARGEST = 100_000_000  # the format's own limit
+_LARGEST = 100_000_000  # the limit of the format
 
 
 def read_header(file: Path) -> dict[str, Any]:
-    """The JSON header: one entry a tensor, and `__metadata__`.
+    """The JSON header: one entry for each tensor, and `__metadata__`.
 
     Raises:
         BadInput: the file cannot be read or is no safetensors file.

@@ -1,4 +1,4 @@
-"""Where things lie below `results/`. Every path of the project is made here."""
+"""The layout of the folder `results/`: every path in it is made here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths as strings relative to the working directory, as Snakemake likes them."""
+    """Paths as strings relative to the working directory, the form that Snakemake uses."""
 
     root: str = "results"
 
@@ -30,7 +30,7 @@ class Layout:
         return self._join("cells", cell, "result.json")
 
     def state(self, cell: str) -> str:
-        """Lock, heartbeat, checkpoints and attempt logs: no declared output, so Snakemake never wipes it."""
+        """Folder of lock, checkpoints and attempt logs; no rule declares it, so Snakemake never deletes it."""
         return self._join("state", cell)
 
     def transfer(self, cell: str, target: str) -> str:
@@ -40,7 +40,7 @@ class Layout:
         return self._join("logs", rule, f"{name}.log")
 
     def tracked(self, cell: str) -> str:
-        """Receipt of a cell that the tracking store holds whole."""
+        """Receipt of a cell that was sent completely to the tracking store."""
         return self._join("tracking", "cells", f"{cell}.json")
 
     def study(self, study: str, *parts: str) -> str:

@@ -1,4 +1,4 @@
-"""Names that become parts of paths, tags and commands, validated in one place."""
+"""Validation of names that become parts of paths, tags and commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _HUB_NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,79}/)?[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 
-# Folders below results/ that belong to every study; a study of such a name would write into them.
+# Folders below results/ that all studies share; a study with such a name would write into them.
 RESERVED = frozenset({"backbones", "cells", "data", "logs", "state", "tokens", "tracking", "transfer"})
 
 

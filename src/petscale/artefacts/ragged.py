@@ -1,4 +1,4 @@
-"""Sequences of unequal length as two flat arrays, so that a file of them is mapped, not parsed."""
+"""Sequences of unequal length, stored as two flat arrays so that a file of them can be mapped without parsing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Ragged:
-    """`values[offsets[i]:offsets[i + 1]]` is sequence i.
+    """Packed sequences: `values[offsets[i]:offsets[i + 1]]` is sequence i.
 
     Shapes: values (sum of lengths,), offsets (n + 1,) int64.
     """
@@ -48,7 +48,7 @@ class Ragged:
         return np.diff(self.offsets)
 
     def padded(self, indices: NDArray[np.int64], fill: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Chosen sequences as rows, filled up to the longest: values and mask, (len(indices), longest)."""
+        """The chosen sequences as rows, padded to the longest: values and mask, both (len(indices), longest)."""
         lengths = self.lengths[indices]
         columns = np.arange(lengths.max(initial=0))
         mask = columns < lengths[:, None]

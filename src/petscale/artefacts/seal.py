@@ -1,6 +1,6 @@
-"""The seal of a manifest: a digest of the document in the document, so that a flipped byte in it is noticed.
+"""The seal of a manifest: a digest of the document that is stored in the document, so that damage is noticed.
 
-Manifests carry the digests of the files that they describe; the seal does for the manifest what they do for files.
+A manifest contains the digests of the files that it describes; the seal protects the manifest itself in the same way.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ def sealed(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def unsealed(document: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The document without its seal; one that never had a seal passes.
+    """Check the seal and return the document without it; a document that never had a seal is accepted.
 
     Raises:
-        BadInput: the document is not what was sealed.
+        BadInput: the document was changed after it was sealed.
     """
     found = {key: value for key, value in document.items() if key != SEAL}
     if SEAL in document and document[SEAL] != digest(found, 64):

@@ -1,1 +1,1 @@
-"""Backbones by name and as folders: the catalogue, checked copies, loading into memory."""
+"""Backbones (pre-trained models): the catalogue of their shapes, checked copies of their folders, and loading."""

@@ -1,7 +1,7 @@
-"""The backbones that a study may name: their shapes, so that counting and planning need no hub.
+"""The backbones that a study may name, with their shapes, so that counting and planning need no hub.
 
-The papers' backbones carry their hub ids (facts 1.1, 2.1; totals are tested against the table there); the mini ladders
-are built here (design section 6), each with a randomly initialised control of equal shape.
+The papers' backbones have their hub ids. The mini backbones are built by this project, each with a randomly initialised
+control of the same shape.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Entry:
     """One backbone.
 
     Attributes:
-        name: what studies, paths and tags call it.
-        source: `hub`, fetched; `mini`, pre-trained here; `random`, initialised only.
-        hub_id: repository on the hub; None for what is built here.
-        revision: commit of the hub repository (`main` where none is known; a fetch records the one it found), or
-            version of the mini ladder.
+        name: its name in studies, paths and tags.
+        source: `hub` (downloaded), `mini` (pre-trained by this project) or `random` (only initialised).
+        hub_id: repository on the hub; None for backbones that this project builds.
+        revision: commit of the hub repository (`main` if none is known; a fetch records the one it found), or version
+            of the mini ladder.
         tokenizer: backbones with equal values share token files.
     """
 
@@ -77,8 +77,8 @@ def _bert(name: str, d_model: int, layers: int) -> Entry:
 
 
 def _mini(name: str, spec: Spec) -> Iterator[Entry]:
-    """A mini backbone and its control. What pretraining.models and pretraining.tokenizer fix is repeated in
-    mini.specs and tested against them, because they import torch and tokenizers."""
+    """A mini backbone and its control. Numbers that pretraining.models and pretraining.tokenizer fix are repeated in
+    mini.specs, because those modules import torch and tokenizers; a test compares them."""
     shape = BackboneShape(
         family=spec.family,
         d_model=spec.d_model,
@@ -131,7 +131,7 @@ def lookup(name: str) -> Entry:
     """The entry of a name or alias.
 
     Raises:
-        BadInput: no such backbone; the line proposes the nearest names.
+        BadInput: there is no such backbone; the message suggests the closest names.
     """
     entry = CATALOGUE.get(ALIASES.get(name, name))
     if entry is None:

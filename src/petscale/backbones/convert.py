@@ -1,4 +1,4 @@
-"""Pickled weights to safetensors, once, when a published backbone has nothing else."""
+"""Converts pickled weights to safetensors, once, if a backbone is published only as a pickle."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _SHARD = "5GB"
 
 
 def pickle_files(folder: Path) -> list[Path]:
-    """`pytorch_model.bin`, or the shards that its index names.
+    """The file `pytorch_model.bin`, or the shards that its index names.
 
     Raises:
-        BadInput: the index cannot be read, or names a file that is not one of the folder.
+        BadInput: the index cannot be read, or names a file that is not in the folder.
     """
     index = folder / "pytorch_model.bin.index.json"
     if not index.is_file():
@@ -36,23 +36,23 @@ def pickle_files(folder: Path) -> list[Path]:
 def convert(folder: Path, out_dir: Path, family: Family) -> None:
     """Write the tensors of a folder's pickle as safetensors into `out_dir`, in shards of 5 GB.
 
-    Pickles are read with `weights_only`, so nothing in them is run; the caller has checked their checksum. Tensors
-    keep their precision, and are mapped, not loaded, unless the file is older than torch 1.6. Copies of other tensors
-    are left out (`Family.forget_copies`).
+    Pickles are read with `weights_only`, so no code in them is run; the caller has checked their checksum. Tensors keep
+    their precision. They are mapped, not loaded, unless the file is older than torch 1.6. Copies of other tensors are
+    left out (`Family.forget_copies`).
 
     Raises:
-        BadInput: a pickle is damaged or holds anything but named tensors.
+        BadInput: a pickle is damaged or contains anything but named tensors.
     """
     from huggingface_hub import save_torch_state_dict
 
     state: dict[str, torch.Tensor] = {}
     for path in pickle_files(folder):
         try:
-            # Files of torch before 1.6 are no zip archives; torch reads them whole and refuses to map them.
+            # Files written before torch 1.6 are no zip archives; torch can only load them, not map them.
             mapped = zipfile.is_zipfile(path)
             loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
         except Exception as error:
-            # torch raises UnpicklingError, RuntimeError and others; all mean that the file is not what it should be.
+            # torch raises UnpicklingError, RuntimeError and others; all of them mean that the file is damaged or wrong.
             first = (str(error).splitlines() or [type(error).__name__])[0]
             raise BadInput(f"{path}: not plain tensors ({first})") from None
         if not isinstance(loaded, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in loaded.values()):

@@ -1,4 +1,4 @@
-"""Where a backbone of the hub lies once `petscale fetch` has downloaded it."""
+"""The folder of a backbone of the hub after `petscale fetch` has downloaded it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def fetched(name: str, cache: Path | None = None) -> Path:
     """The folder of a backbone that `petscale fetch` made.
 
     Raises:
-        BadInput: it is not there.
+        BadInput: there is no such folder.
     """
     folder = fetched_folder(name, cache or cache_folder())
     if not (folder / MANIFEST).is_file():

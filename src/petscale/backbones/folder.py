@@ -1,4 +1,4 @@
-"""A backbone as a folder: what it must and must not hold, its digest, and the checked copy that cells read.
+"""A backbone as a folder: checks of its files, its digest, and the checked copy that cells read.
 
 `backbone.json`, written last, lists every file with its SHA-256, and the backbone's shape.
 """
@@ -41,10 +41,10 @@ _COPIED_AT_MOST = 100_000_000  # bytes; larger weights are linked
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that hold the weights, one or as the index says.
+    """The safetensors files of the weights: one file, or those that the index names.
 
     Raises:
-        BadInput: none, or not all that the index names.
+        BadInput: there is none, or a file that the index names is missing.
     """
     index = folder / _INDEX
     if (folder / _WEIGHTS).is_file():
@@ -59,10 +59,11 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse what cannot be loaded safely.
+    """Refuse a folder that cannot be loaded safely.
 
     Raises:
-        BadInput: no such folder, pickled weights, remote code, or no config or weights; names the file.
+        BadInput: there is no such folder, or it has pickled weights, remote code, or no config or weights; the message
+            names the file.
     """
     if not folder.is_dir():
         raise BadInput(f"{folder}: no such backbone folder")
@@ -92,13 +93,13 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _contents(folder: Path) -> list[Path]:
-    """The files that make the backbone, by name."""
+    """The files that define the backbone, sorted by name."""
     kept = [folder / name for name in _KEPT if (folder / name).is_file()]
     return sorted([*kept, *weight_files(folder)])
 
 
 def folder_digest(folder: Path) -> str:
-    """SHA-256 over names and contents of the files that make the backbone; for the parameters of a rule.
+    """SHA-256 of names and contents of the files that define the backbone; for the parameters of a rule.
 
     Raises:
         BadInput: the folder is refused.
@@ -109,7 +110,7 @@ def folder_digest(folder: Path) -> str:
 
 
 def read_shape(folder: Path) -> BackboneShape:
-    """The shape that config and weight headers of a folder show.
+    """Read the shape of a backbone from the config and the headers of the weights in its folder.
 
     Raises:
         BadInput: the config cannot be used; the message names the file.
@@ -122,10 +123,10 @@ def read_shape(folder: Path) -> BackboneShape:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a materialised backbone.
+    """Read the manifest of a backbone folder.
 
     Raises:
-        BadInput: none, one of another format, or a file that is missing or has another size than it says.
+        BadInput: there is none or it has another format, or a file is missing or has another size than it says.
     """
     path = folder / MANIFEST
     manifest = unsealed(_json(path), path)
@@ -139,7 +140,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def verify(folder: Path) -> None:
-    """Read every file again and compare with the manifest.
+    """Read every file again and compare it with the manifest.
 
     Raises:
         BadInput: a file differs.
@@ -150,7 +151,7 @@ def verify(folder: Path) -> None:
 
 
 def _place(source: Path, target: Path) -> None:
-    """Copy, or link where a copy would cost much disk."""
+    """Copy a file, or link it if a copy would take much disk space."""
     target.unlink(missing_ok=True)
     if source.stat().st_size <= _COPIED_AT_MOST:
         shutil.copyfile(source, target)
@@ -165,7 +166,7 @@ def _add_fast_tokenizer(folder: Path) -> None:
     """Convert `spiece.model` or `vocab.txt` to `tokenizer.json`, which all later steps read.
 
     Raises:
-        BadInput: there is none of the three.
+        BadInput: the folder has none of the three files.
     """
     if (folder / _TOKENIZER).is_file():
         return
@@ -178,12 +179,12 @@ def _add_fast_tokenizer(folder: Path) -> None:
 
 
 def finish_folder(folder: Path, name: str, origin: dict[str, Any]) -> None:
-    """Complete a backbone folder: a fast tokenizer and, as the last file, the manifest.
+    """Complete a backbone folder: add a fast tokenizer and, as the last file, the manifest.
 
     Args:
-        folder: holds config, weights and a tokenizer.
-        name: what the study calls the backbone.
-        origin: where the backbone comes from, as the manifest keeps it.
+        folder: folder with config, weights and a tokenizer.
+        name: name of the backbone in the study.
+        origin: where the backbone comes from, in the form that the manifest stores.
 
     Raises:
         BadInput: the folder has no tokenizer, or its config cannot be used.
@@ -201,7 +202,7 @@ def finish_folder(folder: Path, name: str, origin: dict[str, Any]) -> None:
 
 
 def copy_folder(source: Path, out_dir: Path, name: str, origin: dict[str, Any]) -> None:
-    """A checked copy of a backbone folder, with a fast tokenizer and a manifest.
+    """Make a checked copy of a backbone folder, with a fast tokenizer and a manifest.
 
     Raises:
         BadInput: the source is refused; the message names the file.

@@ -1,8 +1,8 @@
-"""A backbone in memory from a local folder: mapped safetensors, no remote code, nothing random but the head.
+"""Loads a backbone from a local folder: mapped safetensors, no remote code, and only the head is random.
 
-`from_pretrained` is not used: it decides the tying of T5's embeddings by comparing values and warns about it, draws a
-head from the global random state, and takes twice the time, which thousands of small cells pay. A test holds this
-loader to its results.
+`from_pretrained` is not used, for three reasons: it decides whether T5's embeddings are tied by comparing values and
+warns about it, it draws a head from the global random state, and it takes twice as long, for each of thousands of small
+cells. A test checks that this loader gives the same results.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ def load_model(
     device: str = "cpu",
     dropout: float | None = None,
 ) -> Any:
-    """The family's model of transformers in evaluation mode.
+    """Load the family's model of transformers, in evaluation mode.
 
     Args:
-        folder: of the backbone.
+        folder: folder of the backbone.
         family: name in `petscale.families.registry`.
         num_labels: units of the classification head, for families with one.
-        head_seed: the head is drawn from this seed alone.
+        head_seed: the head is a function of this seed only.
         dtype: `float32` or `bfloat16`.
-        device: where the weights go.
+        device: device of the weights.
         dropout: replaces every dropout rate of the config.
 
     Raises:
@@ -75,7 +75,7 @@ def _config(folder: Path, family: Family, dropout: float | None) -> dict[str, An
 
 
 def _tensors(folder: Path, family: Family, dtype: torch.dtype, device: str) -> Iterator[tuple[str, torch.Tensor]]:
-    """Tensors by today's names. On CPU they are mapped privately: writing to one changes no file."""
+    """Tensors by their current names. On CPU they are mapped privately, so that writing to one changes no file."""
     for path in weight_files(folder):
         try:
             with safe_open(path, framework="pt", device=device) as file:
@@ -88,7 +88,7 @@ def _tensors(folder: Path, family: Family, dtype: torch.dtype, device: str) -> I
 
 
 def _assign(model: Any, state: dict[str, torch.Tensor], folder: Path, unused: frozenset[str]) -> None:
-    """Make the tensors the model's parameters.
+    """Set the tensors as the model's parameters.
 
     Raises:
         BadInput: a tensor is missing, unknown or of another shape.

@@ -1,4 +1,4 @@
-"""Commits of the hub at which backbones are taken. Pure data."""
+"""The pinned commit of each backbone on the hub."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ PINS: Mapping[str, str] = MappingProxyType(
         "bert-large-uncased": "6da4b6a26a1877e173fca3225479512db81a5e5b",
     }
 )
-"""Commits seen in public code or on stored pages of the hub (docs/tasks.md). The others are taken at `main`; the commit
-found is recorded in the backbone's manifest, and a later fetch keeps to it."""
+"""Commits found in public code or on stored pages of the hub (docs/tasks.md). Other backbones are taken from `main`;
+the commit found there is recorded in the backbone's manifest, and a later fetch uses it again."""

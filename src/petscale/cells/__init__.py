@@ -1,1 +1,1 @@
-"""What a cell leaves and where it stands: its record, its lock, its state folder and its metric spool."""
+"""The files of a cell (one training run): its result record, its lock, its state folder and its file of metrics."""

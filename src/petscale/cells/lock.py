@@ -1,9 +1,9 @@
-"""The fence of a cell: at most one live trainer, whatever the scheduler believes.
+"""The lock of a cell, which allows only one live trainer, whatever the scheduler does.
 
-A lock names its holder (host, process, start of that process) and carries a heartbeat, the file's mtime. On the
-holder's own host the process table decides whether it lives. Elsewhere the heartbeat does: who finds a fresh one waits
-for the next, so that a trainer killed a moment ago does not cost its heir an attempt, and clocks of two machines need
-not agree. Taking a stale lock over happens under an flock, so two heirs cannot both win (facts 5.3, design section 9).
+A lock names its holder (host, process, start of that process) and has a heartbeat, which is the file's mtime. On the
+host of the holder, the process table shows whether the holder lives. On another host the heartbeat does: a trainer that
+finds a recent heartbeat waits for the next one. So it need not give up when the holder was killed a moment ago, and the
+clocks of two machines need not agree. A stale lock is taken over under an flock, so that only one process can do it.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ LISTEN_S = 5.0
 
 @dataclass(frozen=True)
 class Fence:
-    """What a process that acts for the holder of a lock needs in order to know that it still does."""
+    """Tells a process that works for the holder of a lock whether the lock is still held."""
 
     path: Path
     token: str
 
     def is_ours(self) -> bool:
-        """Whether the lock on disk is still this one; asked again before anything is published."""
+        """Whether the lock on disk is still this one; this is checked again before anything is published."""
         holder = read_holder(self.path)
         return holder is not None and holder.get("token") == self.token
 
     def is_lost(self) -> bool:
-        """Whether another trainer has, or had, the cell since; a lock that cannot be read for a moment is no proof."""
+        """Whether another trainer took the cell over since; a lock that cannot be read at the moment does not count."""
         holder = read_holder(self.path)
         return holder is None or ("token" in holder and holder["token"] != self.token)
 
@@ -49,7 +49,7 @@ class CellLock:
     """Context manager that holds `<state>/lock` and keeps its heartbeat going.
 
     Raises:
-        DuplicateTrainer: on entry, when a live trainer holds the cell; the message names it.
+        DuplicateTrainer: a live trainer holds the cell (on entry); the message names it.
     """
 
     def __init__(self, state: Path) -> None:
@@ -90,12 +90,12 @@ class CellLock:
         return self.fence.is_ours()
 
     def _listen(self) -> str | None:
-        """The token of a holder on another host that gives no sign of life while one waits for it; else None."""
+        """Wait for a holder on another host; return its token if it gives no heartbeat meanwhile, otherwise None."""
         holder = read_holder(self.path)
         if holder is None or _is_local(holder) or not is_alive(self.path, holder):
             return None
         if holder.get("job") and holder["job"] == os.environ.get("SLURM_JOB_ID"):
-            return holder.get("token")  # this very job, requeued on another node
+            return holder.get("token")  # the same job, requeued on another node
         seen, until = _heartbeat(self.path), time.monotonic() + STALE_AFTER_S
         while time.monotonic() < until:
             time.sleep(LISTEN_S)
@@ -119,9 +119,9 @@ class CellLock:
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_S):
-            if self.fence.is_lost():  # to beat on would keep the heir's lock alive after the heir
+            if self.fence.is_lost():  # going on would keep the new holder's lock alive even after that one dies
                 return
-            with contextlib.suppress(OSError):  # a file server that is away for a moment
+            with contextlib.suppress(OSError):  # the file server may be unavailable for a moment
                 os.utime(self.path)
 
 
@@ -137,7 +137,7 @@ def _heartbeat(path: Path) -> int | None:
 
 
 def read_holder(path: Path) -> dict[str, Any] | None:
-    """The document of a lock; None when there is none, an empty one when it cannot be read."""
+    """The document of a lock; None if there is no lock, an empty document if it cannot be read."""
     try:
         document = json.loads(path.read_text())
     except FileNotFoundError:
@@ -158,9 +158,9 @@ def is_alive(path: Path, holder: dict[str, Any]) -> bool:
 
 
 def _start_of(pid: object) -> str | None:
-    """Boot and clock tick at which a process of this host began; None where it is gone, a zombie, or not told.
+    """Boot and clock tick at which a process of this host began; None if it is gone, a zombie, or cannot be read.
 
-    Not a time of day: clocks are set, and a trainer would seem another process.
+    A time of day is not used: the clock may be set, and then the same trainer would look like another process.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

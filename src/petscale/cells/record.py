@@ -1,7 +1,7 @@
-"""The result record of a cell: the one typed, versioned file that analysis, tracking and status read.
+"""The result record of a cell, `result.json`: the typed, versioned file that analysis, tracking and status read.
 
-Design section 4. Written last and by rename, so a `result.json` that exists is whole. Scores are fractions in [0, 1]
-(ROUGE, F1 and accuracy alike); losses are nats a token; times are seconds; memory is bytes.
+It is written last and renamed into place, so an existing `result.json` is complete. Scores are fractions in [0, 1]
+(also ROUGE and F1); losses are nats per token; times are seconds; memory is bytes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class _Strict(BaseModel):
 
 
 class Score(_Strict):
-    """A mean over examples with its standard error; `value` is None where the metric is undefined."""
+    """A mean over examples with its standard error; `value` is None if the metric is undefined."""
 
     value: float | None
     se: float | None
@@ -32,7 +32,7 @@ class Score(_Strict):
 
 
 class Counts(_Strict):
-    """Parameter counts of a cell; the words are those of design section 3."""
+    """Parameter counts of a cell (docs/mechanism.md explains trainable and effective)."""
 
     trainable: int = Field(description="scalars the optimizer holds for the delta (head apart)")
     effective: int = Field(description="of these, entries with a structurally non-zero derivative")
@@ -43,7 +43,7 @@ class Counts(_Strict):
 
 
 class Throughput(_Strict):
-    """Real (unpadded) tokens a second, and the time of the parts."""
+    """Real (unpadded) tokens per second, and the seconds of each part of a run."""
 
     train_tokens_per_s: float
     inference_tokens_per_s: float
@@ -54,7 +54,7 @@ class Throughput(_Strict):
 
 
 class Convergence(_Strict):
-    """Selection on dev: where the best score stood."""
+    """Selection on dev: the step and value of the best score."""
 
     best_step: int
     best_dev: float
@@ -95,7 +95,8 @@ def read_result(path: Path) -> CellResult:
 
     Raises:
         BadInput: the file is unreadable, is not JSON, does not fit the schema or was changed; the message names file
-            and key.
+        and
+            key.
     """
     try:
         document = json.loads(path.read_bytes())
@@ -110,12 +111,12 @@ def read_result(path: Path) -> CellResult:
 
 
 def check_files(folder: Path, record: CellResult, *, weights: bool = True) -> None:
-    """See that the files beside a record are those that it was published with; one without digests is not checked.
+    """Check that the files beside a record are those that were published with it; old records have no digests.
 
     Args:
-        folder: the cell's.
-        record: the cell's.
-        weights: whether the delta too, which may be as large as its backbone.
+        folder: folder of the cell.
+        record: record of the cell.
+        weights: whether to check the delta too, which may be as large as the backbone.
 
     Raises:
         BadInput: a file is missing or was changed; the message names it.

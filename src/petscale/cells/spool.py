@@ -1,8 +1,8 @@
-"""The metric spool: one JSON object a line, with the time at which it was measured.
+"""The spool: a file with the metrics of a cell, one JSON object per line, each with the time of its measurement.
 
-Training writes here and nowhere else; `petscale track` replays it into MLflow later (design section 8). A checkpoint
-keeps the spool's length and digest, and a resumed attempt goes on from a copy of that part, so no step is ever told
-twice, not even by a trainer that lost the cell and does not know it yet: it holds the file that was replaced.
+Training writes its metrics only here; `petscale track` sends them to MLflow later. A checkpoint contains the length and
+digest of the spool, and a resumed attempt continues a copy of that part, so that no step is recorded twice. This holds
+even if a trainer has lost the cell and does not know it yet, because it still writes to the file that was replaced.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ class Spool:
     """Append-only metrics of one cell."""
 
     def __init__(self, path: Path, *, resume_at: int = 0) -> None:
-        """Open `path` with its first `resume_at` bytes (0 starts afresh)."""
+        """Open `path` and keep its first `resume_at` bytes (0 starts an empty file)."""
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, _head(path, resume_at))
         self._file = open(path, "ab")  # noqa: SIM115  open for the life of the cell
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Append one record a metric. Non-finite values are told as strings, which JSON can carry."""
+        """Append one record for each metric. Non-finite values are written as strings, since JSON has none."""
         ts = time.time_ns() // 1_000_000
         for key, value in metrics.items():
             told: float | str = float(value) if math.isfinite(value) else str(float(value))
             line = json.dumps({"ts": ts, "step": step, "key": key, "value": told})
             self._file.write(line.encode() + b"\n")
-        self._file.flush()  # a reader follows, and a kill loses no more than its line
+        self._file.flush()  # readers follow the file, and a kill then loses at most one line
 
     def sync(self) -> int:
         """Make everything written so far durable; returns the spool's length in bytes."""
@@ -49,7 +49,7 @@ class Spool:
 
 
 def spool_digest(path: Path, length: int) -> str | None:
-    """SHA-256 of the first `length` bytes of a spool; None where it has not so many."""
+    """SHA-256 of the first `length` bytes of a spool; None if it is shorter."""
     data = _head(path, length)
     return hashlib.sha256(data).hexdigest() if len(data) == length else None
 
@@ -63,7 +63,7 @@ def _head(path: Path, length: int) -> bytes:
 
 
 def read_spool(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a spool. A torn last line (a kill during a write) is left out."""
+    """The records of a spool. An incomplete last line (from a kill during a write) is left out."""
     with open(path, "rb") as handle:
         for line in handle:
             if not line.endswith(b"\n"):

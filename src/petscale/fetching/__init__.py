@@ -1,1 +1,1 @@
-"""Getting what a study needs: downloads of data sets and backbones, and the checked folder of each backbone."""
+"""Provides the inputs of a study: downloads data sets and backbones, and makes the checked folder of each backbone."""

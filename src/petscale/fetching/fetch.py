@@ -1,7 +1,7 @@
-"""Fill the cache on a machine with network, so that compute nodes run without: data sets and backbones of a study.
+"""Downloads the data sets and backbones of a study into the cache, so that compute nodes need no network.
 
-It says first what it will download. Downloads resume, are taken at pinned commits, and are compared with the SHA-256
-that the commit records. Backbones that exist as pickles alone are converted once.
+It first lists what it will download. Downloads can resume, come from pinned commits, and are compared with the SHA-256
+that the commit records. Backbones that are published only as pickles are converted once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from petscale.tasks import Task
 
 RepoKind = Literal["dataset", "model"]
 
-# The oldest names of the hub have no owner; today's clients ask for one.
+# The oldest repositories of the hub had no owner in their name; current clients need one.
 _OWNERS = {"t5-large": "google-t5", "t5-3b": "google-t5", "t5-11b": "google-t5", "bert-large-uncased": "google-bert"}
 
 _PLAIN = (
@@ -41,7 +41,7 @@ _PICKLED = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of a repository; `bytes` is 0 where its size is unknown, `sha256` stands where the commit records it."""
+    """A file of a repository; `bytes` is 0 if its size is unknown, `sha256` None if the commit does not record it."""
 
     path: str
     bytes: int
@@ -70,17 +70,17 @@ class Download:
 
 
 class Remote(Protocol):
-    """What is asked of the hub."""
+    """The requests to the hub that fetching needs."""
 
     def list(self, repo: str, kind: RepoKind, revision: str) -> tuple[str, list[RemoteFile]]:
-        """The commit that a revision stands for, and its files."""
+        """The commit of a revision, and its files."""
 
     def download(self, item: Download, cache: Path) -> Path:
-        """The folder of the commit with these files at least; goes on where an earlier call stopped."""
+        """Download at least these files and return the commit's folder; continue where an earlier call stopped."""
 
 
 class HuggingFace:
-    """The hub itself, or another server of its interface (`HF_ENDPOINT` by default)."""
+    """The hub, or another server with the same interface (`HF_ENDPOINT` by default)."""
 
     def __init__(self, endpoint: str | None = None) -> None:
         self._endpoint = endpoint
@@ -112,7 +112,7 @@ class HuggingFace:
         return Path(folder)
 
     def _resume(self, item: Download, file: RemoteFile, cache: Path) -> None:
-        """Put a large file where `snapshot_download` finds it, which by itself begins again in a new process."""
+        """Continue the download of a large file; `snapshot_download` alone would start again in a new process."""
         from huggingface_hub import hf_hub_url
         from huggingface_hub.file_download import http_get, repo_folder_name
         from huggingface_hub.utils._headers import build_hf_headers
@@ -129,7 +129,7 @@ class HuggingFace:
 
 
 def _commit_there(name: str, cache: Path) -> str | None:
-    """The commit that an earlier fetch made a backbone of."""
+    """The commit from which an earlier fetch made a backbone."""
     folder = fetched_folder(name, cache)
     return read_manifest(folder)["origin"]["commit"] if (folder / MANIFEST).is_file() else None
 
@@ -173,10 +173,10 @@ def _plan_backbone(name: str, cache: Path, remote: Remote) -> Download | None:
 
 
 def _get(item: Download, cache: Path, remote: Remote) -> Path:
-    """Download and compare every size and every recorded checksum.
+    """Download files, and compare every size and every recorded checksum.
 
     Raises:
-        BadInput: a file is not what the commit says; it is deleted, so that the next fetch gets it anew.
+        BadInput: a file differs from what the commit records; it is deleted, so that the next fetch downloads it again.
     """
     folder = remote.download(item, cache / "hub")
     for file in item.files:
@@ -192,7 +192,7 @@ def _get(item: Download, cache: Path, remote: Remote) -> Path:
 
 
 def _make_backbone(item: Download, snapshot: Path, cache: Path) -> None:
-    """The checked, converted folder that `materialise` copies."""
+    """Make the checked, converted folder that `materialise` copies."""
     from petscale.backbones.convert import convert
 
     folder = fetched_folder(item.name, cache)
@@ -226,9 +226,9 @@ def fetch(
     remote: Remote | None = None,
     say: Callable[[str], None] = print,
 ) -> list[Download]:
-    """Download what is missing of some tasks and backbones, after saying what that is.
+    """List what is missing of some tasks and backbones, then download it.
 
-    Tasks and backbones that are generated here need nothing. With `dry_run` it only says.
+    Tasks and backbones that this project generates need nothing. With `dry_run` it only lists.
 
     Raises:
         BadInput: the hub cannot be reached, lacks a file, or gave a file with a wrong checksum.

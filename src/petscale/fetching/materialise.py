@@ -1,4 +1,4 @@
-"""The backbone folder that cells read, made from a local folder, the cache of the hub, or a mini ladder."""
+"""Makes the backbone folder that cells read from a local folder, the cache of the hub, or a mini ladder."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from petscale.backbones.fetched import fetched
 from petscale.backbones.folder import MANIFEST, copy_folder, finish_folder, read_manifest
 from petscale.errors import BadInput
 
-_LADDERS = Path(__file__).resolve().parents[3] / "ladders"  # in a checkout; an installed package builds them
+_LADDERS = Path(__file__).resolve().parents[3] / "ladders"  # only in a checkout; an installed package builds them
 
 
 def materialise(
     name: str, out_dir: Path, *, folder: Path | None = None, revision: str = "main", rebuild: bool = False
 ) -> None:
-    """Make the folder that cells read, from a local folder, the mini ladders or what `petscale fetch` left.
+    """Make the folder that cells read from a local folder, the mini ladders or the downloads of `petscale fetch`.
 
     Args:
-        name: what the study calls the backbone; a catalogue name unless `folder` is given.
-        out_dir: gets config, tokenizer, weights and, last, `backbone.json`.
+        name: name of the backbone in the study; a catalogue name unless `folder` is given.
+        out_dir: folder for config, tokenizer, weights and, last, `backbone.json`.
         folder: the local folder to copy.
-        revision: what the study pins: a commit of the hub, or the version of the mini ladders.
-        rebuild: pre-train mini backbones even where the repository ships them.
+        revision: the revision that the study pins: a commit of the hub, or the version of the mini ladders.
+        rebuild: whether to pre-train mini backbones even if the repository ships them.
 
     Raises:
         BadInput: the backbone is unknown, refused, or not fetched yet.

@@ -1,1 +1,1 @@
-"""Several processes for one cell, one on each device. What is trained, and on which examples, stays the same."""
+"""Training of one cell in several processes, one per device, without changing what is trained or on which examples."""

@@ -1,9 +1,9 @@
-"""Dropout that does not see how a batch was cut: every example meets the mask that it meets in the whole batch.
+"""Dropout that gives each example the same mask however a batch is divided among processes and parts.
 
-torch draws one mask a call, for all rows of the batch, from one stream. A process that has some rows draws the mask
-of the whole batch too and takes its rows of it, so masks are a function of (seed, step) whatever the number of
-processes and parts. The price is random numbers for the whole batch, and attention weights in full where attention
-has dropout: a fused kernel keeps its mask to itself.
+torch draws one mask per call, for all rows of the batch, from one random stream. A process that has only some rows also
+draws the mask of the whole batch and uses its rows of it. So masks are a function of (seed, step) for any number of
+processes and parts. This costs random numbers for the whole batch. If attention has dropout, it also needs the full
+attention weights in memory, because a fused kernel does not allow its mask to be chosen.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from torch.nn import functional
 
 @contextmanager
 def rows_of_whole(first: int, stop: int, count: int) -> Iterator[None]:
-    """Within it, dropout treats batches as rows [first, stop) of a batch of `count`; forward and backward belong in.
+    """Context in which dropout treats batches as rows [first, stop) of a batch of `count` rows.
 
-    The functions of torch are replaced, for all threads: gradient checkpointing computes forwards again in a thread of
-    autograd, which would not see torch's own way to override functions.
+    Both the forward and the backward pass must be inside. The functions of torch are replaced for all threads, because
+    gradient checkpointing recomputes the forward pass in a thread of autograd, in which torch's mechanism for
+    overriding functions has no effect.
     """
     dropout, attention = functional.dropout, functional.scaled_dot_product_attention
 

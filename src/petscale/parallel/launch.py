@@ -1,4 +1,4 @@
-"""Run a function in several processes of this machine, and make one outcome of theirs."""
+"""Runs a function in several processes of this machine, and combines their outcomes into one."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ from petscale.errors import Interrupted
 from petscale.parallel.team import Team
 
 HOST = "127.0.0.1"
-# Members may wait for the leader to write hundreds of gigabytes. That one died is noticed here, not by this.
+# Members may wait for the leader to write hundreds of gigabytes. A dead member is not detected by this time limit, but
+# by the process that launched it.
 PATIENCE = timedelta(hours=6)
-# A member that fails takes the others with it; what they say in this time tells cause from consequence.
+# When a member fails, the others fail too. This is how long their reports are awaited, to find the first cause.
 LAST_WORDS_S = 1.0
 
 
 @dataclass(frozen=True)
 class _Failure:
-    """Why a member ended without a result. `error` is None where it could not tell."""
+    """Why a member ended without a result. `error` is None if it could not report one."""
 
     rank: int
     at: float
@@ -43,23 +44,23 @@ class _Failure:
 def launch(work: Callable[..., Any], arguments: tuple[Any, ...], *, size: int, imports: list[str]) -> Any:
     """Call `work(team, *arguments)` in `size` processes; returns what the leader returns.
 
-    SIGTERM is passed on to all of them. They end with this process, however it ends.
+    SIGTERM is passed on to all of them. They end when this process ends, for whatever reason.
 
     Args:
-        work: a function of a module. It returns plain data: a tensor would stay behind in its process.
+        work: a function of a module. It must return plain data, because a tensor cannot leave its process.
         arguments: plain data.
-        size: how many processes.
-        imports: modules that are imported once, for all of them.
+        size: number of processes.
+        imports: modules that are imported once for all processes.
 
     Raises:
-        Interrupted: SIGTERM came before they could mind it.
-        RuntimeError: one was killed.
-        Exception: what the first that failed raised; the others are killed.
+        Interrupted: SIGTERM came before the processes could handle it.
+        RuntimeError: a process was killed.
+        Exception: the error of the process that failed first; the others are killed.
     """
-    # Not fork: CUDA and threads do not survive it. A server that forks imports torch once for all members.
+    # CUDA and threads do not survive a plain fork. A fork server imports torch once for all members.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(imports)
-    # A socket of our own making, because the store's would be open to the network.
+    # The socket is created here, because the one of torch's store would be open to the network.
     listener = socket.create_server((HOST, 0))
     port = listener.getsockname()[1]
     store = TCPStore(HOST, port, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach())
@@ -99,7 +100,7 @@ def _outcome(members: list[Any], pipes: list[Connection], asked: list[int]) -> A
                 told = pipe.recv()
             except (EOFError, ConnectionError):
                 told = _Failure(rank, time.time(), None)
-            except Exception as error:  # an error that cannot be put together again from what was sent
+            except Exception as error:  # the error cannot be unpickled
                 told = _Failure(rank, time.time(), RuntimeError(f"failed; its error cannot be read ({error})"))
             if isinstance(told, _Failure):
                 failures.append(told)
@@ -108,7 +109,8 @@ def _outcome(members: list[Any], pipes: list[Connection], asked: list[int]) -> A
                 results[rank] = told[0]
     if not failures:
         return results[0]
-    # Who died without a word is a cause, and so is who spoke first: the others only lost their connection.
+    # A member that died without a report is the cause, or else the first that reported: the others only lost their
+    # connection.
     first = min(failures, key=lambda failure: (failure.error is not None, failure.at))
     if first.error is None:
         members[first.rank].join(LAST_WORDS_S)
@@ -122,7 +124,7 @@ def _outcome(members: list[Any], pipes: list[Connection], asked: list[int]) -> A
 
 @contextlib.contextmanager
 def _passed_on(members: list[Any]) -> Iterator[list[int]]:
-    """Within it SIGTERM goes to the members, and into the list that is given."""
+    """Context in which SIGTERM is passed on to the members and recorded in the list that is returned."""
     asked: list[int] = []
 
     def forward(signum: int, frame: object) -> None:
@@ -151,8 +153,8 @@ def _member(
 ) -> None:
     threading.Thread(target=_die_with_parent, name="parent", daemon=True).start()
     os.environ.clear()
-    os.environ.update(environment)  # the server's own is that of the first launch
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # one node; not every host can resolve its own name
+    os.environ.update(environment)  # the fork server has the environment of the first launch
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # one node; some hosts cannot resolve their own name
     try:
         if torch.cuda.is_available():
             torch.cuda.set_device(team.rank)
@@ -165,10 +167,10 @@ def _member(
         at, trace = time.time(), traceback.format_exc()
         try:
             pipe.send(_Failure(team.rank, at, error, trace))
-        except Exception:  # not every error can be sent
+        except Exception:  # not every error can be pickled
             pipe.send(_Failure(team.rank, at, RuntimeError(f"{type(error).__name__}: {error}"), trace))
         pipe.close()
-        os._exit(1)  # at once: the others wait in a collective, and only this end of it tells them
+        os._exit(1)  # the others wait in a collective operation, and only the end of this process makes them fail
 
 
 def _die_with_parent() -> None:

@@ -1,8 +1,8 @@
 """Full fine-tuning over several devices: float32 masters, gradients and moments in shards (torch's FSDP2).
 
-Each layer's weights are gathered for its forward and backward pass, in the study's precision, and dropped again. For
-scoring they are gathered once, into a plain twin of the model: decoding takes another number of steps in every
-process, and so must not wait for the others.
+The weights of each layer are gathered for its forward and backward pass, in the study's precision, and freed again. For
+scoring they are gathered once, into an unsharded copy of the model: decoding takes a different number of steps in every
+process, so it must not wait for the others.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from petscale.parallel.team import Team, full_tensor
 
 
 class Sharded:
-    """A model whose parameters became float32 shards, and its twin for scoring."""
+    """A model whose parameters are float32 shards, and its unsharded copy (the twin) for scoring."""
 
     def __init__(self, model: Any, team: Team, device: torch.device, *, units: Sequence[Any]) -> None:
-        """Shard `model` in place; `device` is this process's own.
+        """Shard `model` in place on `device`, the device of this process.
 
         Args:
-            model: on the host, the same in every process, without a delta.
-            team: the processes, all of which do this.
-            units: modules whose weights are gathered together, one unit at a time; the model's other weights are one
-                more.
-            device: where shards and computations go.
+            model: model on the host, the same in every process, without a delta.
+            team: the processes, all of which must make this call.
+            units: modules whose weights are gathered together, one unit at a time; the model's other weights form one
+                more unit.
+            device: device of the shards and computations.
         """
         self._model = model
         self._precision: torch.dtype = model.dtype
         self._device = device
-        # Structure alone: parameters are on no device, and ties are kept since each tensor has one stand-in.
+        # The twin has meta tensors, which use no memory. Tied weights stay tied, since each tensor has one stand-in.
         stand_ins = {id(p): nn.Parameter(p.to("meta"), requires_grad=False) for p in model.parameters()}
         self._twin = copy.deepcopy(model, stand_ins).eval()
         mesh = init_device_mesh(device.type, (team.size,))
         policy = MixedPrecisionPolicy()
         if self._precision != torch.float32:
-            # Inputs are left alone: autocast decides on them, as it does in one process.
+            # Inputs are not cast here, because autocast does that, as in one process.
             policy = MixedPrecisionPolicy(self._precision, torch.float32, cast_forward_inputs=False)
         for module in (*units, model):
             for parameter in module.parameters():
@@ -52,13 +52,13 @@ class Sharded:
             fully_shard(module, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
         for module in model.modules():
             if isinstance(module, FSDPModule):
-                # Gradients are summed: each part of a batch weighs what it holds of it.
+                # Gradients are summed, not averaged: each part of a batch is already weighted by its share.
                 module.set_gradient_divide_factor(1.0)
                 module.set_force_sum_reduction_for_comms(True)
 
     @contextmanager
     def gathered(self) -> Iterator[Any]:
-        """The twin with all weights, in the study's precision, until the context ends."""
+        """Context that gives the twin with all weights, in the study's precision."""
         places = [
             (twin, module, key)
             for (_, module), (_, twin) in zip(self._model.named_modules(), self._twin.named_modules(), strict=True)
