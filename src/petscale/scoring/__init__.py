@@ -1,1 +1,1 @@
-"""From a model and examples to scores with standard errors."""
+"""Scoring: computes the scores of a model on examples, with standard errors."""

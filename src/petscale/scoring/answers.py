@@ -1,4 +1,4 @@
-"""What a model says about the examples of a split, before it becomes a score."""
+"""The answers of a model to the examples of a split, from which scores are computed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Batch = tuple[NDArray[np.int64], "dict[str, torch.Tensor]"]
 
 @dataclass
 class Answers:
-    """What the model says about each example, in the order of the split.
+    """The answer of the model to each example, in the order of the split.
 
     Attributes:
-        texts: of each example; blank for those that another process answers.
+        texts: answer to each example; empty for those that another process answers.
         metrics: scores of single examples, ``(n,)`` for each key of a metric.
-        written: tokens that the model wrote.
-        finite: False where the model gave a value that is no finite number.
+        written: number of tokens that the model generated.
+        finite: False if the model gave a value that is not a finite number.
     """
 
     texts: list[str]

@@ -1,4 +1,4 @@
-"""Score a model on the examples of one split."""
+"""Scores a model on the examples of one split."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from petscale.tasks import LabelScheme, Task
 
 
 class Answerer(Protocol):
-    """The part of `petscale.families.family.Family` that scoring needs; the families are a room above this one."""
+    """The part of `petscale.families.family.Family` that scoring uses; scoring may not import families itself."""
 
     def collate(self, examples: Examples, indices: NDArray[np.int64]) -> dict[str, torch.Tensor]: ...
 
@@ -44,12 +44,12 @@ class Evaluation:
     """Scores of one split.
 
     Attributes:
-        scores: by metric key, fractions with standard errors; the task's main metric is among them.
-        examples: columns id, prediction, reference, score (of the main metric) and one a metric key, in the order of
-            the split.
-        tokens: real tokens read and written, padding not counted.
+        scores: scores by metric key, fractions with standard errors; the task's main metric is among them. examples:
+        columns id, prediction, reference, score (of the main metric) and one for each metric key, in the order
+            of the split.
+        tokens: number of tokens read and generated, without padding.
         seconds: wall time.
-        finite: False where the model gave a value that is no finite number.
+        finite: False if the model gave a value that is not a finite number.
     """
 
     scores: dict[str, Score]
@@ -103,14 +103,14 @@ def evaluate(
     tokens_per_batch: int = 8192,
     team: Team = ALONE,
 ) -> Evaluation:
-    """Scores of `model` on `examples`.
+    """Score `model` on `examples`.
 
-    A family that writes needs `decode` (ids to text). Batches hold examples of like length, `tokens_per_batch` tokens
-    with padding. The model's training mode is put back as it was. The members of a team share the examples, whose
-    number need not divide, and each gets the scores of all.
+    A family that generates text needs `decode` (ids to text). Batches have examples of similar length and up to
+    `tokens_per_batch` tokens with padding. The model's training mode is restored. The members of a team share the
+    examples, in parts that may differ in size, and each gets the scores of all.
 
     Raises:
-        ValueError: the family writes, and `decode` is missing.
+        ValueError: the family generates text, and `decode` is missing.
         RuntimeError: the team did not answer each example exactly once.
     """
     started = time.perf_counter()

@@ -1,8 +1,8 @@
-"""What an encoder-decoder writes and how likely it finds each label: greedy decoding with a cache, by forward passes.
+"""Greedy decoding with a cache for encoder-decoder models, and the log-probabilities of label words.
 
-Only the public call of the model is used, on the route that `generate` takes (encoder once, then the whole
-model with `encoder_outputs`), so deltas that act by hooks act here too. Hugging Face's `generate` gives the
-same sequences; its set-up cost for each call is what this module avoids.
+Only the public call of the model is used, in the same way as `generate` does (the encoder once, then the whole model
+with `encoder_outputs`), so deltas that act through hooks act here too. Hugging Face's `generate` gives the same
+sequences; this module avoids its set-up cost for each call.
 
 Shapes: b examples of a batch, s source tokens, v vocabulary, c labels.
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 
 
 class _Decoding:
-    """One batch on its way: the encoder's output, its mask and the decoder's cache."""
+    """The state of decoding one batch: the encoder's output, its mask and the decoder's cache."""
 
     def __init__(self, model: Any, input_ids: Tensor, attention_mask: Tensor) -> None:
         self._model = model
@@ -26,7 +26,7 @@ class _Decoding:
         self._cache: Any = None
 
     def advance(self, tokens: Tensor) -> Tensor:
-        """Feed (b, k) decoder tokens; logits of what follows each, (b, k, v), in float32."""
+        """Feed (b, k) decoder tokens; return the logits of the token after each, (b, k, v), in float32."""
         output = self._model(
             encoder_outputs=self._encoded,
             attention_mask=self._mask,
@@ -39,11 +39,11 @@ class _Decoding:
         return logits
 
     def retreat(self, count: int) -> None:
-        """Forget the last `count` tokens."""
+        """Remove the last `count` tokens from the cache."""
         self._cache.crop(-count)
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with some examples only; `rows` are indices."""
+        """Keep only some examples; `rows` are their indices."""
         self._cache.batch_select_indices(rows)
         self._mask = self._mask[rows]
         self._encoded = type(self._encoded)(last_hidden_state=self._encoded.last_hidden_state[rows])
@@ -52,9 +52,9 @@ class _Decoding:
 def _continue(
     decoding: _Decoding, rows: list[int], tokens: Tensor, written: list[list[int]], end: int, length: int
 ) -> None:
-    """Greedy decoding into `written`, from the token (len(rows),) that each of `rows` writes next.
+    """Decode greedily into `written`, starting with the next token (len(rows),) of each of `rows`.
 
-    Finished examples leave the batch once half of it has finished.
+    Finished examples are removed from the batch once half of it has finished.
     """
     while True:
         for row, token in zip(rows, tokens.tolist(), strict=True):
@@ -78,8 +78,8 @@ def _start(model: Any, input_ids: Tensor) -> Tensor:
 def greedy(
     model: Any, input_ids: Tensor, attention_mask: Tensor, *, end: int, length: int
 ) -> tuple[Tensor, list[list[int]]]:
-    """What the model writes, end of sequence included where it comes within `length` tokens; and, first, (b,)
-    log-probabilities of the first token.
+    """Return the (b,) log-probabilities of the first token, and the generated tokens with the end of sequence if it
+    comes within `length` tokens.
 
     `input_ids` and `attention_mask` are (b, s).
     """
@@ -93,12 +93,12 @@ def greedy(
 def score_labels(
     model: Any, input_ids: Tensor, attention_mask: Tensor, labels: Sequence[Sequence[int]], *, end: int
 ) -> tuple[Tensor, list[list[int]]]:
-    """Log-probability of each label, (b, c), and what the model writes when it is free to.
+    """Return the log-probability of each label, (b, c), and the tokens that greedy decoding generates.
 
-    The score of a label is the teacher-forced sum over its tokens, end of sequence included (design section
-    5). The same passes tell whether greedy decoding writes that label: it does where every one of its tokens
-    is the most likely one. Only examples that write none of the labels are decoded further, up to the longest
-    label's length, so one-token labels of a tuned model cost no further step.
+    The score of a label is the teacher-forced sum over its tokens, including the end of sequence. The same passes show
+    whether greedy decoding would generate that label: it would if each of its tokens is the most likely one. Only
+    examples for which it generates none of the labels are decoded further, up to the length of the longest label. So
+    labels of one token cost no further step on a tuned model.
     """
     decoding = _Decoding(model, input_ids, attention_mask)
     logits = decoding.advance(_start(model, input_ids))[:, -1]

@@ -1,4 +1,4 @@
-"""Scores of single examples, and their mean with its standard error. All in [0, 1]."""
+"""Metrics of single examples, and their mean with its standard error. All are in [0, 1]."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ ROUGE = ("rouge1", "rouge2", "rougeL")
 
 
 def mean(values: Sequence[float] | NDArray[np.floating]) -> Score:
-    """Mean of per-example scores; its standard error is sd / sqrt(n) with the unbiased variance.
+    """Mean of the scores of single examples; its standard error is sd / sqrt(n) with the unbiased variance.
 
-    One example has no standard error, none has no value.
+    With one example there is no standard error, and without examples there is no value.
     """
     n = len(values)
     if n == 0:
@@ -34,15 +34,15 @@ def mean(values: Sequence[float] | NDArray[np.floating]) -> Score:
 
 
 def clean(text: str) -> str:
-    """What a short answer is taken to be: the first line, stripped (Su et al.'s code, facts 1.5)."""
+    """The short answer in a generated text: its first line, stripped, as in Su et al.'s code."""
     return text.strip().split("\n")[0].strip()
 
 
 def credit(scores: NDArray[np.floating], gold: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Accuracy of the highest of some scores: (n, classes) and (n,) -> (n,).
+    """Accuracy of the class with the highest score: (n, classes) and (n,) -> (n,).
 
-    Labels that tie for the highest share the credit, so that equal scores are right as often as guesses are.
-    Rows with a value that is no number earn nothing.
+    Classes that tie for the highest score share the credit, so that equal scores give the accuracy of guessing. A row
+    with a value that is not a number gets 0.
     """
     best = scores == scores.max(axis=1, keepdims=True)
     inside = (gold >= 0) & (gold < scores.shape[1])
@@ -62,7 +62,7 @@ def exact_match(prediction: str, answers: Sequence[str]) -> float:
 
 
 def _f1(prediction: list[str], answer: list[str]) -> float:
-    if not prediction or not answer:  # SQuAD 2.0's rule: nothing matches nothing alone
+    if not prediction or not answer:  # SQuAD 2.0's rule: an empty text matches only an empty text
         return float(prediction == answer)
     common = sum((Counter(prediction) & Counter(answer)).values())
     return 2 * common / (len(prediction) + len(answer))

@@ -1,1 +1,1 @@
-"""Training one cell, from its specification to its result record."""
+"""Training of one cell, from its specification to its result record."""

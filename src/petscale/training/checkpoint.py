@@ -1,7 +1,7 @@
-"""Checkpoints of a cell: small (delta, head, optimizer), atomic, checksummed, two kept.
+"""Checkpoints of a cell: they hold only delta, head and optimizer, are written atomically, and the last two are kept.
 
-A checkpoint is one safetensors file whose header carries the JSON part and the SHA-256 of the tensors' bytes. What
-does not verify is set aside with a word in the log, and the one before it is used (facts 5.3).
+A checkpoint is one safetensors file whose header contains the JSON part and the SHA-256 of the tensors' bytes. A
+checkpoint that does not verify is renamed with a message in the log, and the one before it is used.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KEPT = 2
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a cell needs to go on: tensors by name, and plain data (step, best, curve, spool length)."""
+    """The state from which a cell continues: tensors by name, and plain data (step, best, curve, spool length)."""
 
     tensors: dict[str, torch.Tensor]
     data: dict[str, Any]
@@ -44,7 +44,7 @@ def _seal(tensors: Mapping[str, torch.Tensor], data: str) -> str:
 
 
 def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
-    """Write `ckpt-<step>.safetensors` by temporary name, fsync and rename; of the others the newest is kept."""
+    """Write `ckpt-<step>.safetensors` by temporary name, fsync and rename; delete all others but the newest."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
     data = json.dumps(checkpoint.data, sort_keys=True)
     payload = save(tensors, metadata={"data": data, "sha256": _seal(tensors, data)})
@@ -61,9 +61,9 @@ def load_newest(
 ) -> Checkpoint | None:
     """The newest checkpoint that verifies, belongs to the cell `digest` and `fits`; None to start from step 0.
 
-    What is passed over is renamed, so that it is neither tried again nor counted among those kept.
+    Checkpoints that are skipped are renamed, so that they are neither tried again nor counted among those to keep.
     """
-    for half in folder.glob(".ckpt-*.tmp"):  # of a trainer killed while it wrote
+    for half in folder.glob(".ckpt-*.tmp"):  # from a trainer that was killed while writing
         half.unlink(missing_ok=True)
     for path in sorted(folder.glob("ckpt-*.safetensors"), reverse=True):
         try:

@@ -1,7 +1,7 @@
-"""The gradient of one batch, however many processes and parts it is cut into.
+"""The gradient of one batch, which may be divided among several processes and parts.
 
-The loss of a batch is a mean over its targets, so a part weighs as many targets as it holds; the weighted sum over
-parts and processes is the whole batch's loss, and so is its gradient.
+The loss of a batch is a mean over its targets, so each part is weighted by its number of targets. The weighted sum over
+parts and processes is the loss of the whole batch, and the same holds for the gradient.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from petscale.training.setup import Ready
 
 @dataclass(frozen=True)
 class Part:
-    """Rows [first, stop) of a batch, and what they weigh in its loss."""
+    """Rows [first, stop) of a batch, and their weight in its loss."""
 
     first: int
     stop: int
@@ -29,15 +29,15 @@ class Part:
 
 
 def cut(targets: list[int], team: Team, most: int | None) -> list[Part]:
-    """The parts that this member takes in, one after the other; over all members each row is in one part.
+    """The parts that this member processes, one after the other; over all members each row is in exactly one part.
 
-    All members get the same number of parts, because they wait for each other in each: who has too few rows repeats
-    the first one at weight 0.
+    All members get the same number of parts, because they wait for each other in each part: a member with too few rows
+    repeats its first one with weight 0.
 
     Args:
-        targets: of each row: label tokens, or 1 for a class.
-        team: whose members share the batch.
-        most: rows in a part; all of a member's when None.
+        targets: number of targets of each row: label tokens, or 1 for a class.
+        team: the team whose members share the batch.
+        most: largest number of rows in a part; None for all rows of a member.
     """
     rows = len(targets)
     shares = [(rows * rank // team.size, rows * (rank + 1) // team.size) for rank in range(team.size)]
@@ -51,12 +51,12 @@ def cut(targets: list[int], team: Team, most: int | None) -> list[Part]:
 
 
 def backward(ready: Ready, batch: dict[str, Tensor], seed: Callable[[], None]) -> Tensor:
-    """Compute the gradients of a batch's mean loss into the parameters; returns that loss, detached.
+    """Add the gradients of a batch's mean loss to the parameters; returns that loss, detached.
 
     Args:
-        ready: the cell; its team and its `micro_batch` say how the batch is cut.
+        ready: the cell; its team and its `micro_batch` say how the batch is divided.
         batch: the whole batch, the same in every process.
-        seed: puts dropout's generator where it stands for this step.
+        seed: function that seeds the random generator of dropout for this step.
     """
     labels = batch["labels"]
     rows = len(labels)

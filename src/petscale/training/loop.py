@@ -1,10 +1,11 @@
-"""The training loop: readable in one sitting, resumable at any step.
+"""The training loop, which can resume at any step.
 
-Everything random is a function of (seed, step): the order of examples by (seed, epoch), dropout by reseeding at each
-step. So a checkpoint needs no generator state, and a cell that was interrupted goes on to the same numbers.
+Everything random is a function of (seed, step): the order of examples depends on (seed, epoch), and dropout is reseeded
+at each step. So a checkpoint needs no generator state, and an interrupted cell reaches the same numbers.
 
-Several processes may run one cell's loop together, each with its share of every batch (training/gradient.py). They
-decide alike at every turn; the leading one alone writes. Checkpoints are whole, for any number of processes.
+Several processes may run the loop of one cell together, each with its share of every batch (training/gradient.py). They
+make the same decisions at every step, and only the leading process writes. Checkpoints hold whole tensors and do not
+depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ from petscale.training.telemetry import peak_memory
 
 log = logging.getLogger("petscale.cell")
 
-SPOOLED_POINTS = 500  # training metrics kept a cell, however long it trains
+SPOOLED_POINTS = 500  # number of steps whose training metrics are recorded, however long a cell trains
 
 
 @dataclass
 class Curve:
-    """One row an evaluation: what curve.csv holds."""
+    """The columns of curve.csv, with one entry for each evaluation."""
 
     step: int
     tokens: int
@@ -50,7 +51,7 @@ class Curve:
 
 @dataclass
 class Journey:
-    """Where a cell stands. Plain data, so that it travels in a checkpoint."""
+    """The progress of a cell, as plain data that a checkpoint can store."""
 
     step: int = 0
     tokens: int = 0
@@ -60,14 +61,14 @@ class Journey:
     loss_steps: int = 0
     train_s: float = 0.0
     evaluate_s: float = 0.0
-    wall_s: float = 0.0  # of earlier attempts, up to the checkpoint that this one goes on from
+    wall_s: float = 0.0  # of earlier attempts, up to the checkpoint from which this one continues
     peak_memory: int = 0  # bytes, over all attempts
     diverged: str | None = None
     curve: list[Curve] = field(default_factory=list)
 
     @property
     def mean_loss(self) -> float | None:
-        """Mean training loss since the last evaluation, nats a token."""
+        """Mean training loss since the last evaluation, in nats per token."""
         return self.loss_sum / self.loss_steps if self.loss_steps else None
 
     def to_data(self) -> dict[str, Any]:
@@ -82,18 +83,18 @@ class Journey:
 
 @dataclass
 class Limits:
-    """What may stop the loop early, to go on in another attempt; and whose cell it is."""
+    """Conditions that stop the loop before its last step, and the times at which it saves checkpoints."""
 
-    stop: Callable[[float], bool] = lambda need_s: False  # told how many seconds stopping may take
-    asked: Callable[[], bool] = lambda: False  # by a signal, already before the first step
-    lost: Callable[[], bool] = lambda: False  # another trainer took the cell over
+    stop: Callable[[float], bool] = lambda need_s: False  # whether to stop, if stopping takes `need_s` seconds
+    asked: Callable[[], bool] = lambda: False  # whether a signal asked to stop, which also counts before the first step
+    lost: Callable[[], bool] = lambda: False  # whether another trainer took the cell over
     started: float = field(default_factory=time.time)  # epoch seconds of this attempt
     checkpoint_every_s: float = 300.0
     checkpoint_every_steps: int | None = None
 
 
 class Loop:
-    """Trains one cell from its newest checkpoint (or from nothing) to its last step."""
+    """Trains one cell from its newest checkpoint (or from step 0) to its last step."""
 
     def __init__(self, ready: Ready, state: Path, progress: Progress, limits: Limits) -> None:
         self.ready, self.cell, self.team = ready, ready.cell, ready.team
@@ -104,13 +105,13 @@ class Loop:
             weight_decay=self.cell.weight_decay,
         )
         self.journey = Journey()
-        self.spool: Spool | None = None  # the leading process's
+        self.spool: Spool | None = None  # None in processes that do not lead
         self.best: dict[str, torch.Tensor] = {}
         self._epoch = -1
         self._order: list[np.ndarray] = []
         self._saved_at = time.monotonic()
-        self._save_s = 0.0  # what the last checkpoint took
-        self._evaluate_s = 0.0  # and the last evaluation
+        self._save_s = 0.0  # seconds that the last checkpoint took
+        self._evaluate_s = 0.0  # seconds that the last evaluation took
         self._resume()
 
     # State ------------------------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ class Loop:
         self._load_optimizer(parts["optimizer"])
 
     def _found(self) -> Checkpoint | None:
-        """The checkpoint to go on from, if any; opens the spool where that one left it."""
+        """Find the checkpoint to continue from, if any, and open the spool at the length that it records."""
         spool = self.state / "metrics.jsonl"
 
         def fits(data: Mapping[str, Any]) -> bool:
@@ -146,7 +147,7 @@ class Loop:
         parameters = self.optimizer.param_groups[0]["params"]
         for name in self.team.broadcast(list(tensors)):
             index, _, key = name.partition("/")
-            # Moments lie as their parameter does; the count of steps is one number.
+            # Moments are sharded in the same way as their parameter; the count of steps is a single number.
             value = tensors.get(name)
             laid = self.team.broadcast(value) if key == "step" else self.team.scatter(value, parameters[int(index)])
             assert laid is not None
@@ -155,10 +156,11 @@ class Loop:
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
 
     def checkpoint(self) -> None:
-        """Save all that the next attempt needs.
+        """Save the state that the next attempt needs.
 
         Raises:
-            DuplicateTrainer: another trainer took the cell over while this one was silent; nothing is written.
+            DuplicateTrainer: another trainer took the cell over, because this one gave no heartbeat; nothing is
+            written.
         """
         if self.team.any(self.limits.lost()):
             raise DuplicateTrainer(f"{self.state}: another trainer took this cell over; this one leaves it")
@@ -182,11 +184,11 @@ class Loop:
         self._save_s = self._saved_at - started
 
     def wall_s(self) -> float:
-        """Seconds that the cell took, earlier attempts included (of a killed one, up to its last checkpoint)."""
+        """Seconds that the cell took, including earlier attempts (a killed one counts up to its last checkpoint)."""
         return self.journey.wall_s + time.time() - self.limits.started
 
     def most_memory(self) -> int:
-        """Bytes: the most of any process and attempt."""
+        """Peak memory in bytes, the largest of any process and attempt."""
         return max(self.journey.peak_memory, *self.team.gather(peak_memory(self.ready.device)))
 
     # Training ---------------------------------------------------------------------------------------------
@@ -195,13 +197,13 @@ class Loop:
         """Train to the last step and put the best delta back into the model.
 
         Raises:
-            Interrupted: the limits said stop; a checkpoint was saved.
+            Interrupted: the limits stopped the loop; a checkpoint was saved.
             DuplicateTrainer: another trainer took the cell over.
         """
         journey, steps = self.journey, self.cell.steps
         if self.team.any(self.limits.asked()):
             raise Interrupted(f"{self.state}: stopped before step {journey.step + 1}; the same command goes on")
-        self.ready.model.train()  # scoring puts the mode back as it was
+        self.ready.model.train()  # scoring restores the mode that it finds
         if journey.step == 0 and not journey.curve:
             self._evaluate(select=steps == 0)
             if self.team.any(self._is_time_to_save()):
@@ -226,7 +228,7 @@ class Loop:
 
     def _is_time_to_save(self) -> bool:
         every = self.limits.checkpoint_every_steps
-        # A tenth of the time at most goes into checkpoints, however large they are.
+        # Saving checkpoints may take at most a tenth of the time, however large they are.
         due = time.monotonic() - self._saved_at >= max(self.limits.checkpoint_every_s, 10 * self._save_s)
         return due or (every is not None and self.journey.step > 0 and self.journey.step % every == 0)
 
@@ -254,7 +256,7 @@ class Loop:
         self.progress.step(journey.step, journey.mean_loss)
 
     def _seed_dropout(self, step: int) -> None:
-        # Not torch.manual_seed: without a GPU it keeps a stack trace for each call, a tenth of a small step.
+        # torch.manual_seed is not used: without a GPU it stores a stack trace at each call, a tenth of a small step.
         seed = (self.cell.seed << 32) + step
         torch.default_generator.manual_seed(seed)
         if self.ready.device.type == "cuda":
@@ -299,12 +301,12 @@ class Loop:
         self.progress.dev(journey.step, dev)
 
     def tell(self, metrics: dict[str, float]) -> None:
-        """Spool metrics of the step that the cell is at."""
+        """Write metrics of the current step to the spool."""
         if self.spool is not None:
             self.spool.write(self.journey.step, metrics)
 
 
 def _label_tokens(batch: dict[str, torch.Tensor]) -> int:
-    """Real decoder tokens of a batch; a class label is no token."""
+    """Number of decoder tokens of a batch without padding; a class label is not a token."""
     labels = batch["labels"]
     return int((labels != -100).sum()) if labels.dim() == 2 else 0

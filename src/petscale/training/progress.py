@@ -1,4 +1,4 @@
-"""What a cell's log says while it runs: step, loss, dev score, time left; at most one line every two seconds."""
+"""Progress messages of a running cell: step, loss, dev score and time left, at most one line every two seconds."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ TELL_EVERY_S = 2.0
 
 
 class Progress:
-    """Tells log and status file how far the cell is."""
+    """Writes the progress of a cell to its log and its status file."""
 
     def __init__(self, state: StateFolder | None, steps: int) -> None:
-        """`state` is None in processes that do not lead: they tell the log alone, which they leave empty."""
+        """`state` is None in processes that do not lead, which write no status file and whose logs are switched off."""
         self._state = state
         self._steps = steps
         self._started = time.perf_counter()
@@ -25,7 +25,7 @@ class Progress:
         self._dev: float | None = None
 
     def step(self, step: int, loss: float | None) -> None:
-        """Tell a finished step, unless one was told just now."""
+        """Report a finished step, unless one was reported less than `TELL_EVERY_S` seconds ago."""
         elapsed = time.perf_counter()
         if self._first_step is None:
             self._first_step, self._started = step, elapsed
@@ -46,6 +46,6 @@ class Progress:
             self._state.tell("running", step=step, steps=self._steps, loss=loss, dev=self._dev, left_s=left)
 
     def dev(self, step: int, score: float) -> None:
-        """Tell a dev evaluation."""
+        """Report a dev evaluation."""
         self._dev = score
         log.info("step %d/%d  dev %.4f", step, self._steps, score)

@@ -1,4 +1,4 @@
-"""Where and with what a cell ran (facts 5.5). Never the environment as a whole: secrets live there."""
+"""The provenance of a cell: where and with which versions it ran, but not its environment, which may hold secrets."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def capture(device: torch.device, devices: int = 1, attempts: Sequence[Mapping[s
     """Versions, host, device, scheduler ids and command of this process.
 
     Args:
-        device: the first that trained the cell.
-        devices: how many did, all of one kind.
+        device: the first device that trained the cell.
+        devices: number of devices that trained it, all of one kind.
         attempts: all attempts at the cell, this one last: host, job, start, end and outcome of each.
     """
     found: dict[str, Any] = {
@@ -85,18 +85,18 @@ def _versions() -> dict[str, str]:
 
 @cache
 def _environment() -> str:
-    """SHA-256 of `name==version` of all installed packages, a line each, sorted."""
+    """SHA-256 of the sorted lines `name==version` of all installed packages."""
     installed = {f"{found.metadata['Name'].lower()}=={found.version}\n" for found in metadata.distributions()}
     return hashlib.sha256("".join(sorted(installed)).encode()).hexdigest()
 
 
 def _driver() -> str | None:
-    """The version of the GPU's driver; None where NVML does not tell."""
+    """The version of the GPU's driver; None if NVML cannot report it."""
     try:
         nvml: Any = import_module("pynvml")
         nvml.nvmlInit()
         return str(nvml.nvmlSystemGetDriverVersion())
-    except Exception:  # no library, no permission: a courtesy like all of NVML
+    except Exception:  # no library or no permission: the version is optional, like everything from NVML
         return None
 
 

@@ -1,4 +1,4 @@
-"""One cell from its specification to its record: fence, attempt, train, score, publish; causes told apart."""
+"""Runs one cell: takes its lock, trains, scores and publishes it, and gives every failure a cause and an exit code."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DEADLINE_MARGIN_S = 60.0
 
 @dataclass
 class Job:
-    """What one attempt is given: where to read, where to write, how long it may take."""
+    """The settings of one attempt: its input and output folders, its deadline and its devices."""
 
     inputs: Inputs
     folder: Path  # results/cells/<cell>
@@ -44,12 +44,12 @@ class Job:
     deadline_s: float | None = None
     checkpoint_every_s: float = 300.0
     checkpoint_every_steps: int | None = None
-    devices: int = 1  # a process for each, where there are several
+    devices: int = 1  # several devices have one process each
     micro_batch: int | None = None
 
 
 def run_cell(cell: Cell, job: Job) -> Exit:
-    """Train, score and publish one cell. Never raises: the cause stands in the state folder and in the log.
+    """Train, score and publish one cell. It never raises: the cause of a failure is in the state folder and the log.
 
     Returns:
         DONE (diverged cells included), DUPLICATE, INTERRUPTED, OUT_OF_MEMORY, BAD_INPUT or BUG.
@@ -60,7 +60,7 @@ def run_cell(cell: Cell, job: Job) -> Exit:
             attempt = state.begin()
             with _attempt_log(attempt):
                 return _outcome(cell, job, state, lock.fence, attempt)
-    except PetscaleError as error:  # at the fence
+    except PetscaleError as error:  # from taking the lock
         print(f"petscale: {error}", file=sys.stderr)
         return error.exit_code
 
@@ -71,7 +71,7 @@ def _outcome(cell: Cell, job: Job, state: StateFolder, fence: Fence, attempt: Pa
             cause = _train(cell, job, state, fence)
         else:
             cause = _train_together(cell, job, state, fence, attempt)
-    except DuplicateTrainer as error:  # the state folder is the other's
+    except DuplicateTrainer as error:  # the state folder now belongs to the other trainer
         log.error("%s", error)
         return error.exit_code
     except Interrupted as error:
@@ -96,7 +96,7 @@ def _outcome(cell: Cell, job: Job, state: StateFolder, fence: Fence, attempt: Pa
 
 
 def _is_lack_of_memory(error: Exception) -> bool:
-    """Whether memory was lacking, on the device or on the host; for some of it torch has no type, only words."""
+    """Whether a device or the host ran out of memory; torch reports some of these cases only in the message."""
     words = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
         isinstance(error, RuntimeError) and any(word in str(error) for word in words)
@@ -104,7 +104,7 @@ def _is_lack_of_memory(error: Exception) -> bool:
 
 
 def _train_together(cell: Cell, job: Job, state: StateFolder, fence: Fence, attempt: Path) -> str | None:
-    """`_train` in a process for each device; this one holds the lock and waits."""
+    """Run `_train` in one process per device, while this process holds the lock and waits."""
     seen = torch.cuda.device_count()
     if seen < job.devices and (seen or was_given_a_gpu()):
         raise BadInput(f"petscale train: --devices {job.devices}: this job sees {seen} GPUs (hardware.max_devices)")
@@ -116,7 +116,7 @@ def _train_together(cell: Cell, job: Job, state: StateFolder, fence: Fence, atte
 
 
 def _member(team: Team, cell: Cell, job: Job, fence: Fence, attempt: Path) -> str | None:
-    """One of several processes: the leading one tells the log what a single one would."""
+    """Run one of several processes; the leading one writes the same log as a single process would."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     if not team.leads:
         logging.getLogger("petscale").setLevel(logging.WARNING)
@@ -127,8 +127,8 @@ def _member(team: Team, cell: Cell, job: Job, fence: Fence, attempt: Path) -> st
 
 def _train(cell: Cell, job: Job, state: StateFolder | None, fence: Fence, team: Team = ALONE) -> str | None:
     """Train, score and publish; returns why the cell diverged, if it did. `state` is the leading process's."""
-    # The flag covers all of it: what SIGTERM finds before the first step stops there, and scoring is waited out, since
-    # all that is left then is to publish.
+    # The flag is set for all of this: a SIGTERM before the first step stops there, and one during scoring waits until
+    # it ends, since only publishing is left then.
     with _stop_flag(job) as stop:
         return _train_until(stop, cell, job, state, fence, team)
 
@@ -190,13 +190,13 @@ def _train_until(stop: Stop, cell: Cell, job: Job, state: StateFolder | None, fe
 
 @dataclass
 class Stop:
-    """Whether an attempt should stop: SIGTERM came, or the job's own deadline is near."""
+    """Whether an attempt should stop, because SIGTERM came or the job's deadline is near."""
 
     job: Job
     asked: bool = False
 
     def is_due(self, need_s: float) -> bool:
-        """Whether it is time, when stopping takes `need_s` seconds."""
+        """Whether the attempt should stop now, if stopping takes `need_s` seconds."""
         if self.asked or self.job.deadline_s is None:
             return self.asked
         margin = min(max(DEADLINE_MARGIN_S, need_s), self.job.deadline_s / 4)
@@ -205,7 +205,7 @@ class Stop:
 
 @contextlib.contextmanager
 def _stop_flag(job: Job) -> Iterator[Stop]:
-    """Within it SIGTERM is noted instead of ending the process."""
+    """Context in which SIGTERM is recorded instead of ending the process."""
     stop = Stop(job)
 
     def ask(signum: int, frame: object) -> None:
@@ -220,7 +220,7 @@ def _stop_flag(job: Job) -> Iterator[Stop]:
 
 @contextlib.contextmanager
 def _attempt_log(path: Path) -> Iterator[None]:
-    """Keep the attempt's log in the state folder: Snakemake removes a rule's log before the next attempt."""
+    """Also write the log to the state folder, because Snakemake removes a rule's log before the next attempt."""
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger("petscale")

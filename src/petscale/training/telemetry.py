@@ -1,8 +1,8 @@
-"""What a cell costs while it runs: utilisation, memory, power and energy of its own devices; CPU time and memory.
+"""System metrics of a running cell: utilisation, memory, power and energy of its devices, CPU time and memory.
 
-A thread samples every few seconds and writes to a spool of its own, `system.jsonl`: the spool of the cell's metrics
-belongs to the training thread and stays byte for byte comparable. Where there is no GPU its keys are absent, not 0.
-Telemetry is a courtesy: whatever fails here is told once in the log and never stops a cell.
+A thread samples every few seconds and writes to a separate spool, `system.jsonl`; the spool of the cell's metrics is
+written only by the training thread and can be compared byte by byte. Without a GPU its keys are absent, not 0. System
+metrics are optional: any failure here is reported once in the log and never stops a cell.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ log = logging.getLogger("petscale.cell")
 
 SPOOL = "system.jsonl"
 EVERY_S = 5.0
-HUNG_S = 30.0  # a driver that is stuck must not keep a finished cell from its record
-# Totals that go on counting when a later attempt resumes the cell.
+HUNG_S = 30.0  # a GPU driver that does not answer must not stop a finished cell from writing its record
+# Totals that continue when a later attempt resumes the cell.
 CPU_S, ENERGY_J = "system/cpu_seconds", "system/energy_joules"
 
 
@@ -38,15 +38,15 @@ class Telemetry:
     def __init__(
         self, state: Path, device: torch.device, every_s: float = EVERY_S, nvml: Any = None, count: int = 1
     ) -> None:
-        """Prepare; nothing is sampled before `with`.
+        """Prepare the sampling, which starts on entering the context.
 
         Args:
-            state: the cell's state folder; `system.jsonl` is appended to where a checkpoint is there to be resumed,
-                else begun anew.
-            device: what the cell computes on.
-            every_s: seconds between samples; one is taken at the start and one at the end besides.
+            state: the cell's state folder; if it has a checkpoint to resume, `system.jsonl` is continued, otherwise it
+                is started again.
+            device: the device on which the cell computes.
+            every_s: seconds between samples; one more is taken at the start and at the end.
             nvml: the NVML module; `pynvml` when absent.
-            count: devices of the cell, from `device` on. CPU time and memory are those of this process alone.
+            count: number of devices of the cell, starting with `device`. CPU time and memory are those of this process.
         """
         path = state / SPOOL
         resumed = any(state.glob("ckpt-*.safetensors"))
@@ -84,7 +84,7 @@ class Telemetry:
 
     @property
     def energy_j(self) -> float | None:
-        """Joules that the devices have used for this cell so far; None where no sample told any."""
+        """Joules that the devices have used for this cell so far; None if no sample measured any."""
         told = [gpu.energy_j for gpu in self._gpus] + [self._carried.get(ENERGY_J)]
         known = [joules for joules in told if joules is not None]
         return sum(known) if known else None
@@ -114,12 +114,12 @@ class Telemetry:
 
 
 class Gpu:
-    """One device through NVML. A quantity that the device does not tell stays absent."""
+    """One device, read through NVML. A quantity that the device does not report is absent."""
 
     def __init__(self, nvml: Any, handle: Any, index: int) -> None:
         self._nvml, self._handle, self._name = nvml, handle, f"system/gpu_{index}"
-        self._power: tuple[float, float] | None = None  # seconds and watts of the last sample that told power
-        self._counter: float | None = None  # joules when the device last told them
+        self._power: tuple[float, float] | None = None  # seconds and watts of the last sample with a power reading
+        self._counter: float | None = None  # joules at the last reading of the device's counter
         self.energy_j: float | None = None
 
     def sample(self) -> dict[str, float]:
@@ -141,9 +141,9 @@ class Gpu:
             return None
 
     def _count(self, seconds: float, watts: float | None, counter: float | None) -> None:
-        """Add the energy since the last sample: by the device's counter, else power integrated by trapezoids.
+        """Add the energy since the last sample, from the device's counter or by integrating power with trapezoids.
 
-        A device that tells neither for a moment is asked again: the counter has gone on, and so has the time.
+        If a device reports neither at one sample, the next one includes that time: counter and clock have gone on.
         """
         if counter is not None:
             if self._counter is not None and counter >= self._counter:
@@ -157,13 +157,13 @@ class Gpu:
 
 
 def open_gpu(device: torch.device, module: Any = None) -> Gpu:
-    """The NVML view of the device that a cell computes on, not of its neighbours.
+    """Find, with NVML, the device on which a cell computes.
 
-    CUDA numbers devices after `CUDA_VISIBLE_DEVICES` and in an order of its own, NVML by bus; so a UUID decides where
-    one can be had: from the variable (schedulers put GPU or MIG UUIDs there), else from CUDA itself.
+    CUDA numbers devices by `CUDA_VISIBLE_DEVICES` and in its own order, NVML by bus. Therefore the UUID is used if
+    there is one: from the variable (schedulers put GPU or MIG UUIDs there), otherwise from CUDA.
 
     Raises:
-        Exception: NVML's or the import's, when the device cannot be found.
+        Exception: the error of NVML or of the import, if the device cannot be found.
     """
     nvml: Any = module or import_module("pynvml")
     nvml.nvmlInit()
@@ -183,7 +183,7 @@ def open_gpu(device: torch.device, module: Any = None) -> Gpu:
 
 
 def _by_uuid(nvml: Any, entry: str) -> Any:
-    """A handle by a UUID, which CUDA lets users shorten (`GPU-8932f937`)."""
+    """The handle of a device by its UUID, which CUDA allows users to shorten (`GPU-8932f937`)."""
     try:
         return nvml.nvmlDeviceGetHandleByUUID(entry.encode())
     except nvml.NVMLError:
@@ -196,14 +196,14 @@ def _by_uuid(nvml: Any, entry: str) -> Any:
 
 
 def _cuda_uuid(device: torch.device) -> str | None:
-    """The UUID that CUDA tells for its device; None where there is none to ask."""
+    """The UUID that CUDA reports for its device; None if it reports none."""
     if not torch.cuda.is_available():
         return None
     return str(torch.cuda.get_device_properties(device).uuid)
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes: the most allocated on the device, or the high-water mark of this process's resident set."""
+    """Peak bytes allocated on the device, or the largest resident set of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     for line in Path("/proc/self/status").read_text().splitlines():
@@ -213,9 +213,9 @@ def peak_memory(device: torch.device) -> int:
 
 
 def _carry(path: Path) -> tuple[int, dict[str, float], int]:
-    """Samples, last totals and length in bytes of what earlier attempts wrote, up to the first line that is no metric.
+    """Number of samples, last totals and length in bytes of the file of earlier attempts, up to its first bad line.
 
-    A kill tears the last line; a damaged one within costs what follows it, and is told.
+    A kill may leave the last line incomplete. A damaged line before it means that the rest is lost, which is logged.
     """
     totals: dict[str, float] = {}
     steps: set[int] = set()

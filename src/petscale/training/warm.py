@@ -1,9 +1,10 @@
-"""A warm worker: one process imports torch and transformers, then forks a child for each cell.
+"""The warm worker: one process imports torch and transformers once, and forks a child for each cell.
 
-Importing takes seconds and a small cell trains for seconds, so on one machine the imports would be a third of a study.
-The asking process hands over its arguments, environment, working directory and standard streams over a Unix socket,
-waits, passes SIGTERM on and exits with the child's code, so that for Snakemake nothing differs. When the asking
-process dies, the child dies with it. The worker ends when it has been idle for a while.
+Importing takes seconds and a small cell trains for seconds, so without it imports would take a third of a study's time
+on one machine. The process that Snakemake starts (the asking process) sends its arguments, environment, working
+directory and standard streams over a Unix socket. It waits, passes SIGTERM on, and exits with the child's exit code, so
+Snakemake sees no difference. When the asking process dies, the child dies too. The worker ends after it has been idle
+for a while.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _MAX_REQUEST = 1 << 20
 
 
 def socket_path() -> Path:
-    """One worker a user, interpreter and code: a changed package never meets an old worker."""
+    """The socket of the worker, which depends on user, interpreter and code, so that changed code gets a new worker."""
     package = Path(__file__).resolve().parent.parent
     newest = max(path.stat().st_mtime_ns for path in package.rglob("*.py"))
     key = hashlib.sha256(f"{sys.executable}:{package}:{newest}".encode()).hexdigest()[:16]
@@ -41,7 +42,7 @@ def socket_path() -> Path:
 
 
 def wanted() -> bool:
-    """Workers are for many small cells on one machine; a scheduler's job has its own process and limits."""
+    """Whether to use a worker: it serves many small cells on one machine, not the jobs of a scheduler."""
     scheduled = "SLURM_JOB_ID" in os.environ or "APPTAINER_CONTAINER" in os.environ
     return os.environ.get("PETSCALE_WORKER", "1") != "0" and not scheduled
 
@@ -51,10 +52,10 @@ def ask(arguments: Sequence[str], worker: Sequence[str]) -> int | None:
 
     Args:
         arguments: words of the command line, without `petscale`.
-        worker: the command that starts a worker where none listens; the path of its socket is added as the last word.
+        worker: the command that starts a worker if none listens; the path of its socket is added as the last word.
 
     Returns:
-        The exit code, or None when no worker can be had.
+        The exit code, or None if no worker can be started.
     """
     try:
         connection = _connect(socket_path(), worker)
@@ -97,7 +98,7 @@ def _connect(path: Path, worker: Sequence[str]) -> socket.socket:
 
 
 def _start(path: Path, worker: Sequence[str]) -> None:
-    """Start a worker in a session of its own; several may race, the one that binds the socket stays."""
+    """Start a worker in a new session; if several are started at once, only the one that gets the socket stays."""
     log = path.with_suffix(".log")
     with open(log, "ab") as out:
         subprocess.Popen(
@@ -111,7 +112,7 @@ def _start(path: Path, worker: Sequence[str]) -> None:
 
 
 def _process_start() -> float:
-    """Epoch seconds at which this process started, from the kernel: imports before this line count as start-up."""
+    """Epoch seconds at which this process started, from the kernel, so that its imports count as start-up."""
     ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
     uptime = float(Path("/proc/uptime").read_text().split()[0])
     return time.time() - (uptime - ticks / os.sysconf("SC_CLK_TCK"))
@@ -142,16 +143,16 @@ def serve(path: Path, run: Callable[[list[str], float], int]) -> None:
     """Listen on `path`; fork a child for each request until idle for `IDLE_S` seconds.
 
     Args:
-        path: of the socket to make.
-        run: runs a command in the child: its words, and when the asking process began in epoch seconds; returns the
-            exit code.
+        path: path of the socket to create.
+        run: function that runs a command in the child; it takes the words of the command and the start of the asking
+            process in epoch seconds, and returns the exit code.
     """
     listener = socket.socket(socket.AF_UNIX)
     temporary = path.with_suffix(f".{os.getpid()}")
     listener.bind(str(temporary))
     listener.listen(128)
     try:
-        os.link(temporary, path)  # atomic: the second of two racing workers fails here and leaves
+        os.link(temporary, path)  # atomic: if two workers start at once, the second fails here and ends
     except FileExistsError:
         if _answers(path):
             return
@@ -217,11 +218,11 @@ def _fork(listener: socket.socket, connection: socket.socket, run: Callable[[lis
 
 
 def _drop_orphans(children: dict[int, socket.socket], readable: list[socket.socket]) -> None:
-    """An asking process that went away closes its end: its cell must not train on unseen."""
+    """Stop the child of each asking process that has died, which is seen from the closed end of its socket."""
     for child, connection in children.items():
         if connection not in readable:
             continue
-        # The child may have read the request since: waiting for more would stop the worker until that cell ends.
+        # The child may have read the request meanwhile; then waiting for data would block the worker until it ends.
         with contextlib.suppress(BlockingIOError):
             if not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
                 _signal(child, signal.SIGKILL)
