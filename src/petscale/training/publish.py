@@ -19,9 +19,9 @@ from petscale.scoring.evaluate import Evaluation
 from petscale.study.stages import code_digest
 from petscale.training.loop import Curve, Journey
 from petscale.training.provenance import capture
-from petscale.training.setup import HEAD, Ready
+from petscale.training.setup import Ready
 from petscale.training.telemetry import SPOOL as SYSTEM_SPOOL
-from petscale.tuning.files import save_delta
+from petscale.tuning.files import HEAD, save_delta
 
 FILES = ("metrics.jsonl", SYSTEM_SPOOL, "delta.safetensors", "curve.csv", "predictions*.parquet")
 """What a cell leaves beside its record; a diverged one has no predictions, one of MNLI two."""

@@ -28,14 +28,13 @@ from petscale.study.cell import Cell
 from petscale.study.counting import plan_of
 from petscale.study.stages import STAGES
 from petscale.tasks import Task
+from petscale.tuning.files import HEAD
 from petscale.tuning.install import Delta, install
 from petscale.tuning.plan import Plan
 from petscale.tuning.registry import METHODS
 
 if TYPE_CHECKING:
     from petscale.parallel.shards import Sharded
-
-HEAD = "head/"
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from petscale.errors import BadInput
 from petscale.families.registry import lookup
 from petscale.scoring import metrics
 from petscale.study.cell import Cell
-from petscale.training.setup import HEAD, Inputs, prepare_cell
-from petscale.tuning.files import load_delta, load_extra
+from petscale.training.setup import Inputs, prepare_cell
+from petscale.tuning.files import HEAD, load_delta, load_extra
 
 TRANSFER_VERSION = 2
 _BRACKETS = re.compile(r"-\s*[lr][rcs]b\s*-")  # how SST-2 writes ( ) { } [ ], after the tokenizer too

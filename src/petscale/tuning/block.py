@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from petscale.parallel.team import to_local
-from petscale.tuning.plan import Site, Trained
+from petscale.tuning.site import Named, Trained
 
 
 @dataclass
@@ -59,9 +59,9 @@ def nearest_parameter(model: nn.Module, module: str) -> nn.Parameter:
         module = module.rpartition(".")[0]
 
 
-def entry_indices(site: Site, tensor: Trained, device: torch.device) -> Tensor | None:
+def entry_indices(named: Named, device: torch.device) -> Tensor | None:
     """Flat positions of a mask's entries on a device, in four bytes where they fit; None when it is dense."""
-    if tensor.mask.structure == "dense":
+    if named.tensor.mask.structure == "dense":
         return None
-    positions = torch.from_numpy(tensor.mask.indices(tensor.shape, site.key(tensor)))
-    return positions.to(device, torch.int32 if prod(tensor.shape) < 2**31 else torch.int64)
+    positions = torch.from_numpy(named.indices())
+    return positions.to(device, torch.int32 if prod(named.tensor.shape) < 2**31 else torch.int64)

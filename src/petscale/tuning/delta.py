@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -10,25 +11,19 @@ from torch import Tensor, nn
 from petscale.errors import BadInput
 from petscale.parallel.team import full_tensor
 from petscale.tuning.block import Block
-from petscale.tuning.live import LiveWeight
-from petscale.tuning.operations import branch
-from petscale.tuning.operations.hooks import Handle
-from petscale.tuning.plan import Plan, Site
+from petscale.tuning.host import Host
+from petscale.tuning.operations.operation import Attachment
+from petscale.tuning.operations.registry import operation_of
+from petscale.tuning.plan import Plan
+from petscale.tuning.site import Site
 
 
 class Delta:
     """What `install` returns: the parameters of a plan, and the way to write, save, merge and remove them."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        plan: Plan,
-        blocks: Mapping[str, Block],
-        live: list[LiveWeight],
-        handles: list[Handle],
-    ) -> None:
+    def __init__(self, host: Host, plan: Plan, blocks: Mapping[str, Block], attachments: list[Attachment]) -> None:
         self.plan = plan
-        self._model, self._blocks, self._live, self._handles = model, dict(blocks), live, handles
+        self._host, self._blocks, self._attachments = host, dict(blocks), attachments
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The masters by key, in the plan's order; their sizes sum to the plan's trainable count."""
@@ -45,8 +40,8 @@ class Delta:
 
     def after_step(self) -> None:
         """Write the masters into the live weights, by assignment; call after every optimizer step."""
-        for live in self._live:
-            live.write()
+        for attachment in self._attachments:
+            attachment.write()
 
     def state(self, *, keep: bool = True) -> dict[str, Tensor]:
         """Copies of the trained values on the CPU, by key: what `load_state` and files take.
@@ -82,8 +77,8 @@ class Delta:
 
     def remove(self) -> None:
         """Take the delta out of the model, whose weights are then what they were, bit for bit; all stay frozen."""
-        for live in self._live:
-            live.restore()
+        for attachment in self._attachments:
+            attachment.restore()
         self._detach()
 
     def merge(self) -> None:
@@ -93,35 +88,19 @@ class Delta:
             BadInput: an operation of the plan has no equal change of existing weights. Nothing is changed then.
         """
         for site in self.plan.sites:
-            if site.operation != "add":
-                _weight_for_merge(self._model, site)
+            if (why := operation_of(site).refusal(self._host, site)) is not None:
+                raise BadInput(f"merge: {site.name} cannot be merged exactly: {why}")
         with torch.no_grad():
             for site in self.plan.sites:
-                if site.operation == "concat":
-                    weight = _weight_for_merge(self._model, site)
-                    change = branch.product(site, *(self._whole(site, key) for key in ("down", "up")))
-                    weight.copy_(weight.to(change.dtype) + change)
-                elif site.operation == "add-hidden":
-                    bias, delta = _weight_for_merge(self._model, site), self._whole(site, "delta")
-                    bias[: delta.shape[0]] += delta
+                operation_of(site).fold(self._host, site, partial(self._whole, site))
         self._detach()
 
-    def _whole(self, site: Site, key: str) -> Tensor:
-        block = self._blocks[f"{site.name}/{key}"]
-        return block.whole(block.parameter.dtype)
+    def _whole(self, site: Site, key: str, dtype: torch.dtype | None = None) -> Tensor:
+        block = self._blocks[self.plan.tensors_of(site)[key].key]
+        return block.whole(block.parameter.dtype if dtype is None else dtype)
 
     def _detach(self) -> None:
-        for handle in self._handles:
-            handle.remove()
-        self._model.requires_grad_(False)
-        self._handles, self._live = [], []
-
-
-def _weight_for_merge(model: nn.Module, site: Site) -> nn.Parameter:
-    """The existing tensor that an inserted site can be folded into."""
-    wanted = {"concat": "weight", "add-hidden": "bias"}.get(site.operation)
-    tensor = getattr(model.get_submodule(site.module), wanted, None) if wanted else None
-    if not isinstance(tensor, nn.Parameter):
-        why = f"{site.module} has no {wanted}" if wanted else f"{site.operation} is no change of existing weights"
-        raise BadInput(f"merge: {site.name} cannot be merged exactly: {why}")
-    return tensor
+        for attachment in self._attachments:
+            attachment.detach()
+        self._host.model.requires_grad_(False)
+        self._attachments = []

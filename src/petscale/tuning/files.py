@@ -18,6 +18,7 @@ from petscale.tuning.plan import Plan
 
 FORMAT = "petscale-delta-1"
 HEADER = "petscale"
+HEAD = "head/"  # prefix of a classification head's tensors, which stand beside the delta
 
 
 def save_delta(

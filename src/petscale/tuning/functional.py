@@ -14,9 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from petscale.tuning.block import entry_indices, nearest_parameter, scatter
-from petscale.tuning.install import acts, check, live_tensor, users_of_tensors
-from petscale.tuning.operations import INSERTIONS, branch
-from petscale.tuning.plan import Plan, Site
+from petscale.tuning.host import Host
+from petscale.tuning.install import check
+from petscale.tuning.operations.registry import operation_of
+from petscale.tuning.plan import Plan
+from petscale.tuning.site import Site
 
 
 @contextmanager
@@ -32,48 +34,50 @@ def applied(model: nn.Module, plan: Plan, values: Mapping[str, Tensor]) -> Itera
     Raises:
         BadInput: the plan was made for another backbone.
     """
-    check(model, plan)
+    host = Host(model, plan.shape)
+    check(host, plan)
+    weights = _Weights()
     with ExitStack() as cleanup:
         for site in plan.sites:
-            if site.operation in INSERTIONS and site.operation != "concat" and acts(site):
-                whole = _Wholes(model, site, values)
-                for handle in INSERTIONS[site.operation](model, site, whole):
+            operation = operation_of(site)
+            if operation.acts(site):
+                for handle in operation.applied(host, site, _Wholes(host, plan, site, values), weights):
                     cleanup.callback(handle.remove)
-        users = users_of_tensors(model)
-        for weight, value in _weights(model, plan, values):
-            for module, name in users[id(weight)]:
+        for weight, value in weights.values():
+            for module, name in host.users[id(weight)]:
                 module.__dict__[name] = value
                 cleanup.callback(module.__dict__.pop, name)
         yield
 
 
-def _weights(model: nn.Module, plan: Plan, values: Mapping[str, Tensor]) -> Iterator[tuple[nn.Parameter, Tensor]]:
-    """Each changed weight of the backbone with its value under the delta, in the weight's precision."""
-    changed: dict[int, tuple[nn.Parameter, Tensor]] = {}
-    for site in plan.sites:
-        if site.operation not in ("add", "concat"):
-            continue
-        whole = _Wholes(model, site, values)
-        if site.operation == "add":
-            weight = live_tensor(model, site)
-            change, replaces = whole("delta"), site.tensors[0].start == "origin"
-        else:
-            weight = model.get_submodule(site.module).weight  # type: ignore[assignment]
-            change, replaces = branch.product(site, whole("down"), whole("up")), False
-        _, value = changed.get(id(weight), (weight, weight.detach().to(change.dtype)))
-        changed[id(weight)] = (weight, change if replaces else value + change)
-    return ((weight, value.to(weight.dtype)) for weight, value in changed.values())
+class _Weights:
+    """Each changed weight of the backbone with its value under the delta."""
+
+    def __init__(self) -> None:
+        self._changed: dict[int, tuple[nn.Parameter, Tensor]] = {}
+
+    def add(self, weight: nn.Parameter, change: Tensor) -> None:
+        _, value = self._changed.get(id(weight), (weight, weight.detach().to(change.dtype)))
+        self._changed[id(weight)] = (weight, value + change)
+
+    def replace(self, weight: nn.Parameter, value: Tensor) -> None:
+        self._changed[id(weight)] = (weight, value)
+
+    def values(self) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """In the weights' own precision."""
+        return ((weight, value.to(weight.dtype)) for weight, value in self._changed.values())
 
 
 class _Wholes:
     """Unmasked tensors of a site, formed from the given values."""
 
-    def __init__(self, model: nn.Module, site: Site, values: Mapping[str, Tensor]) -> None:
-        device = nearest_parameter(model, site.module).device
-        self._specs = {tensor.key: tensor for tensor in site.tensors}
-        self._indices = {tensor.key: entry_indices(site, tensor, device) for tensor in site.tensors}
-        self._values = {tensor.key: values[site.key(tensor)] for tensor in site.tensors}
+    def __init__(self, host: Host, plan: Plan, site: Site, values: Mapping[str, Tensor]) -> None:
+        device = nearest_parameter(host.model, site.module).device
+        self._named = plan.tensors_of(site)
+        self._indices = {key: entry_indices(named, device) for key, named in self._named.items()}
+        self._values = values
 
     def __call__(self, key: str, dtype: torch.dtype | None = None) -> Tensor:
-        whole = scatter(self._values[key], self._indices[key], self._specs[key].shape)
+        named = self._named[key]
+        whole = scatter(self._values[named.key], self._indices[key], named.tensor.shape)
         return whole if dtype is None else whole.to(dtype)

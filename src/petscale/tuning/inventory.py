@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from petscale.errors import BadInput
 from petscale.families.parts import Place, PlaceKind, Weight
@@ -26,6 +26,11 @@ class Inventory:
     target_length: int | None
     weights: tuple[Weight, ...]
     places: tuple[Place, ...]
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Names of all weights."""
+        return frozenset(weight.name for weight in self.weights)
 
     def weights_of(self, role: str) -> tuple[Weight, ...]:
         return tuple(weight for weight in self.weights if weight.role == role)

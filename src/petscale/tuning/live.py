@@ -7,6 +7,7 @@ backbone's own weight, nothing of it is copied for backward, and removing the de
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -15,10 +16,11 @@ from torch.nn.functional import linear
 
 from petscale.tuning.block import Block
 from petscale.tuning.operations.hooks import Handle
+from petscale.tuning.operations.operation import Attachment
 from petscale.tuning.sampling import Sampler, sampler
 
 
-class LiveWeight:
+class LiveWeight(Attachment):
     """A weight of the backbone and the block that trains entries of it.
 
     Attributes:
@@ -26,10 +28,18 @@ class LiveWeight:
         origin: W0 at the mask's entries, in mask order; all of it, on the host, when the mask is dense.
     """
 
-    def __init__(self, weight: nn.Parameter, block: Block) -> None:
+    def __init__(self, weight: nn.Parameter, block: Block, users: Iterable[tuple[nn.Module, str]]) -> None:
+        """
+        Args:
+            weight: the live tensor.
+            block: its master.
+            users: modules that compute with the weight, each with its name there; tied tensors have several.
+        """
         self.weight, self.block = weight, block
         self.origin = _origin(weight, block)
         self._trains_itself = block.parameter is weight
+        attached = (self._attach(module, tensor) for module, tensor in users)
+        super().__init__([handle for handle in attached if handle is not None])
 
     def write(self) -> None:
         """Assign the masters' values to the live weight, rounded once."""
@@ -54,7 +64,7 @@ class LiveWeight:
         assert self.block.indices is not None
         self.weight.view(-1).index_copy_(0, self.block.indices.long(), value.to(self.weight.dtype))
 
-    def attach(self, module: nn.Module, tensor: str) -> Handle | None:
+    def _attach(self, module: nn.Module, tensor: str) -> Handle | None:
         """Make a module that uses the weight send its gradient to the block; None where autograd does by itself."""
         if self._trains_itself:
             return None

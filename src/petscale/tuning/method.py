@@ -8,7 +8,7 @@ from typing import Any
 
 from petscale.errors import BadInput
 from petscale.tuning.inventory import Inventory
-from petscale.tuning.plan import Operation, Site
+from petscale.tuning.site import Site
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Method:
     name: str
     version: int
     reference: str
-    operations: tuple[Operation, ...]
+    operations: tuple[str, ...]
     formula: str
     structure: str
     identity_at_start: bool

@@ -10,78 +10,19 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 from petscale.errors import BadInput
 from petscale.families.shape import BackboneShape
-from petscale.tuning.inventory import Inventory, inventory
 from petscale.tuning.masks.mask import VERSION as MASK_VERSION
 from petscale.tuning.masks.mask import Mask
+from petscale.tuning.site import Named, Site, Trained
 
-__all__ = ["Counts", "Inventory", "Operation", "Plan", "Site", "Trained", "inventory"]
+__all__ = ["Counts", "Plan", "Site", "Trained"]
 
 FORMAT = 1
-
-Operation = Literal["add", "add-hidden", "add-scores", "concat", "concat-input", "plug"]
-Parametrisation = Literal["plain", "low-rank"]
-Start = Literal["zeros", "fan-in", "normal", "vocabulary", "origin"]
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """One tensor of a site. Only the entries of its mask exist as parameters.
-
-    Attributes:
-        key: what it is to its operation: delta, down, up, down.bias, up.bias, tokens.
-        shape: of the whole tensor, unmasked. Factors are (rank, width).
-        mask: which entries are trained; the others are zero (added weights: keep the backbone's value).
-        start: `zeros`; `fan-in`, uniform within 1 / sqrt(entries that feed one output); `normal`, standard deviation
-            0.01; `vocabulary`, rows of the input embedding; `origin`, the backbone's own values.
-        effective: entries whose derivative is structurally non-zero at a generic point.
-    """
-
-    key: str
-    shape: tuple[int, ...]
-    mask: Mask
-    start: Start
-    effective: int
-
-    @property
-    def count(self) -> int:
-        return self.mask.count(self.shape)
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A place in the backbone where the delta acts.
-
-    Attributes:
-        name: unique in a plan; part of the key of the site's random streams.
-        module: path of the module that is changed.
-        operation: how its output is changed; see docs/mechanism.md.
-        parametrisation: `plain`, or `low-rank`, two factors with a rank between them.
-        role: see petscale.families.parts.
-        tensors: what is trained.
-        settings: constants of the operation, such as the scale of a branch.
-    """
-
-    name: str
-    module: str
-    operation: Operation
-    parametrisation: Parametrisation
-    role: str
-    tensors: tuple[Trained, ...]
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def count(self) -> int:
-        return sum(tensor.count for tensor in self.tensors)
-
-    def key(self, tensor: Trained) -> str:
-        """Name of a tensor of this site: in states, files and random streams."""
-        return f"{self.name}/{tensor.key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +58,10 @@ class Plan:
     mask_seed: int
     options: Mapping[str, Any]
     sites: tuple[Site, ...]
+
+    def tensors_of(self, site: Site) -> dict[str, Named]:
+        """The trained tensors that a site reads, by their key in the site."""
+        return {tensor.key: Named(site.key(tensor), tensor) for tensor in site.tensors}
 
     @cached_property
     def counts(self) -> Counts:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from petscale.families.parts import Place, Ranges, Weight
 from petscale.tuning.masks.mask import Mask
-from petscale.tuning.plan import Site, Start, Trained
+from petscale.tuning.site import Site, Start, Trained
 
 DENSE = Mask("dense")
 

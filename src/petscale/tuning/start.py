@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from petscale.tuning.plan import Trained
+from petscale.tuning.site import Trained
 
 VERSION = 1
 NORMAL_STD = 0.01  # of adapters in the released code of Su et al. (facts 1.3)

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
-from torch import Tensor, nn
+from petscale.tuning.parametrisations.parametrisation import Factors
 
-Values = Callable[[str, torch.dtype], Tensor]
-"""(key of a tensor of the site, wanted dtype) -> the whole tensor."""
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+
+class Values(Protocol):
+    """The trained tensors of a site at the moment of the call.
+
+    The installed delta reads its masters, the functional executor the tensors it was given.
+    """
+
+    def __call__(self, key: str, dtype: torch.dtype | None = None) -> Tensor:
+        """The whole tensor of that key, zero outside its mask, in the wanted dtype; None for the one it is kept in."""
+        ...
 
 
 class Handle(Protocol):
     """Something that can be taken back."""
 
     def remove(self) -> None: ...
+
+
+def in_dtype(values: Values, dtype: torch.dtype) -> Factors:
+    """The values in one dtype, as a parametrisation takes them."""
+    return partial(values, dtype=dtype)
 
 
 def on_output(module: nn.Module, change: Callable[[Tensor, Tensor], Tensor]) -> list[Handle]:

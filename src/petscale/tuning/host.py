@@ -1,0 +1,51 @@
+"""A model that a plan is put into, as the operations see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from petscale.families.shape import BackboneShape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Host:
+    """A backbone in memory.
+
+    Attributes:
+        model: the backbone, with a head where its family has one.
+        shape: its shape.
+    """
+
+    model: nn.Module
+    shape: BackboneShape
+
+    def has(self, path: str) -> bool:
+        """Whether the model has a module of that path."""
+        return path in self._paths
+
+    def module(self, path: str) -> nn.Module:
+        """The module of that path; `check` has seen that it exists."""
+        return self.model.get_submodule(path)
+
+    def parameter(self, path: str, name: str) -> nn.Parameter | None:
+        """A module's own parameter of that name; None where it has none."""
+        return self.module(path)._parameters.get(name)
+
+    @cached_property
+    def _paths(self) -> frozenset[str]:
+        return frozenset(path for path, _ in self.model.named_modules())
+
+    @cached_property
+    def users(self) -> dict[int, list[tuple[nn.Module, str]]]:
+        """Modules by the identity of the tensor that they use, with its name there: tied tensors have several."""
+        users: dict[int, list[tuple[nn.Module, str]]] = {}
+        for module in self.model.modules():
+            for name, tensor in module._parameters.items():
+                if tensor is not None:
+                    users.setdefault(id(tensor), []).append((module, name))
+        return users

@@ -1,0 +1,85 @@
+"""low-rank: two factors with a rank between them (Su et al. equations 12, 13, 15 and 16)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from petscale.tuning.parametrisations.parametrisation import Factors, Parametrisation
+from petscale.tuning.reach import Entries
+from petscale.tuning.site import Named
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class LowRank(Parametrisation):
+    """Factors `down` ``(rank, in)`` and `up` ``(rank, out)``.
+
+    They make one matrix, up^T down. An operation that computes something at the rank, as `plug` does, asks for the
+    two matrices apart: the parts `down` ``(rank, in)`` and `up` ``(out, rank)``.
+    """
+
+    name = "low-rank"
+
+    def make(self, factors: Factors, part: str = "") -> Tensor:
+        if part == "down":
+            return factors("down")
+        if part == "up":
+            return factors("up").T
+        down, up = factors("down"), factors("up")
+        return up.T @ down
+
+    def apply(
+        self, h: Tensor, factors: Factors, part: str = "", *, scale: float | None = None, bias: Tensor | None = None
+    ) -> Tensor:
+        """Through the rank: the product is never formed. The scale multiplies the second factor."""
+        from torch.nn.functional import linear
+
+        if part:
+            return super().apply(h, factors, part, scale=scale, bias=bias)
+        down, up = factors("down"), factors("up")
+        return linear(linear(h, down), up.T if scale is None else up.T * scale, bias)
+
+    def reach(self, tensors: Mapping[str, Named], part: str = "") -> Entries:
+        """An entry (o, i) of the product can differ from zero if a rank has a trained entry at both o and i."""
+        if part:
+            named = tensors[part]
+            positions = partial(_transposed, named) if part == "up" else named.indices
+            return Entries(named.tensor.count, positions)
+        down, up = tensors["down"], tensors["up"]
+        if all(named.tensor.mask.structure == "dense" for named in (down, up)):
+            size = up.tensor.shape[1] * down.tensor.shape[1]
+            return Entries(size, lambda: np.arange(size))
+        return Entries(_met_count(up, down), lambda: np.flatnonzero(_met(up, down)))
+
+
+def _transposed(named: Named) -> NDArray[np.int64]:
+    rank, width = named.tensor.shape
+    positions = named.indices()
+    return positions % width * rank + positions // width
+
+
+def _trained(named: Named) -> NDArray[np.bool_]:
+    """Which entries of a factor ``(rank, width)`` are trained."""
+    found = np.zeros(prod(named.tensor.shape), bool)
+    found[named.indices()] = True
+    return found.reshape(named.tensor.shape)
+
+
+def _met(up: Named, down: Named) -> NDArray[np.bool_]:
+    """``(out, in)``: some rank has a trained entry at both."""
+    return (_trained(up).T.astype(np.float32) @ _trained(down).astype(np.float32)) > 0
+
+
+def _met_count(up: Named, down: Named) -> int:
+    """Entries of `_met` that are true, without forming it: outputs with equal ranks count together, inputs too."""
+    outputs, out_each = np.unique(_trained(up).T, axis=0, return_counts=True)
+    inputs, in_each = np.unique(_trained(down).T, axis=0, return_counts=True)
+    met = (outputs.astype(np.float32) @ inputs.T.astype(np.float32)) > 0
+    return int(out_each @ met @ in_each)

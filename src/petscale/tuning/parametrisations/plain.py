@@ -1,0 +1,26 @@
+"""plain: a part is trained as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from petscale.tuning.parametrisations.parametrisation import Factors, Parametrisation
+from petscale.tuning.reach import Entries
+from petscale.tuning.site import Named
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Plain(Parametrisation):
+    """A part is the trained tensor of the same key, masked."""
+
+    name = "plain"
+
+    def make(self, factors: Factors, part: str = "") -> Tensor:
+        return factors(part)
+
+    def reach(self, tensors: Mapping[str, Named], part: str = "") -> Entries:
+        named = tensors[part]
+        return Entries(named.tensor.count, named.indices)

@@ -1,0 +1,10 @@
+"""Every parametrisation by name. Adding one is a file beside this one and a line here (docs/mechanism.md)."""
+
+from __future__ import annotations
+
+from petscale.tuning.named import Register
+from petscale.tuning.parametrisations.low_rank import LowRank
+from petscale.tuning.parametrisations.parametrisation import Parametrisation
+from petscale.tuning.parametrisations.plain import Plain
+
+PARAMETRISATIONS: Register[Parametrisation] = Register("parametrisation", (Plain(), LowRank()))

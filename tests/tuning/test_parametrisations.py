@@ -1,0 +1,65 @@
+"""A parametrisation applied equals the matrix that it makes, and its reach is what autograd-free probing finds."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import pytest
+import torch
+
+from petscale.tuning.block import scatter
+from petscale.tuning.masks.mask import Mask
+from petscale.tuning.parametrisations.registry import PARAMETRISATIONS
+from petscale.tuning.site import Named, Trained
+
+LOW_RANK = PARAMETRISATIONS["low-rank"]
+RANK, IN, OUT = 3, 7, 5
+
+
+def _factor(key: str, width: int, quotas: tuple[int, ...]) -> Named:
+    mask = Mask("discrete", quotas, seed=4) if quotas else Mask("dense")
+    return Named(f"site/{key}", Trained(key, (RANK, width), mask, "zeros", 0))
+
+
+def _whole(named: Named, generator: torch.Generator) -> torch.Tensor:
+    """Random trained entries, all different from zero."""
+    values = torch.rand(named.tensor.count, generator=generator, dtype=torch.float64) + 0.5
+    return scatter(values, torch.from_numpy(named.indices()), named.tensor.shape)
+
+
+@pytest.mark.parametrize("part", ["", "down", "up"])
+@pytest.mark.parametrize("scale", [None, 0.25])
+def test_applied_equals_made(part: str, scale: float | None) -> None:
+    generator = torch.Generator().manual_seed(0)
+    factors = {
+        "down": torch.randn(RANK, IN, generator=generator, dtype=torch.float64),
+        "up": torch.randn(RANK, OUT, generator=generator, dtype=torch.float64),
+    }
+    expected = {"": factors["up"].T @ factors["down"], "down": factors["down"], "up": factors["up"].T}[part]
+    assert torch.equal(LOW_RANK.make(factors.__getitem__, part), expected)
+    h = torch.randn(2, 4, expected.shape[1], generator=generator, dtype=torch.float64)
+    bias = torch.randn(expected.shape[0], generator=generator, dtype=torch.float64)
+    found = LOW_RANK.apply(h, factors.__getitem__, part, scale=scale, bias=bias)
+    torch.testing.assert_close(found, (scale or 1.0) * h @ expected.T + bias)
+
+
+@pytest.mark.parametrize("quotas", [((), ()), ((1, 2, 4), (2, 3, 1)), ((0, 7, 0), (0, 1, 0)), ((), (1, 0, 2))])
+@pytest.mark.parametrize("part", ["", "down", "up"])
+def test_low_rank_reaches_what_its_factors_make(part: str, quotas: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    """Positive factors make a matrix that is zero exactly where no rank connects an output and an input."""
+    tensors = {"down": _factor("down", IN, quotas[0]), "up": _factor("up", OUT, quotas[1])}
+    generator = torch.Generator().manual_seed(1)
+    wholes = {key: _whole(named, generator) for key, named in tensors.items()}
+    made = LOW_RANK.make(wholes.__getitem__, part).flatten()
+    entries = LOW_RANK.reach(tensors, part)
+    assert entries.count == int((made != 0).sum())
+    assert sorted(entries.positions()) == np.flatnonzero(made.numpy()).tolist()
+
+
+def test_plain_reaches_its_mask() -> None:
+    tensor = Trained("delta", (4, 6), Mask("adjacent", (5,), seed=2), "zeros", 5)
+    named = Named("site/delta", tensor)
+    entries = PARAMETRISATIONS["plain"].reach({"delta": named}, "delta")
+    assert entries.count == 5 < prod(tensor.shape)
+    assert entries.positions().tolist() == named.indices().tolist()
