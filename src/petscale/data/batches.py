@@ -1,4 +1,4 @@
-"""Batches: a pure function of (seed, epoch), of examples of like length, padded to their longest only."""
+"""Batches as a function of (seed, epoch): examples of similar length, padded to the longest of the batch."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 POOL = 32
-"""Batches' worth of examples among which lengths are sorted: wider pads less, narrower mixes better."""
+"""Number of batches in a pool, within which examples are sorted by length: larger pools need less padding, and smaller
+ones mix examples better."""
 
 FEWEST_POOLS = 4
-"""Small sets are sorted in parts too, or the same examples would meet in every epoch."""
+"""Smallest number of pools of an epoch: with a single pool, the same examples would share a batch in every epoch."""
 
 IGNORED = -100
-"""Target id that the loss skips."""
+"""Target id that the loss ignores."""
 
 
 def epoch_batches(
     lengths: Sequence[int] | NDArray[np.integer], batch_size: int, seed: int, epoch: int
 ) -> list[NDArray[np.int64]]:
-    """Index batches of one epoch: every example once, ceil(n / batch_size) batches, alike on every machine.
+    """Indices of the batches of one epoch: every example once, ceil(n / batch_size) batches, equal on every machine.
 
-    Examples are shuffled, sorted by length within pools, cut into batches, and the batches are shuffled.
+    Examples are shuffled, sorted by length within pools, divided into batches, and the batches are shuffled.
     """
     lengths = np.asarray(lengths)
     rng = np.random.Generator(np.random.PCG64([seed, epoch]))
@@ -36,10 +37,10 @@ def epoch_batches(
 
 
 def scoring_batches(lengths: NDArray[np.integer], tokens: int, rank: int = 0, size: int = 1) -> list[NDArray[np.int64]]:
-    """Index batches by falling length, of at most `tokens` tokens with padding, but one example at least.
+    """Indices of batches by decreasing length, with at most `tokens` tokens with padding, but at least one example.
 
-    The longest examples come first, so that a lack of memory shows at once. Of `size` processes each takes every
-    `size`-th example of that order: alike in length, and in number but for one.
+    The longest examples come first, so that running out of memory happens at once. Each of `size` processes takes every
+    `size`-th example of that order, so their lengths are similar and their numbers differ by at most one.
     """
     order = np.argsort(-lengths, kind="stable")[rank::size]
     batches = []

@@ -1,4 +1,4 @@
-"""What tokenising asks of a family of backbones: how its models read a text. The families are a room above this one."""
+"""The interface through which tokenising uses a family of backbones; this package may not import families itself."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Encoded:
     """One split as token arrays.
 
     Attributes:
-        arrays: name -> `Ragged` or array, one entry an example: `source` and `label`, and what the form of the family
-            needs beside them (`target`, or `first`).
-        cut: how many texts were cut because they were too long: `source`, and `target` where there is one.
+        arrays: name -> `Ragged` or array with one entry per example: `source`, `label`, and what the form of the family
+            needs in addition (`target` or `first`).
+        cut: number of texts that were cut because they were too long: `source`, and `target` if there is one.
     """
 
     arrays: dict[str, Any]
@@ -27,7 +27,7 @@ class Encoded:
 
 
 class TextEncoder(Protocol):
-    """The part of `petscale.families.family.Family` that tokenising needs; see there for the meaning of each member."""
+    """The part of `petscale.families.family.Family` that tokenising uses; that class explains each member."""
 
     @property
     def name(self) -> str: ...

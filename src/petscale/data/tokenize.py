@@ -1,7 +1,7 @@
-"""From prepared splits to token arrays, once for a task, a tokenizer and a label scheme.
+"""Makes token arrays from prepared splits, once for each task, tokenizer and label scheme.
 
-One safetensors file a split and last the manifest `tokens.json`. Training reads nothing else, so the texts
-that scoring needs (ids, references) are packed here too.
+It writes one safetensors file for each split and last the manifest `tokens.json`. Training reads no other data, so the
+texts that scoring needs (ids, references) are stored in these files too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from petscale.tasks import LabelScheme, Task
 
 
 def _references(columns: dict[str, list[Any]]) -> dict[str, Any]:
-    """References flattened, with how many each example has."""
+    """All references in one list, with the number that each example has."""
     references = columns["references"]
     return {
         "reference": Ragged.of_texts([text for texts in references for text in texts]),
@@ -38,7 +38,7 @@ def _references(columns: dict[str, list[Any]]) -> dict[str, Any]:
 
 
 def _flat(arrays: dict[str, Any]) -> dict[str, NDArray[np.generic]]:
-    """Tensors of a file: a ragged array `x` becomes `x` and `x.offsets`."""
+    """The tensors to store: a ragged array `x` becomes `x` and `x.offsets`."""
     tensors: dict[str, NDArray[np.generic]] = {}
     for name, array in arrays.items():
         tensors[name] = array.values if isinstance(array, Ragged) else array
@@ -72,12 +72,12 @@ def tokenize(
 ) -> None:
     """Write `<split>.safetensors` for every prepared split, and last the manifest `tokens.json`.
 
-    Each family says how its models read a text (`TextEncoder`). What is too long is cut, and the manifest counts how
-    many sources and targets were.
+    The family encodes the texts (`TextEncoder`). Texts that are too long are cut, and the manifest gives the number of
+    sources and targets that were cut.
 
     Raises:
-        BadInput: prepared rows of another task or with a wrong checksum, no fast tokenizer or one of another family, or
-            a family that does not run the task.
+        BadInput: the prepared rows are of another task or have a wrong checksum, the tokenizer is missing or of another
+            family, or the family cannot run the task.
     """
     if not family.takes(task):
         raise BadInput(f"task {task.name}: the {family.name} family runs classification alone")

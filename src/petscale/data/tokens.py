@@ -1,6 +1,6 @@
-"""Token arrays as training and scoring use them: mapped from disk, checked against their manifest.
+"""The token arrays that training and scoring read: they are mapped from disk and checked against their manifest.
 
-Imports are few on purpose: thousands of small cells start here.
+This module imports little, because each of thousands of small cells starts by importing it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Labels:
-    """Label words of a scheme and how T5 writes them, end of sequence included; empty for free text."""
+    """Label words of a scheme, and their T5 tokens with the end of sequence; empty for free text."""
 
     words: tuple[str, ...]
     tokens: tuple[tuple[int, ...], ...]
@@ -36,12 +36,12 @@ class Examples:
     """The examples of one split.
 
     Attributes:
-        source: input ids, closed; one sequence an example.
-        target: T5's target ids, closed; None for BERT.
+        source: input ids with the end of sequence; one sequence per example.
+        target: T5's target ids with the end of sequence; None for BERT.
         first: BERT's number of tokens in the first segment, (n,); None for T5.
         label: T5: label id; BERT: index of the head's output unit; -1 for free text. (n,)
         labels: the task's label words.
-        target_length: tokens to generate at most, end of sequence included.
+        target_length: largest number of tokens to generate, including the end of sequence.
         pad, end: token ids of padding and end of sequence.
     """
 
@@ -63,12 +63,12 @@ class Examples:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Input tokens of each example, (n,)."""
+        """Number of input tokens of each example, (n,)."""
         return self.source.lengths
 
     @property
     def ids(self) -> list[str]:
-        """Names of the examples: `<split of the source>-<row>`."""
+        """Names of the examples: `<split in the source of the rows>-<row>`."""
         return [self._id.text(index) for index in range(len(self))]
 
     def references(self, index: int) -> list[str]:
@@ -80,7 +80,7 @@ class Examples:
 class TokenSet:
     """The splits of one task for one tokenizer and label scheme.
 
-    A split's file is checked and mapped when the split is asked for first, and kept.
+    The file of a split is checked and mapped when the split is first requested, and kept.
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
@@ -104,7 +104,7 @@ class TokenSet:
         """The examples of one split.
 
         Raises:
-            BadInput: no such split, or its file is not the one that the manifest describes.
+            BadInput: there is no such split, or its file is not the one that the manifest describes.
         """
         if name not in self._read:
             self._read[name] = self._load(name)
@@ -125,10 +125,10 @@ class TokenSet:
 
 
 def load_tokens(folder: Path) -> TokenSet:
-    """The token set in a folder.
+    """Open the token set in a folder.
 
     Raises:
-        BadInput: no manifest, one of another format, or one that was changed since it was written.
+        BadInput: there is no manifest, it has another format, or it was changed since it was written.
     """
     path = folder / MANIFEST
     try:

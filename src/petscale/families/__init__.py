@@ -1,1 +1,1 @@
-"""Families of backbones: one folder each, behind one protocol; nothing outside compares a family's name."""
+"""Families of backbones (T5, BERT): each has a folder and implements `Family`, which other code uses without names."""

@@ -1,4 +1,4 @@
-"""Reading sizes from the content of a `config.json`."""
+"""Reads sizes from the content of a `config.json`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def size(config: Mapping[str, Any], key: str, default: int | None = None) -> int
     """A positive whole number of the config.
 
     Raises:
-        BadInput: it is missing, or another value; the message names the key.
+        BadInput: it is missing or no positive whole number; the message names the key.
     """
     value = config.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:

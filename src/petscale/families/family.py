@@ -1,12 +1,12 @@
-"""What the rest of the project may ask of a family of backbones, and all that it may ask.
+"""The class `Family`: the complete interface through which the project uses a family of backbones.
 
-A family is a module layout: T5, BERT, and whatever stands beside them in `petscale.families.registry`. Everything that
-depends on the layout is an answer to one of the questions below, so no module outside `petscale.families` compares a
-family's name. What several families share is their form (`petscale.families.forms`): an encoder with a classification
-head, or an encoder-decoder that writes its answer.
+A family is a layout of modules, such as T5 or BERT; `petscale.families.registry` lists them all. Everything that
+depends on the layout is a method of this class, so that no module outside `petscale.families` compares the name of a
+family. Families of the same form share code in `petscale.families.forms`: encoders with a classification head, and
+encoder-decoders that generate their answer.
 
-Planning asks the first half of the questions, for thousands of cells and without torch: the modules of a family import
-torch and transformers only within the methods that need them.
+Planning uses the first methods, for thousands of cells and without torch. Therefore the modules of a family import
+torch and transformers only inside the methods that need them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Form(StrEnum):
-    """How a model takes a task and answers it."""
+    """The kind of model: how it reads a task and how it answers."""
 
     ENCODER = "encoder with a head"
     ENCODER_DECODER = "encoder-decoder"
@@ -43,14 +43,15 @@ class Family(ABC):
     """One family of backbones.
 
     Attributes:
-        name: what shapes, manifests and plans call it; equal to `model_type` in the `config.json` of transformers.
-        form: how its models take a task and answer it.
-        has_head: a classification head stands beside the backbone and may be trained, counted apart from the delta.
-        end_token: the token that closes a sequence, as the tokenizer writes it.
-        pad_token: the token that fills up a batch.
+        name: its name in shapes, manifests and plans; equal to `model_type` in the `config.json` of transformers.
+        form: how its models read a task and answer.
+        has_head: whether its models have a classification head, which may be trained and is not counted in the delta.
+        end_token: the token at the end of a sequence, as the tokenizer writes it.
+        pad_token: the token for padding.
         dropout_keys: keys of `config.json` that set dropout rates.
         peft_task: `task_type` of a HF PEFT configuration for this form.
-        peft_takes_prompts: HF PEFT puts soft tokens where `concat-input` puts them, so such a delta can be exported.
+        peft_takes_prompts: whether HF PEFT puts soft tokens in the same place as `concat-input`, so that such a delta
+            can be exported.
     """
 
     name: ClassVar[str]
@@ -66,35 +67,35 @@ class Family(ABC):
 
     @abstractmethod
     def read_shape(self, config: Mapping[str, Any], tensor_names: Collection[str] | None) -> BackboneShape:
-        """The shape that the content of a `config.json` and the names in the weights' headers show.
+        """Read the shape from the content of a `config.json` and the names in the headers of the weights.
 
         Args:
             config: the parsed file.
-            tensor_names: names of the stored tensors, which decide what is tied; None where only the config is known.
+            tensor_names: names of the stored tensors, which decide what is tied; None if only the config is known.
 
         Raises:
-            BadInput: a missing or impossible number; the message names the key.
+            BadInput: a number is missing or impossible; the message names the key.
         """
 
     @abstractmethod
     def parameters(self, shape: BackboneShape) -> int:
-        """Scalars of the backbone without a classification head, as a closed formula.
+        """Number of scalars of the backbone without a classification head, by a closed formula.
 
-        The inventory counts the same by listing every tensor, and a test compares the two.
+        The inventory gives the same number by listing every tensor, and a test compares the two.
         """
 
     @abstractmethod
     def weights(self, shape: BackboneShape, target_length: int | None) -> tuple[Weight, ...]:
-        """Every tensor of the backbone once, with its dead entries; a classification head is no part of it.
+        """Every tensor of the backbone once, with its dead entries, but without a classification head.
 
         Args:
-            shape: the backbone.
-            target_length: tokens of the target, end of sequence included; None for long.
+            shape: shape of the backbone.
+            target_length: number of tokens of the target with the end of sequence; None for a long target.
         """
 
     @abstractmethod
     def places(self, shape: BackboneShape, target_length: int | None) -> tuple[Place, ...]:
-        """Every place where a method can insert something; arguments as for `weights`."""
+        """Every place where a method can insert something; the arguments are those of `weights`."""
 
     # Tasks, head and cost. Pure. ---------------------------------------------------------------------------
 
@@ -104,26 +105,26 @@ class Family(ABC):
 
     @abstractmethod
     def source_length(self, task: Task) -> int:
-        """Most tokens of an input of this task, special tokens included."""
+        """Largest number of tokens of an input of this task, including special tokens."""
 
     @abstractmethod
     def affixes(self, task: Task) -> tuple[str, str]:
-        """The words that the task's template puts before the first and after the last text of an input."""
+        """The words that the task's template adds before the first and after the last text of an input."""
 
     @abstractmethod
     def head_units(self, task: Task, labels: LabelScheme) -> int:
-        """Output units of the classification head for a task; 0 where the family has no head."""
+        """Number of output units of the classification head for a task; 0 if the family has no head."""
 
     @abstractmethod
     def head_parameters(self, shape: BackboneShape, units: int) -> int:
-        """Scalars of a classification head with that many output units; 0 where the family has no head."""
+        """Number of scalars of a classification head with that many output units; 0 if the family has no head."""
 
     def matrix_parameters(self, shape: BackboneShape) -> int:
-        """Parameters that take part in matrix products for each token: all but one vocabulary matrix (a look-up)."""
+        """Number of parameters in matrix products: all but one vocabulary matrix, whose rows are only looked up."""
         return self.parameters(shape) - shape.vocab * shape.d_model
 
     def layers(self, shape: BackboneShape) -> int:
-        """Blocks whose activations a backward pass keeps."""
+        """Number of blocks whose activations are kept for the backward pass."""
         return shape.layers + shape.decoder_layers
 
     # Text and batches --------------------------------------------------------------------------------------
@@ -132,36 +133,36 @@ class Family(ABC):
     def encode(
         self, tokenizer: Tokenizer, task: Task, labels: LabelScheme, end: int, columns: Mapping[str, list[Any]]
     ) -> Encoded:
-        """The token arrays of a prepared split.
+        """Make the token arrays of a prepared split.
 
         Args:
-            tokenizer: of the backbone.
-            task: whose rows are encoded.
+            tokenizer: tokenizer of the backbone.
+            task: task of the rows.
             labels: label words, or the digits of unified labels.
-            end: id of the token that closes a sequence.
-            columns: of the prepared split (`petscale.data.prepare.SCHEMA`).
+            end: id of the end-of-sequence token.
+            columns: columns of the prepared split (`petscale.data.prepare.SCHEMA`).
 
         Raises:
-            BadInput: the tokenizer does not close sequences with that token.
+            BadInput: the tokenizer does not end sequences with that token.
         """
 
     @abstractmethod
     def label_tokens(self, tokenizer: Tokenizer, task: Task, labels: LabelScheme, end: int) -> list[list[int]]:
-        """How the model writes each label, end of sequence included; empty where it writes none."""
+        """Token ids of each label with the end of sequence; empty if the model does not generate labels."""
 
     @abstractmethod
     def collate(self, examples: Examples, indices: NDArray[np.int64]) -> dict[str, torch.Tensor]:
-        """The batch that the model's forward takes: examples padded to the longest of them, labels included."""
+        """Make the batch for the model's forward pass: examples padded to the longest of them, with labels."""
 
     # The model ---------------------------------------------------------------------------------------------
 
     @abstractmethod
     def new_model(self, config: dict[str, Any], num_labels: int | None) -> Any:
-        """The model of transformers, its weights still undefined (the caller is on the meta device).
+        """Make the model of transformers with undefined weights (the caller works on the meta device).
 
         Args:
             config: the content of `config.json`.
-            num_labels: units of the classification head; None where the family has none.
+            num_labels: units of the classification head; None if the family has none.
 
         Raises:
             BadInput: a head is needed and `num_labels` is None.
@@ -169,55 +170,55 @@ class Family(ABC):
 
     @abstractmethod
     def rename(self, stored: str) -> str | None:
-        """The model's name of a tensor in a file; None for tensors that it has no use for."""
+        """The name in the model of a stored tensor; None for tensors that the model does not use."""
 
     @abstractmethod
     def complete(
         self, state: dict[str, torch.Tensor], config: Any, *, head_seed: int, dtype: torch.dtype, device: str
     ) -> None:
-        """Add to `state` what no file holds: a tied output matrix, a freshly drawn classification head."""
+        """Add tensors that no file contains to `state`: a tied output matrix, a randomly drawn classification head."""
 
     @abstractmethod
     def finish(self, model: Any, device: str) -> None:
-        """What is left to do once the tensors are the model's parameters: ties, and constant buffers."""
+        """Set ties and constant buffers, after the tensors were set as the model's parameters."""
 
     @abstractmethod
     def forget_copies(self, state: dict[str, torch.Tensor]) -> None:
-        """Drop from a published file's tensors what is but a copy of another, before it is converted."""
+        """Remove tensors that are only copies of others from those of a published file, before it is converted."""
 
     @property
     def derived(self) -> frozenset[str]:
-        """Names of the model's state that are made of other tensors and stand in no file."""
+        """Names in the model's state whose tensors are made from others and are in no file."""
         return frozenset()
 
     @abstractmethod
     def head(self, model: Any) -> dict[str, torch.nn.Parameter]:
-        """The parameters of the classification head by name; empty where the family has none."""
+        """The parameters of the classification head by name; empty if the family has none."""
 
     @abstractmethod
     def check_ties(self, model: torch.nn.Module, shape: BackboneShape) -> None:
-        """See that a model ties the matrices that the shape says are tied, so that a plan counts what is there.
+        """Check that a model ties the matrices that are tied according to the shape, so that a plan's counts are right.
 
         Raises:
-            BadInput: it does not, or it is a model of another family.
+            BadInput: the ties differ, or it is a model of another family.
         """
 
     @abstractmethod
     def insert_tokens(self, model: Any, module: str, count: int, tokens: Callable[[torch.dtype], torch.Tensor]) -> Any:
-        """Put trained vectors into the input sequence (`concat-input`).
+        """Insert trained vectors into the input sequence (`concat-input`).
 
         Args:
             model: the backbone, possibly with a head.
             module: path of the module whose input is changed, from the inventory's place of kind `input`.
             count: number of vectors.
-            tokens: gives them ``(count, d)`` in a wanted dtype at each call.
+            tokens: function that returns the vectors ``(count, d)`` in the given dtype.
 
         Returns:
-            Handles that take it back.
+            Handles whose `remove` undoes the insertion.
         """
 
     def shard_units(self, model: Any) -> list[Any]:
-        """Modules that sharded training gathers one at a time; the model itself comes last and is not listed."""
+        """Modules that sharded training gathers one at a time; the rest of the model is one more unit."""
         from transformers.modeling_layers import GradientCheckpointingLayer
 
         return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
@@ -234,20 +235,20 @@ class Family(ABC):
         decode: Decode | None,
         batches: Iterator[Batch],
     ) -> Answers:
-        """What the model says about each example of the batches, and its scores.
+        """Compute the model's answer to each example of the batches, and its scores.
 
         Args:
-            model: in evaluation mode.
-            examples: all of the split.
-            task: of the examples.
+            model: the model, in evaluation mode.
+            examples: all examples of the split.
+            task: task of the examples.
             labels: the scheme of label words.
-            decode: ids to text, for families that write.
+            decode: function from ids to text, for families that generate text.
             batches: indices and input tensors, as `collate` makes them, without labels.
 
         Raises:
-            ValueError: the family writes, and `decode` is None.
+            ValueError: the family generates text, and `decode` is None.
         """
 
     @abstractmethod
     def label_words(self, task: Task, labels: LabelScheme) -> dict[int, str]:
-        """The word of each value that `Examples.label` can have."""
+        """The label word for each value that `Examples.label` can have."""

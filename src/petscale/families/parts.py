@@ -1,6 +1,6 @@
-"""What a backbone is made of, by role: its weights, and the places where something can be inserted (design 3.1).
+"""The parts of a backbone, each with a role: its weights, and the places where a method can insert something.
 
-Roles are the vocabulary that methods, shares and counts use; both families share it:
+Methods, shares and counts refer to parts by their role; all families use the same roles:
 
     self.q self.k self.v self.o     self-attention projections
     cross.q cross.k cross.v cross.o cross-attention projections (decoders)
@@ -28,11 +28,11 @@ class Weight:
 
     Attributes:
         module: path of the module that owns it, as transformers names it.
-        tensor: its name there, "weight" or "bias".
+        tensor: its name in that module, "weight" or "bias".
         role: see the module docstring.
-        shape: as stored; matrices are (out, in).
-        stack: encoder, decoder, or "" for what both share.
-        dead: flat positions whose derivative is zero whatever the other weights are.
+        shape: its shape as stored; matrices are (out, in).
+        stack: encoder, decoder, or "" if both share it.
+        dead: flat positions whose derivative is zero for any values of the other weights.
         layer: number of the block within its stack; None outside of blocks (embeddings, pooler, last norm, head).
     """
 
@@ -58,17 +58,17 @@ PlaceKind = Literal["bias", "table", "branch", "stream", "sublayer", "input"]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place where the backbone has nothing yet and a method can insert something.
+    """A place where the backbone has no parameters and a method can insert some.
 
     Attributes:
         module: path of the module whose output (or, for `input`, whose input) is changed.
-        kind: `bias`, on the output of a layer that has no bias; `table`, a relative-position table that stock T5
+        kind: `bias`, on the output of a layer that has no bias; `table`, a relative-position table that the original T5
             does not have; `branch`, beside a linear layer; `stream`, on the residual stream after a sub-layer;
-            `sublayer`, on a sub-layer's output before the residual sum; `input`, in front of the input sequence.
+            `sublayer`, on a sub-layer's output before the residual sum; `input`, in the input sequence.
         role: see the module docstring; for `stream`, `sublayer` and `input` the sub-layer: self, cross, ffn, input.
-        width_in: width that enters, 0 where nothing is read.
-        width_out: width of what is changed.
-        dead: nothing inserted here can act.
+        width_in: width of the input that is read, 0 if none is read.
+        width_out: width of the output that is changed.
+        dead: whether nothing that is inserted here can change the output of the model.
     """
 
     module: str

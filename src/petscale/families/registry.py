@@ -1,4 +1,4 @@
-"""Every family by name. Adding one is a folder beside this file and a line here (docs/add-a-family.md)."""
+"""All families by name. To add one, write a folder beside this file and add a line here (docs/add-a-family.md)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def lookup(name: object) -> Family:
     """The family of that name.
 
     Raises:
-        BadInput: there is none; the line lists those that exist.
+        BadInput: there is no such family; the message lists those that exist.
     """
     if isinstance(name, str) and name in FAMILIES:
         return FAMILIES[name]
@@ -33,13 +33,13 @@ def family_of(shape: BackboneShape) -> Family:
     """The family of a backbone.
 
     Raises:
-        BadInput: its shape names a family that does not exist here.
+        BadInput: its shape names an unknown family.
     """
     return lookup(shape.family)
 
 
 def total_parameters(shape: BackboneShape) -> int:
-    """Scalars of a backbone, without a classification head; equals facts 1.1 exactly."""
+    """Number of scalars of a backbone, without a classification head; a test compares it with published counts."""
     return family_of(shape).parameters(shape)
 
 
@@ -48,12 +48,12 @@ def shape_from_config(config: Mapping[str, Any], tensor_names: Collection[str] |
 
     Args:
         config: the parsed file.
-        tensor_names: names in the headers of the weights. They decide tying: transformers 5 writes
-            `tie_word_embeddings: true` into every T5 config and unties at load where both matrices are stored
-            (design 3.1). Without them the config's own word is taken, which is right for configs older than that.
+        tensor_names: names in the headers of the weights. They decide tying, because transformers 5 writes
+            `tie_word_embeddings: true` into every T5 config and unties the matrices at load if both are stored. Without
+            names, the config decides, which is right for older configs.
 
     Raises:
-        BadInput: an unknown model type, or a missing or impossible number; the message names the key.
+        BadInput: the model type is unknown, or a number is missing or impossible; the message names the key.
     """
     try:
         family = lookup(config.get("model_type"))
@@ -64,10 +64,10 @@ def shape_from_config(config: Mapping[str, Any], tensor_names: Collection[str] |
 
 @contextmanager
 def registered(family: Family) -> Iterator[None]:
-    """Within the context a further family exists: for packages that bring one, and for tests.
+    """Context in which one more family is known, for other packages that have one, and for tests.
 
     Raises:
-        BadInput: a family of that name exists already.
+        BadInput: there already is a family of that name.
     """
     if family.name in FAMILIES:
         raise BadInput(f"a family {family.name!r} exists already")

@@ -1,7 +1,6 @@
-"""The shape of a backbone: every number that counts and plans need, read from a config without loading a weight.
+"""The shape of a backbone: all numbers that counts and plans need, read from a config without loading weights.
 
-Facts 1.1. A shape is what the plan of a method depends on, so it is pure data: two backbones with equal shapes
-have equal plans.
+The plan of a method depends only on the shape: two backbones with equal shapes have equal plans.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ class BackboneShape:
         d_kv: width of one head.
         layers: blocks of the encoder.
         decoder_layers: blocks of the decoder; 0 for an encoder.
-        vocab: rows of the vocabulary matrices, padding rows included.
-        gated: the feed-forward network has two input matrices (T5 v1.1).
-        tied: one matrix serves as input embedding and output head (T5 v1.0).
+        vocab: rows of the vocabulary matrices, including padding rows.
+        gated: whether the feed-forward network has two input matrices (T5 v1.1).
+        tied: whether one matrix is both input embedding and output head (T5 v1.0).
         relative_buckets: rows of a relative-position table (T5); 0 for absolute positions.
-        relative_distance: distance from which on all positions share the last bucket (T5).
+        relative_distance: from this distance on, all positions share the last bucket (T5).
         max_positions: rows of the absolute position table (BERT); 0 for relative positions.
         type_vocab: rows of the segment table (BERT).
-        pad_token: the row of the vocabulary that BERT keeps at zero gradient.
+        pad_token: the row of the vocabulary matrix whose gradient is always zero (BERT).
     """
 
     family: str
@@ -57,7 +56,7 @@ class BackboneShape:
         return self.heads * self.d_kv
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, for manifests."""
+        """The shape as plain data, for manifests."""
         return asdict(self)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""BERT-style encoders."""
+"""The family of BERT-style encoders."""
 
 from petscale.families.bert.family import Bert
 

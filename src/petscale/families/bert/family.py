@@ -1,4 +1,4 @@
-"""BERT-style encoders, as `BertForSequenceClassification` of transformers 5 builds them; the head is no part of one."""
+"""The family BERT, as `BertForSequenceClassification` of transformers 5; the head does not belong to the backbone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from petscale.families.shape import BackboneShape
 if TYPE_CHECKING:
     import torch
 
-# Pre-training heads, and a buffer of older BERT code.
+# The heads of pre-training, and a buffer of older BERT code.
 _UNUSED = ("cls.", "bert.embeddings.position_ids")
 _HEAD = "classifier."
 
@@ -69,12 +69,12 @@ class Bert(Encoder):
         for key in ("id2label", "label2id", "problem_type"):
             config.pop(key, None)
         config["num_labels"] = num_labels
-        # Several classes and integer labels: cross-entropy, for two classes too.
+        # Cross-entropy on integer labels, also for two classes.
         config["problem_type"] = "single_label_classification"
         return BertForSequenceClassification(BertConfig.from_dict(config))
 
     def rename(self, stored: str) -> str | None:
-        """Files of a bare encoder lack the prefix, files from TensorFlow call norms gamma and beta."""
+        """Add the prefix that files of a bare encoder lack, and rename gamma and beta of files from TensorFlow."""
         name = stored.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
         name = name if name.startswith(("bert.", "cls.", _HEAD)) else f"bert.{name}"
         return None if name.startswith((*_UNUSED, _HEAD)) else name
@@ -82,7 +82,7 @@ class Bert(Encoder):
     def complete(
         self, state: dict[str, torch.Tensor], config: Any, *, head_seed: int, dtype: torch.dtype, device: str
     ) -> None:
-        """The head is drawn from `head_seed` alone: normal with the config's standard deviation, biases 0."""
+        """Draw the head from `head_seed`: normal weights with the config's standard deviation, and zero biases."""
         import torch
 
         generator = torch.Generator().manual_seed(head_seed)
@@ -92,7 +92,7 @@ class Bert(Encoder):
         state |= {name: tensor.to(device=device, dtype=dtype) for name, tensor in tensors.items()}
 
     def finish(self, model: Any, device: str) -> None:
-        """BERT's constant buffers are in no file: positions 0, 1, ... and segment 0."""
+        """Set BERT's constant buffers, which are in no file: positions 0, 1, ... and segment 0."""
         import torch
 
         embeddings = model.bert.embeddings
@@ -101,16 +101,16 @@ class Bert(Encoder):
         embeddings.token_type_ids = torch.zeros_like(positions)
 
     def forget_copies(self, state: dict[str, torch.Tensor]) -> None:
-        """BERT's encoder holds no matrix twice."""
+        """BERT's files contain no copies, so nothing is removed."""
 
     def head(self, model: Any) -> dict[str, torch.nn.Parameter]:
         return dict(model.classifier.named_parameters())
 
     def check_ties(self, model: torch.nn.Module, shape: BackboneShape) -> None:
-        """An encoder with a classification head ties nothing."""
+        """Check that nothing is tied, as in every encoder with a classification head."""
 
     def insert_tokens(self, model: Any, module: str, count: int, tokens: Callable[[torch.dtype], torch.Tensor]) -> Any:
-        """After [CLS], which the pooler reads, so that its place is kept (design section 5)."""
+        """Insert the vectors after [CLS], which the pooler reads and which must stay at the first position."""
         from petscale.families.bert.prompts import insert_tokens
 
         return insert_tokens(model, module, count, tokens)

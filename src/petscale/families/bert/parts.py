@@ -1,7 +1,8 @@
-"""BERT-style encoders, as `BertForSequenceClassification` of transformers 5 builds them; the head is no part of it.
+"""The parts of BERT, as `BertForSequenceClassification` of transformers 5, without the classification head.
 
-What is dead (design 3, "effective"): the key biases, which softmax cancels, and the padding row of the vocabulary,
-whose gradient `torch.nn.Embedding` zeroes. Inputs are taken to have both segments and to reach the last position.
+These entries are dead (docs/mechanism.md): the key biases, which softmax cancels, and the padding row of the
+vocabulary, whose gradient `torch.nn.Embedding` sets to zero. Inputs are assumed to have both segments and to reach the
+last position.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Soft tokens after [CLS]; batches stay as they are: ids, masks and segments of the real input."""
+"""Soft tokens after [CLS]; batches are unchanged and hold only ids, masks and segments of the real input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from petscale.families.forms.masks import longer
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 Tokens = Callable[[torch.dtype], Tensor]
-"""Gives the vectors ``(count, d)`` in a wanted dtype."""
+"""Function that returns the vectors ``(count, d)`` in the given dtype."""
 
 
 def insert_tokens(model: Any, module: str, count: int, tokens: Tokens) -> list[Any]:
@@ -34,7 +34,7 @@ def _input(tokens: Tokens) -> Any:
                 f"prompt: {count} soft tokens and {real} input tokens exceed the backbone's {room} positions"
             )
         call["inputs_embeds"] = torch.cat([embedded[:, :1], soft, embedded[:, 1:]], dim=1)
-        # [CLS] is never padding, so ones in front of the mask are ones after [CLS].
+        # [CLS] is never padding, so ones added before the mask are the same as ones added after [CLS].
         call["attention_mask"] = longer(call.get("attention_mask"), count)
         call["token_type_ids"] = longer(call.get("token_type_ids"), count, value=0)
         return (), call

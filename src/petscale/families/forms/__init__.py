@@ -1,1 +1,1 @@
-"""What families of one form share: an encoder with a classification head, and an encoder-decoder that writes."""
+"""Code that families of one form share: encoders with a classification head, and encoder-decoders."""

@@ -1,4 +1,4 @@
-"""Answers of a model with a classification head: the highest of its units."""
+"""Answers of a model with a classification head: the class with the highest logit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from petscale.scoring.answers import Answers, Batch
 
 
 def choose_classes(model: Any, examples: Examples, words: dict[int, str], batches: Iterator[Batch]) -> Answers:
-    """Each example's highest unit; `words` names the units that stand for a label."""
+    """The unit with the highest logit for each example; `words` gives the label word of each unit that has one."""
     choices = np.zeros(len(examples), np.int64)
     credit = np.zeros(len(examples))
     finite = True

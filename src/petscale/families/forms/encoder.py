@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Encoder(Family, ABC):
-    """What all encoders with a linear classification head share; a family adds its layout and its weights."""
+    """Base class of encoders with a linear classification head; a family adds its layout and its weights."""
 
     form = Form.ENCODER
     has_head = True
@@ -32,7 +32,7 @@ class Encoder(Family, ABC):
     peft_takes_prompts = False  # PEFT puts them before [CLS], `concat-input` after it
 
     def takes(self, task: Task) -> bool:
-        """Classification alone (Su et al. section 4.1)."""
+        """Whether the task is classification; encoders run only such tasks (Su et al. section 4.1)."""
         return task.has_labels
 
     def source_length(self, task: Task) -> int:
@@ -43,11 +43,11 @@ class Encoder(Family, ABC):
         return first.split("{")[0], last.rsplit("}")[-1]
 
     def head_units(self, task: Task, labels: LabelScheme) -> int:
-        """Output units of the head. With unified labels a unit is a digit (Su et al. appendix E)."""
+        """Number of output units of the head. With unified labels, each unit is a digit (Su et al. appendix E)."""
         return max(task.classes(labels)) + 1
 
     def head_parameters(self, shape: BackboneShape, units: int) -> int:
-        """Weight and bias of each output unit."""
+        """Number of scalars of the head: weights and bias of each output unit."""
         return units * (shape.d_model + 1)
 
     def label_tokens(self, tokenizer: Tokenizer, task: Task, labels: LabelScheme, end: int) -> list[list[int]]:
@@ -56,7 +56,7 @@ class Encoder(Family, ABC):
     def encode(
         self, tokenizer: Tokenizer, task: Task, labels: LabelScheme, end: int, columns: Mapping[str, list[Any]]
     ) -> Encoded:
-        """`source`, the segments; `first`, tokens of the first one; `label`, the index of the head's unit."""
+        """Make `source` (the segments), `first` (tokens of the first one) and `label` (index of the head's unit)."""
         from petscale.data.encoding import Encoded
         from petscale.families.forms.text import segments
 
@@ -65,7 +65,7 @@ class Encoder(Family, ABC):
         return Encoded({**arrays, "label": classes[columns["label"]]}, {"source": cut})
 
     def collate(self, examples: Examples, indices: NDArray[np.int64]) -> dict[str, torch.Tensor]:
-        """input_ids, token_type_ids, attention_mask ``(b, s)`` and labels ``(b,)``, the index of the class."""
+        """Make input_ids, token_type_ids, attention_mask ``(b, s)`` and labels ``(b,)``, the indices of the classes."""
         import torch
 
         assert examples.first is not None

@@ -1,4 +1,4 @@
-"""Encoder-decoder models: they read a templated source and write the label word, the answer or the summary."""
+"""Encoder-decoder models: they read a templated source and generate a label word, an answer or a summary."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class EncoderDecoder(Family, ABC):
-    """What all encoder-decoders share; a family adds its layout and its weights."""
+    """Base class of encoder-decoders; a family adds its layout and its weights."""
 
     form = Form.ENCODER_DECODER
     has_head = False
@@ -32,7 +32,7 @@ class EncoderDecoder(Family, ABC):
     peft_takes_prompts = True
 
     def takes(self, task: Task) -> bool:
-        """Every task: what has no labels is written freely."""
+        """Encoder-decoders run every task: without labels, they generate free text."""
         return True
 
     def source_length(self, task: Task) -> int:
@@ -55,7 +55,7 @@ class EncoderDecoder(Family, ABC):
     def encode(
         self, tokenizer: Tokenizer, task: Task, labels: LabelScheme, end: int, columns: Mapping[str, list[Any]]
     ) -> Encoded:
-        """`source`, the templated text, and `target`, each closed by one end of sequence; `label` is the label id."""
+        """Make `source` (the templated text) and `target`, each with one end of sequence, and `label` (the id)."""
         from petscale.artefacts.ragged import Ragged
         from petscale.data.encoding import Encoded
         from petscale.families.forms.text import closed_sequences, spans_of_texts
@@ -63,7 +63,7 @@ class EncoderDecoder(Family, ABC):
         targets = columns["target" if labels == "words" else "target_unified"]
         spans = spans_of_texts(task, columns)
         sources, cut_sources = closed_sequences(tokenizer, columns["source"], end, task.source_length, spans)
-        limit = None if task.has_labels else task.target_length  # a cut label would be another label
+        limit = None if task.has_labels else task.target_length  # a label must not be cut
         written, cut_targets = closed_sequences(tokenizer, targets, end, limit)
         arrays = {
             "source": Ragged.of(sources, np.uint16),
@@ -73,7 +73,7 @@ class EncoderDecoder(Family, ABC):
         return Encoded(arrays, {"source": cut_sources, "target": cut_targets})
 
     def collate(self, examples: Examples, indices: NDArray[np.int64]) -> dict[str, torch.Tensor]:
-        """input_ids, attention_mask ``(b, s)`` and labels ``(b, t)`` with -100 on padding."""
+        """Make input_ids, attention_mask ``(b, s)`` and labels ``(b, t)`` with -100 on padding."""
         import torch
 
         from petscale.data.batches import IGNORED

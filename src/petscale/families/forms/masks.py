@@ -1,4 +1,4 @@
-"""Masks of inputs that grow by soft tokens."""
+"""Masks of inputs to which soft tokens were added."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def longer(mask: Tensor | None, count: int, value: int = 1) -> Tensor | None:
-    """``(batch, count + length)``: `count` times `value` in front of a mask; None stays None."""
+    """Add `count` entries of `value` in front of a mask: ``(batch, count + length)``; None stays None."""
     if mask is None:
         return None
     return torch.cat([mask.new_full((mask.shape[0], count), value), mask], dim=1)

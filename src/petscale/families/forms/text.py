@@ -1,4 +1,4 @@
-"""Texts to token ids: closed sequences for models that read one text, segments for models that read a pair."""
+"""Turns texts into token ids: sequences for models that read one text, segments for models that read a pair."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from petscale.errors import BadInput
 from petscale.tasks import Task
 
 SLICE = 1000
-"""Texts that are encoded at once: an encoding holds dozens of bytes a token until it is cut, and articles are long."""
+"""Number of texts that are encoded at once: an encoding takes dozens of bytes per token before it is cut, and articles
+are long."""
 
 Spans = Callable[[int], list[tuple[int, int]]]
-"""Where the two texts of row i stand in its source, in characters."""
+"""Function from a row's index to the positions of its two texts in the source, in characters."""
 
 
 def spans_of_texts(task: Task, columns: Mapping[str, list[Any]]) -> Spans | None:
-    """How to find the two texts in a source; None where the source is not made of two prepared texts."""
+    """The function that finds the two texts in a source; None if the source is not made of two prepared texts."""
     prepared = {task.text_a: columns["text_a"], task.text_b: columns["text_b"]}
     parts = [
         (literal, f"{{{field}}}" if field else None) for literal, field, _, _ in string.Formatter().parse(task.template)
@@ -45,8 +46,7 @@ def spans_of_texts(task: Task, columns: Mapping[str, list[Any]]) -> Spans | None
 def _bare(ids: Sequence[int], end: int) -> list[int]:
     """Ids without an end of sequence, whether or not the tokenizer appends one.
 
-    The released code of Su et al. writes `</s>` into the target and tokenises it again, which doubles it
-    (facts 1.5).
+    The released code of Su et al. writes `</s>` into the target and then tokenises it, which adds a second one.
     """
     bare = list(ids)
     while bare and bare[-1] == end:
@@ -55,13 +55,13 @@ def _bare(ids: Sequence[int], end: int) -> list[int]:
 
 
 def _cut_pair(item: Encoding, ids: list[int], spans: list[tuple[int, int]], room: int) -> list[int]:
-    """`ids`, the bare ones of `item`, cut to `room` at the end of the longer text, so that neither text is lost."""
+    """Cut `ids`, the ids of `item` without end of sequence, to `room` at the end of the longer text."""
     first, second = (
         [place for place in range(len(ids)) if low <= item.offsets[place][0] < item.offsets[place][1] <= high]
         for low, high in spans
     )
     kept = max(0, len(first) + len(second) - (len(ids) - room))
-    # The shorter text stays whole if it fits into half of what is left, as with BERT's pairs.
+    # The shorter text is not cut if it fits into half of the remaining room, as for BERT's pairs.
     of_first = min(len(first), max(kept - len(second), kept - kept // 2))
     dropped = {*first[of_first:], *second[kept - of_first :]}
     return [token for place, token in enumerate(ids) if place not in dropped][:room]
@@ -70,7 +70,7 @@ def _cut_pair(item: Encoding, ids: list[int], spans: list[tuple[int, int]], room
 def closed_sequences(
     tokenizer: Tokenizer, texts: Sequence[str], end: int, length: int | None, spans: Spans | None = None
 ) -> tuple[list[list[int]], int]:
-    """Ids with one end of sequence, at most `length` in all, and how many texts were cut for it."""
+    """Ids with one end of sequence, at most `length` in all, and the number of texts that were cut."""
     sequences: list[list[int]] = []
     cut = 0
     for start in range(0, len(texts), SLICE):
@@ -79,7 +79,7 @@ def closed_sequences(
             ids = _bare(item.ids, end)
             if length is not None and len(ids) >= length:
                 cut += 1
-                # Offsets cost time, and batches are encoded without them.
+                # Offsets take time, so batches are encoded without them; a text that is cut is encoded again.
                 whole = tokenizer.encode(texts[row]) if spans else item
                 ids = _cut_pair(whole, ids, spans(row), length - 1) if spans else ids[: length - 1]
             sequences.append([*ids, end])
@@ -89,7 +89,7 @@ def closed_sequences(
 def segments(
     tokenizer: Tokenizer, task: Task, columns: Mapping[str, list[Any]], length: int, end: int
 ) -> tuple[dict[str, Any], int]:
-    """Segments [CLS] a [SEP] (b [SEP]), and how many were cut; a pair that is too long is cut at its longer text."""
+    """Segments [CLS] a [SEP] (b [SEP]), and the number of cut ones; in a pair, the longer text is cut."""
     pairs = columns["text_a"]
     if task.text_b is not None:
         pairs = list(zip(columns["text_a"], columns["text_b"], strict=True))

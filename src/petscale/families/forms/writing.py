@@ -1,4 +1,4 @@
-"""Answers of a model that writes: a label word, an answer to a question, or a summary."""
+"""Answers of a model that generates text: a label word, an answer to a question, or a summary."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from petscale.tasks import Task
 
 
 def write_labels(model: Any, examples: Examples, decode: Decode, batches: Iterator[Batch]) -> Answers:
-    """What the model writes when it is free to, and which label it ranks highest."""
+    """The text that the model generates, and the label that it finds most probable."""
     texts = [""] * len(examples)
     rank = np.zeros(len(examples))
     written = 0
@@ -29,14 +29,14 @@ def write_labels(model: Any, examples: Examples, decode: Decode, batches: Iterat
         for index, sequence in zip(indices.tolist(), sequences, strict=True):
             texts[index] = metrics.clean(decode(sequence))
             written += len(sequence)
-    # A label as the tokenizer gives it back: the most that a right answer can look like.
+    # Labels are compared in the form that the tokenizer decodes, because a generated answer is decoded too.
     labels = [metrics.clean(decode(tokens)) for tokens in examples.labels.tokens]
     right = [text == labels[label] for text, label in zip(texts, examples.label.tolist(), strict=True)]
     return Answers(texts, {"accuracy": np.array(right, np.float64), "rank_accuracy": rank}, written, finite)
 
 
 def write_texts(model: Any, examples: Examples, task: Task, decode: Decode, batches: Iterator[Batch]) -> Answers:
-    """Free text: answers or summaries."""
+    """The free text that the model generates: answers or summaries."""
     texts = [""] * len(examples)
     rows: list[int] = []
     written = 0

@@ -1,4 +1,4 @@
-"""T5, v1.0 and v1.1."""
+"""The family of T5 models, v1.0 and v1.1."""
 
 from petscale.families.t5.family import T5
 

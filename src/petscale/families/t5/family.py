@@ -1,4 +1,4 @@
-"""T5, v1.0 and v1.1, as `T5ForConditionalGeneration` of transformers 5 builds it."""
+"""The family T5 (v1.0 and v1.1), as `T5ForConditionalGeneration` of transformers 5."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _SHARED = "shared.weight"
 _HEAD = "lm_head.weight"
-# Copies of the shared matrix, and a table that older T5 code made and never read (facts 1.7). Some published files
-# carry them; the model has no use for them.
+# Copies of the shared matrix, and a table that older T5 code created but never read. Some published files contain them;
+# the model does not use them.
 _COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
 _UNREAD = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
 
@@ -80,19 +80,19 @@ class T5(EncoderDecoder):
     def complete(
         self, state: dict[str, torch.Tensor], config: Any, *, head_seed: int, dtype: torch.dtype, device: str
     ) -> None:
-        """The output matrix is its own where the file holds one, else the embedding."""
+        """If the file has no output matrix, use the embedding matrix."""
         if _SHARED in state:
             state.setdefault(_HEAD, state[_SHARED])
 
     def finish(self, model: Any, device: str) -> None:
-        """Encoder and decoder read the shared matrix; the head too, where the file has none of its own."""
+        """Tie encoder and decoder to the shared matrix, and also the head if the file has no output matrix."""
         model.encoder.embed_tokens.weight = model.shared.weight
         model.decoder.embed_tokens.weight = model.shared.weight
         if model.lm_head.weight.data_ptr() == model.shared.weight.data_ptr():
             model.lm_head.weight = model.shared.weight
 
     def forget_copies(self, state: dict[str, torch.Tensor]) -> None:
-        """Second names of the shared matrix go, so an output matrix that stays is one of its own."""
+        """Remove copies of the shared matrix, so that a remaining output matrix is an untied one."""
         state.pop(_UNREAD, None)
         shared = state.get(_SHARED)
         for name in (*_COPIES, _HEAD):
@@ -100,7 +100,7 @@ class T5(EncoderDecoder):
                 del state[name]
 
     def check_ties(self, model: torch.nn.Module, shape: BackboneShape) -> None:
-        """transformers 5 unties T5's output head only where a checkpoint has one."""
+        """Check the output head, which transformers 5 unties only if a checkpoint has one."""
         modules = dict(model.named_modules())
         used = [getattr(modules.get(name), "weight", None) for name in ("shared", "encoder.embed_tokens", "lm_head")]
         if any(weight is None for weight in used):
@@ -111,7 +111,7 @@ class T5(EncoderDecoder):
             raise BadInput(f"plan: its backbone's vocabulary matrices are {said}, the model's are {found}")
 
     def insert_tokens(self, model: Any, module: str, count: int, tokens: Callable[[torch.dtype], torch.Tensor]) -> Any:
-        """In front of the encoder's input; the decoder's view of the encoder grows along."""
+        """Insert the vectors before the encoder's input; the mask of cross-attention is extended too."""
         from petscale.families.t5.prompts import insert_tokens
 
         return insert_tokens(model, module, count, tokens)

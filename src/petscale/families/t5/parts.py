@@ -1,9 +1,9 @@
-"""T5, v1.0 and v1.1, as `T5ForConditionalGeneration` of transformers 5 builds it.
+"""The parts of T5 (v1.0 and v1.1), as `T5ForConditionalGeneration` of transformers 5.
 
-What is dead (design 3, "effective"): with a target of one token the decoder's self-attention is a softmax over a
-single key, so its q, k and relative table cannot act; a relative table's row is dead when no pair of positions falls
-into its bucket; a bias on k adds the same score to every key, which softmax cancels. Inputs are taken to be longer
-than the relative distance.
+These entries are dead (docs/mechanism.md): with a target of one token, the decoder's self-attention is a softmax over a
+single key, so its q, k and relative table have no effect; a row of a relative table is dead if no pair of positions
+falls into its bucket; a bias on k adds the same score to every key, which softmax cancels. Inputs are assumed to be
+longer than the relative distance.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _places(shape: BackboneShape, target_length: int | None) -> Iterator[Place]:
                 yield Place(_parent(path), "stream", sublayer, d, d, stack)
                 yield Place(f"{_parent(path)}.dropout", "sublayer", sublayer, d, d, stack)
                 if sublayer == "cross":
-                    # Stock T5 hands block 0's position scores to the blocks above, which never read their own.
+                    # T5 passes the position scores of block 0 to the blocks above, which never read their own table.
                     size = shape.relative_buckets * shape.heads
                     inert = layer > 0 or target_length == 1
                     yield Place(path, "table", "relative", 0, size, stack, inert)
@@ -112,7 +112,7 @@ def _all(size: tuple[int, ...]) -> Ranges:
 
 
 def _rows(rows: list[int], width: int) -> Ranges:
-    """Flat positions of whole rows, neighbours joined."""
+    """Flat positions of complete rows, as ranges in which neighbouring rows are joined."""
     joined: list[tuple[int, int]] = []
     for row in rows:
         start, stop = row * width, (row + 1) * width
@@ -131,9 +131,9 @@ def _dead_rows(shape: BackboneShape, stack: Stack, target_length: int | None) ->
 def reachable_buckets(shape: BackboneShape, stack: Stack, target_length: int | None) -> frozenset[int]:
     """Rows of a relative table that some pair of positions reads and that softmax does not cancel.
 
-    The bucket rule is that of `T5Attention._relative_position_bucket`. The decoder sees distances 0 up to
-    target_length - 1 backwards; the encoder sees both directions at any distance. Forwards, distance 0 does not
-    exist, so the encoder's first forward bucket is never read.
+    The rule for buckets is that of `T5Attention._relative_position_bucket`. The decoder has backward distances from 0
+    to target_length - 1; the encoder has both directions at any distance. There is no forward distance 0, so the
+    encoder's first forward bucket is never read.
     """
     far = 2 * shape.relative_distance
     if stack == "decoder":

@@ -1,4 +1,4 @@
-"""Soft tokens in front of the encoder's input; batches stay as they are: ids and masks of the real input."""
+"""Soft tokens before the encoder's input; batches are unchanged and hold only ids and masks of the real input."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from petscale.families.forms.masks import longer
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 Tokens = Callable[[torch.dtype], Tensor]
-"""Gives the vectors ``(count, d)`` in a wanted dtype."""
+"""Function that returns the vectors ``(count, d)`` in the given dtype."""
 
 
 def insert_tokens(model: Any, module: str, count: int, tokens: Tokens) -> list[Any]:
-    """See `petscale.families.family.Family.insert_tokens`; the decoder's view of the encoder grows along."""
+    """See `petscale.families.family.Family.insert_tokens`; the mask of cross-attention is extended too."""
     return [
         model.get_submodule(module).register_forward_pre_hook(_encoder_input(tokens), with_kwargs=True),
         model.get_submodule("decoder").register_forward_pre_hook(_decoder_memory(count), with_kwargs=True),
