@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from petscale import tasks
-from petscale.backbones.folder import materialise, read_manifest
+from petscale.backbones.folder import read_manifest
 from petscale.backbones.load import load_model
 from petscale.cells.record import read_result
 from petscale.cli.main import main
@@ -19,6 +19,7 @@ from petscale.data.tokenize import tokenize
 from petscale.errors import BadInput, Exit
 from petscale.families.registry import lookup, registered, total_parameters
 from petscale.families.shape import BackboneShape
+from petscale.fetching.materialise import materialise
 from petscale.study.cell import Cell
 from petscale.training.run import Job, run_cell
 from petscale.training.setup import Inputs
