@@ -152,7 +152,7 @@ def test_shares_and_roles_follow_the_options() -> None:
         ({"budget": 0}, "below 1"),
         ({}, "a budget is needed"),
         ({"budget": 5, "options": {"roles": ["nose"]}}, "unknown role 'nose'"),
-        ({"budget": 5, "options": {"operations": ["glue"]}}, "unknown operation 'glue'"),
+        ({"budget": 5, "options": {"operations": ["glue"]}}, "found 'glue'"),
         ({"budget": 5, "options": {"shares": {"self.q": -1}}}, r"shares\.self\.q"),
         ({"budget": 5, "options": {"colour": 1}}, "unknown option 'colour'"),
         ({"budget": 5, "options": {"shares": {"nose": 1}}}, r"shares\.nose"),

@@ -25,7 +25,8 @@ def run(args: argparse.Namespace) -> int:
             "structure": method.structure,
             "takes_budget": method.takes_budget,
             "identity_at_start": method.identity_at_start,
-            "options": dict(method.options),
+            "options": {name: option["default"] for name, option in method.options.described().items()},
+            "option_details": method.options.described(),
         }
         for method in METHODS.values()
     }
@@ -36,13 +37,18 @@ def run(args: argparse.Namespace) -> int:
 def _entry(name: str, method: dict[str, Any]) -> str:
     budget = "any, exact" if method["takes_budget"] else "follows from the backbone"
     return "\n".join(
-        (
+        [
             name,
             f"  reference  {method['reference']}",
             f"  operation  {', '.join(method['operations']) or 'none'}",
             f"  formula    {method['formula']}",
             f"  structure  {method['structure']}",
             f"  budget     {budget}",
-            f"  options    {json.dumps(method['options']) if method['options'] else 'none'}",
-        )
+            *(["  options"] if method["option_details"] else ["  options    none"]),
+            *(_option(*item) for item in method["option_details"].items()),
+        ]
     )
+
+
+def _option(name: str, option: dict[str, Any]) -> str:
+    return f"    {name:<11}{option['description']}\n{'':<15}{option['type']}; default {json.dumps(option['default'])}"

@@ -12,14 +12,14 @@ from typing import Any
 from petscale.errors import BadInput
 from petscale.families.shape import BackboneShape
 from petscale.tuning.inventory import inventory
-from petscale.tuning.method import Method, Request, check_kind
+from petscale.tuning.method import Method, Request
 from petscale.tuning.methods.catalogue import ALL
 from petscale.tuning.plan import Plan
 
-METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method in ALL})
+METHODS: Mapping[str, Method[Any]] = MappingProxyType({method.name: method for method in ALL})
 
 
-def lookup(name: str) -> Method:
+def lookup(name: str) -> Method[Any]:
     """The method of that name.
 
     Raises:
@@ -34,7 +34,7 @@ def lookup(name: str) -> Method:
 
 def make_plan(
     shape: BackboneShape,
-    method: str | Method,
+    method: str | Method[Any],
     *,
     budget: int | None = None,
     mask_seed: int = 0,
@@ -56,22 +56,14 @@ def make_plan(
         BadInput: an unknown method, option, operation or role; a budget that is missing, not wanted or cannot be met.
     """
     found = lookup(method) if isinstance(method, str) else method
-    resolved = dict(found.options)
-    for key, value in (options or {}).items():
-        if key not in resolved:
-            known = ", ".join(resolved) or "none"
-            raise BadInput(f"{found.name}: unknown option {key!r}; options: {known}")
-        resolved[key] = check_kind(found.name, key, found.options[key], value)
+    chosen = found.options.read(found.name, options or {}).plain()
     if found.takes_budget and budget is None:
         raise BadInput(f"{found.name}: a budget is needed, as a number or as another method's count")
     if not found.takes_budget and budget is not None:
         raise BadInput(f"{found.name}: the count follows from the backbone, a budget cannot be asked for")
     if budget is not None and budget < 1:
         raise BadInput(f"{found.name}: budget {budget} is below 1")
-    arguments = (budget, mask_seed, json.dumps(resolved, sort_keys=True), target_length)
-    if METHODS.get(found.name) is found:
-        return _registered_plan(shape, found.name, *arguments)
-    return _resolve(shape, found, *arguments)
+    return _resolve(shape, found, budget, mask_seed, json.dumps(chosen, sort_keys=True), target_length)
 
 
 def matched_budget(shape: BackboneShape, method: str, *, options: Mapping[str, Any] | None = None) -> int:
@@ -89,18 +81,17 @@ def matched_budget(shape: BackboneShape, method: str, *, options: Mapping[str, A
 
 
 @lru_cache(maxsize=1024)  # a study's grid asks for the same few hundred plans thousands of times
-def _registered_plan(
-    shape: BackboneShape, name: str, budget: int | None, mask_seed: int, options: str, target_length: int | None
-) -> Plan:
-    return _resolve(shape, METHODS[name], budget, mask_seed, options, target_length)
-
-
 def _resolve(
-    shape: BackboneShape, method: Method, budget: int | None, mask_seed: int, options: str, target_length: int | None
+    shape: BackboneShape,
+    method: Method[Any],
+    budget: int | None,
+    mask_seed: int,
+    options: str,
+    target_length: int | None,
 ) -> Plan:
-    request = Request(method.name, budget, mask_seed, json.loads(options))
+    request = Request(method.name, budget, mask_seed, method.options.model_validate_json(options))
     sites = tuple(method.build(inventory(shape, target_length), request))
-    plan = Plan(method.name, method.version, shape, target_length, budget, mask_seed, request.options, sites)
+    plan = Plan(method.name, method.version, shape, target_length, budget, mask_seed, json.loads(options), sites)
     if budget is not None and plan.trainable != budget:
         raise AssertionError(f"{method.name}: planned {plan.trainable} entries for a budget of {budget}")
     return plan

@@ -8,25 +8,32 @@ sub-layers, none after cross-attention, drawn with standard deviation 0.01, so c
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
-from petscale.errors import BadInput
+from pydantic import Field
+
 from petscale.tuning.inventory import Inventory
-from petscale.tuning.method import Method, Request
+from petscale.tuning.method import Method, Options, Request, Whole
 from petscale.tuning.plan import Site
 from petscale.tuning.sites import bottleneck
 
-ACTIVATIONS = ("gelu_new", "gelu", "relu", "silu", "tanh")
+
+class AdapterOptions(Options):
+    """The adapter's size, place and non-linearity."""
+
+    bottleneck: Whole = Field(24, description="width between the two projections")
+    placement: Literal["stream", "sublayer"] = Field(
+        "stream", description="on the residual stream after a sub-layer, or on the sub-layer's own output"
+    )
+    activation: Literal["gelu_new", "gelu", "relu", "silu", "tanh"] = Field(
+        "gelu_new", description="between the two projections"
+    )
 
 
-def _build(offered: Inventory, request: Request) -> Iterator[Site]:
-    width, placement = request.whole("bottleneck"), request.options["placement"]
-    activation = request.options["activation"]
-    if placement not in ("stream", "sublayer"):
-        raise BadInput(f"{request.method}: option placement: {placement!r} is neither stream nor sublayer")
-    if activation not in ACTIVATIONS:
-        raise BadInput(f"{request.method}: option activation: {activation!r} is not one of {', '.join(ACTIVATIONS)}")
-    places = (place for place in offered.places_of(placement) if place.role != "cross")
-    return (bottleneck(place, width, activation, biases=True) for place in places)
+def _build(offered: Inventory, request: Request[AdapterOptions]) -> Iterator[Site]:
+    options = request.options
+    places = (place for place in offered.places_of(options.placement) if place.role != "cross")
+    return (bottleneck(place, options.bottleneck, options.activation, biases=True) for place in places)
 
 
 ADAPTER = Method(
@@ -39,5 +46,5 @@ ADAPTER = Method(
     identity_at_start=False,
     learning_rate_key="adapter",
     build=_build,
-    options={"bottleneck": 24, "placement": "stream", "activation": "gelu_new"},
+    options=AdapterOptions,
 )

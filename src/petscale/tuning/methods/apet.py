@@ -21,6 +21,7 @@ from petscale.errors import BadInput
 from petscale.tuning.apportion import apportion
 from petscale.tuning.inventory import Inventory
 from petscale.tuning.method import Build, Method, Request
+from petscale.tuning.methods.apet_options import ApetOptions, Source
 from petscale.tuning.methods.candidates import SOURCES, Candidate
 from petscale.tuning.plan import Site
 
@@ -30,7 +31,7 @@ DEFAULT_SHARES: Mapping[str, int] = {"self": 2, "cross": 1, "ffn": 2}
 
 
 def _method(structure: Literal["adjacent", "discrete"]) -> Build:
-    def build(offered: Inventory, request: Request) -> Iterator[Site]:
+    def build(offered: Inventory, request: Request[ApetOptions]) -> Iterator[Site]:
         budget = request.budget
         assert budget is not None, "the registry checks this"
         roles = _roles_by_operation(offered, request)
@@ -51,7 +52,10 @@ def _method(structure: Literal["adjacent", "discrete"]) -> Build:
 
 
 def _spread(
-    roles: Mapping[str, Sequence[Candidate]], quota: int, request: Request, structure: Literal["adjacent", "discrete"]
+    roles: Mapping[str, Sequence[Candidate]],
+    quota: int,
+    request: Request[ApetOptions],
+    structure: Literal["adjacent", "discrete"],
 ) -> Iterator[Site]:
     """Divide an operation's quota over its roles and their sites."""
     by_role = apportion(
@@ -68,14 +72,14 @@ def _spread(
         yield from candidates[0].sites(candidates, held, structure, request.mask_seed)
 
 
-def _roles_by_operation(offered: Inventory, request: Request) -> dict[str, dict[str, list[Candidate]]]:
+def _roles_by_operation(offered: Inventory, request: Request[ApetOptions]) -> dict[Source, dict[str, list[Candidate]]]:
     """Candidates by operation and role, in the fixed order of the roles; only what the options select."""
     operations = list(_operation_shares(request))
-    candidates = {o: [c for c in SOURCES[o](offered, request) if c.capacity] for o in operations}
+    candidates = {o: [c for c in SOURCES[o](offered, request.options) if c.capacity] for o in operations}
     known = [candidate.role for operation in operations for candidate in candidates[operation]]
-    asked = _names(request, "roles")
+    asked = request.options.roles or ()
     wanted = offered.expand(asked, known, f"{request.method} with {', '.join(operations)}")
-    selected: dict[str, dict[str, list[Candidate]]] = {}
+    selected: dict[Source, dict[str, list[Candidate]]] = {}
     for operation in operations:
         own = dict.fromkeys(candidate.role for candidate in candidates[operation])
         chosen = [role for role in own if (role in wanted if asked else _is_default(operation, role))]
@@ -91,42 +95,25 @@ def _is_default(operation: str, role: str) -> bool:
     return inside and role.endswith(".bias") == (operation == "add-hidden")
 
 
-def _operation_shares(request: Request) -> dict[str, Fraction]:
-    asked = request.options["operations"]
-    shares = asked if isinstance(asked, Mapping) else dict.fromkeys(_names(request, "operations"), 1)
-    for operation in shares:
-        if operation not in SOURCES:
-            raise BadInput(f"{request.method}: unknown operation {operation!r}; operations: {', '.join(SOURCES)}")
-    return {operation: _share(request, f"operations.{operation}", value) for operation, value in shares.items()}
+def _operation_shares(request: Request[ApetOptions]) -> dict[Source, Fraction]:
+    asked = request.options.operations
+    shares: Mapping[Source, float] = asked if isinstance(asked, Mapping) else dict.fromkeys(asked, 1)
+    return {operation: _share(value) for operation, value in shares.items()}
 
 
-def _role_share(role: str, request: Request) -> Fraction:
-    asked = request.options["shares"].get(role)
-    if asked is None:
-        return Fraction(DEFAULT_SHARES.get(role.partition(".")[0], 1))
-    return _share(request, f"shares.{role}", asked)
+def _role_share(role: str, request: Request[ApetOptions]) -> Fraction:
+    return _share(request.options.shares.get(role, DEFAULT_SHARES.get(role.partition(".")[0], 1)))
 
 
-def _check_shares(roles: Mapping[str, Mapping[str, object]], request: Request) -> None:
+def _check_shares(roles: Mapping[Source, Mapping[str, object]], request: Request[ApetOptions]) -> None:
     chosen = dict.fromkeys(role for by_role in roles.values() for role in by_role)
-    for role in request.options["shares"]:
+    for role in request.options.shares:
         if role not in chosen:
             raise BadInput(f"{request.method}: option shares.{role}: not among the roles {', '.join(chosen)}")
 
 
-def _share(request: Request, key: str, value: object) -> Fraction:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < float("inf"):
-        raise BadInput(f"{request.method}: option {key}: expected a positive share, found {value!r}")
+def _share(value: float) -> Fraction:
     return Fraction(str(value))  # 0.1 is a tenth, so that equal claims tie
-
-
-def _names(request: Request, option: str) -> list[str]:
-    asked = request.options[option]
-    if asked is None:
-        return []
-    if isinstance(asked, str) or not asked or not all(isinstance(name, str) for name in asked):
-        raise BadInput(f"{request.method}: option {option}: expected a list of names, found {asked!r}")
-    return list(asked)
 
 
 APET_ADJACENT = Method(
@@ -139,7 +126,7 @@ APET_ADJACENT = Method(
     identity_at_start=True,
     learning_rate_key="apet",
     build=_method("adjacent"),
-    options={"operations": ("add",), "roles": None, "shares": {}, "rank": 8, "alpha": 16, "bottleneck": 24},
+    options=ApetOptions,
     takes_budget=True,
 )
 

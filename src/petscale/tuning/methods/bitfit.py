@@ -14,14 +14,14 @@ from dataclasses import replace
 
 from petscale.errors import BadInput
 from petscale.tuning.inventory import Inventory
-from petscale.tuning.method import Method, Request
+from petscale.tuning.method import Method, Options, Request
 from petscale.tuning.plan import Site
 from petscale.tuning.sites import inserted_bias, inserted_table, living, whole_weight
 
 _RESIZED_VOCABULARY = 32100  # the released code cuts T5's 32128 rows to the tokenizer's length
 
 
-def _published(offered: Inventory, _request: Request) -> Iterator[Site]:
+def _published(offered: Inventory, _request: Request[Options]) -> Iterator[Site]:
     own = [weight for weight in offered.weights if weight.tensor == "bias" and weight.layer is not None]
     if own:
         yield from (whole_weight(weight) for weight in own if weight.role != "ffn.up.bias")
@@ -31,7 +31,7 @@ def _published(offered: Inventory, _request: Request) -> Iterator[Site]:
             yield inserted_bias(place)
 
 
-def _t5_xxl(offered: Inventory, request: Request) -> Iterator[Site]:
+def _t5_xxl(offered: Inventory, request: Request[Options]) -> Iterator[Site]:
     tables = offered.weights_of("relative")
     if not tables:
         raise BadInput(f"{request.method}: only a T5 backbone has the relative-position tables that it trains")
@@ -47,7 +47,7 @@ def _t5_xxl(offered: Inventory, request: Request) -> Iterator[Site]:
         yield inserted_table(place, (decoder_table.shape[0], decoder_table.shape[1]), living(decoder_table))
 
 
-def _every_bias(offered: Inventory, _request: Request) -> Iterator[Site]:
+def _every_bias(offered: Inventory, _request: Request[Options]) -> Iterator[Site]:
     yield from (whole_weight(weight) for weight in offered.weights if weight.tensor == "bias")
     yield from (inserted_bias(place) for place in offered.places_of("bias"))
 

@@ -16,7 +16,7 @@ from petscale.families.parts import Place, Weight
 from petscale.tuning.apportion import apportion
 from petscale.tuning.inventory import Inventory
 from petscale.tuning.masks.mask import Mask
-from petscale.tuning.method import Request
+from petscale.tuning.methods.apet_options import ApetOptions, Source
 from petscale.tuning.plan import Site
 from petscale.tuning.sites import bottleneck, branch, inserted_bias, living, masked_weight
 
@@ -45,18 +45,18 @@ class Candidate:
     sites: Emit
 
 
-def _weights(offered: Inventory, _request: Request) -> list[Candidate]:
+def _weights(offered: Inventory, _options: ApetOptions) -> list[Candidate]:
     return [Candidate(w.name, w.role, living(w), False, w, _masked_weights) for w in offered.weights]
 
 
-def _biases(offered: Inventory, _request: Request) -> list[Candidate]:
+def _biases(offered: Inventory, _options: ApetOptions) -> list[Candidate]:
     places = (place for place in offered.places_of("bias") if not place.dead)
     return [Candidate(p.module, p.role, p.width_out, False, p, _masked_biases) for p in places]
 
 
-def _branches(offered: Inventory, request: Request) -> list[Candidate]:
-    rank = request.whole("rank")
-    scale = request.number("alpha") / rank
+def _branches(offered: Inventory, options: ApetOptions) -> list[Candidate]:
+    rank = options.rank
+    scale = options.alpha / rank
 
     def build(place: Place, masks: tuple[Mask, Mask]) -> Site:
         return branch(place, rank, scale, masks=masks)
@@ -64,8 +64,8 @@ def _branches(offered: Inventory, request: Request) -> list[Candidate]:
     return _ranks([place for place in offered.places_of("branch") if not place.dead], rank, build)
 
 
-def _bottlenecks(offered: Inventory, request: Request) -> list[Candidate]:
-    width = request.whole("bottleneck")
+def _bottlenecks(offered: Inventory, options: ApetOptions) -> list[Candidate]:
+    width = options.bottleneck
 
     def build(place: Place, masks: tuple[Mask, Mask]) -> Site:
         # The up factor starts at zero, so the delta starts at the backbone's function, unlike a published adapter.
@@ -74,7 +74,7 @@ def _bottlenecks(offered: Inventory, request: Request) -> list[Candidate]:
     return _ranks(list(offered.places_of("stream")), width, build)
 
 
-SOURCES: Mapping[str, Callable[[Inventory, Request], list[Candidate]]] = {
+SOURCES: Mapping[Source, Callable[[Inventory, ApetOptions], list[Candidate]]] = {
     "add": _weights,
     "add-hidden": _biases,
     "concat": _branches,

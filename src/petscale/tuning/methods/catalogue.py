@@ -5,6 +5,8 @@ Nothing but the list: this file belongs to no stage's code, so that a new method
 
 from __future__ import annotations
 
+from typing import Any
+
 from petscale.tuning.method import Method
 from petscale.tuning.methods.adapter import ADAPTER
 from petscale.tuning.methods.apet import APET_ADJACENT, APET_DISCRETE
@@ -13,7 +15,7 @@ from petscale.tuning.methods.full import FROZEN, FULL
 from petscale.tuning.methods.lora import LORA
 from petscale.tuning.methods.prompt import PROMPT, PROMPT_50
 
-ALL: tuple[Method, ...] = (
+ALL: tuple[Method[Any], ...] = (
     FULL,
     FROZEN,
     PROMPT,

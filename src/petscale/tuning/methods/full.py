@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from petscale.tuning.inventory import Inventory
-from petscale.tuning.method import Method, Request
+from petscale.tuning.method import Method, Options, Request
 from petscale.tuning.plan import Site
 from petscale.tuning.sites import whole_weight
 
 
-def _every_weight(offered: Inventory, _request: Request) -> Iterator[Site]:
+def _every_weight(offered: Inventory, _request: Request[Options]) -> Iterator[Site]:
     return (whole_weight(weight) for weight in offered.weights)
 
 
-def _nothing(_offered: Inventory, _request: Request) -> tuple[Site, ...]:
+def _nothing(_offered: Inventory, _request: Request[Options]) -> tuple[Site, ...]:
     return ()
 
 

@@ -8,17 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pydantic import Field
+
 from petscale.tuning.inventory import Inventory
-from petscale.tuning.method import Method, Request
+from petscale.tuning.method import Method, Names, Options, Positive, Request, Whole
 from petscale.tuning.plan import Site
 from petscale.tuning.sites import branch
 
 
-def _build(offered: Inventory, request: Request) -> Iterator[Site]:
-    rank = request.whole("rank")
-    scale = request.number("alpha") / rank
+class LoraOptions(Options):
+    """The branch's size and scale, and where it is put."""
+
+    rank: Whole = Field(8, description="width of the branch, r in the paper")
+    alpha: Positive = Field(16, description="the branch is scaled by alpha / rank")
+    targets: Names = Field(
+        ("self.q", "self.v"), description="roles of the linear layers that get a branch, shell-style patterns allowed"
+    )
+
+
+def _build(offered: Inventory, request: Request[LoraOptions]) -> Iterator[Site]:
+    rank = request.options.rank
+    scale = request.options.alpha / rank
     places = offered.places_of("branch")
-    roles = offered.expand(request.options["targets"], (place.role for place in places), f"{request.method} targets")
+    roles = offered.expand(request.options.targets, (place.role for place in places), f"{request.method} targets")
     return (branch(place, rank, scale) for place in places if place.role in roles)
 
 
@@ -32,5 +44,5 @@ LORA = Method(
     identity_at_start=True,
     learning_rate_key="lora",
     build=_build,
-    options={"rank": 8, "alpha": 16, "targets": ("self.q", "self.v")},
+    options=LoraOptions,
 )

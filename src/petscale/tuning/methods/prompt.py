@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pydantic import Field
+
 from petscale.errors import BadInput
 from petscale.tuning.inventory import Inventory
-from petscale.tuning.method import Method, Request
+from petscale.tuning.method import Method, Options, Request, Whole
 from petscale.tuning.plan import Site
 from petscale.tuning.sites import soft_tokens
 
 _SHORTEST_INPUT = 3  # [CLS], one word, [SEP]
 
 
-def _build(offered: Inventory, request: Request) -> tuple[Site, ...]:
-    tokens, positions = request.whole("tokens"), offered.shape.max_positions
+class PromptOptions(Options):
+    """How long the prompt is."""
+
+    tokens: Whole = Field(100, description="trained vectors in front of the input")
+
+
+class ShortPromptOptions(PromptOptions):
+    """The same with another default."""
+
+    tokens: Whole = Field(50, description="trained vectors in front of the input")
+
+
+def _build(offered: Inventory, request: Request[PromptOptions]) -> tuple[Site, ...]:
+    tokens, positions = request.options.tokens, offered.shape.max_positions
     if positions and tokens + _SHORTEST_INPUT > positions:
         raise BadInput(
             f"{request.method}: option tokens: {tokens} soft tokens leave no room for an input in this backbone's "
@@ -33,12 +47,12 @@ PROMPT = Method(
     identity_at_start=False,
     learning_rate_key="prompt",
     build=_build,
-    options={"tokens": 100},
+    options=PromptOptions,
 )
 
 PROMPT_50 = replace(
     PROMPT,
     name="prompt-50",
     reference="as prompt, with the 50 tokens that BERT-small's published 0.09 % implies",
-    options={"tokens": 50},
+    options=ShortPromptOptions,
 )
