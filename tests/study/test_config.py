@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
 from petscale.errors import BadInput
 from petscale.study.config import Study
 from petscale.study.defaults import DEFAULT_STUDY, generated_files
+from petscale.study.schema import schema_text
 from petscale.workspace.rungs import open_grid
 from petscale.workspace.study_file import load_study, parse_study
 
@@ -122,9 +125,29 @@ def test_every_field_is_described() -> None:
             if not value.get("description")
         ]
 
-    assert undescribed(Study.model_json_schema()) == []
+    assert undescribed(json.loads(schema_text())) == []
 
 
 def test_every_shipped_study_is_valid(root: Path) -> None:
-    for path in sorted((root / "studies").glob("*.yaml")):
+    """For the models, and for editors by the JSON schema."""
+    schema = jsonschema.Draft202012Validator(json.loads(schema_text()))
+    for path in [root / "config.yaml", *sorted((root / "studies").glob("*.yaml"))]:
         load_study(path)
+        assert list(schema.iter_errors(yaml.safe_load(path.read_text()))) == []
+
+
+@pytest.mark.parametrize(
+    "options, valid",
+    [
+        ({"lora": {"rank": 4, "alpha": 0.5}}, True),
+        ({"lora": {"rank": "4"}}, False),
+        ({"lora": {"rnak": 4}}, False),
+        ({"lorra": {"rank": 4}}, False),
+        ({"full": {"rank": 4}}, False),
+        ({"apet-discrete": {"operations": {"add": 3, "plug": 1}}}, True),
+        ({"apet-discrete": {"operations": {"glue": 1}}}, False),
+    ],
+)
+def test_editors_know_the_options_of_methods(options: dict[str, Any], valid: bool) -> None:
+    schema = jsonschema.Draft202012Validator(json.loads(schema_text()))
+    assert schema.is_valid(changed(method_options=options)) is valid

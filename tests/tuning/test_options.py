@@ -18,8 +18,8 @@ from petscale.tuning.inventory import Inventory
 from petscale.tuning.method import Method, Names, Options, Positive, Request, Whole
 from petscale.tuning.methods.apet_options import Source
 from petscale.tuning.methods.candidates import SOURCES
-from petscale.tuning.plan import Site
 from petscale.tuning.registry import METHODS, make_plan
+from petscale.tuning.site import Site
 from petscale.tuning.sites import whole_weight
 from petscale.workspace.rungs import open_grid
 from petscale.workspace.study_file import parse_study

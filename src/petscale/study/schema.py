@@ -7,8 +7,10 @@ import re
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
 from petscale.study.config import Study
+from petscale.tuning.registry import METHODS
 
 SCHEMA_NAME = "study.schema.json"
 
@@ -18,8 +20,14 @@ _WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 
 
 def schema_text() -> str:
-    """JSON schema of study files, for editors."""
+    """JSON schema of study files, for editors. Options of methods stand in it as the methods declare them."""
     document = Study.model_json_schema()
+    found, options = models_json_schema([(method.options, "validation") for method in METHODS.values()])
+    document["$defs"] |= options["$defs"]
+    document["properties"]["method_options"] |= {
+        "properties": {name: found[method.options, "validation"] for name, method in METHODS.items()},
+        "additionalProperties": False,
+    }
     document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
 

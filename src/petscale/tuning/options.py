@@ -41,9 +41,10 @@ class BadOption(BadInput):
 
 
 class Options(BaseModel):
-    """Base of the options of a method; as it stands, the options of a method that has none.
+    """The options of a method. This class itself has none.
 
-    Each field is an option: its annotation says what is accepted, and it has a default and a description.
+    A method with options derives a class from it. Each field is an option: its annotation says what is accepted, and
+    it has a default and a description.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
