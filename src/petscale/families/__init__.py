@@ -1,1 +1,1 @@
-"""Families of backbones (T5, BERT): each has a folder and implements `Family`, which other code uses without names."""
+"""Families of backbones, such as T5 and BERT: one folder for each, with the common interface `Family`."""

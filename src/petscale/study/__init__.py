@@ -1,1 +1,1 @@
-"""The study as data: configuration, cells, digests, paths, costs. No torch, no file access."""
+"""A study as data: its configuration, its cells with their digests and paths, and their costs; reads no files."""

@@ -1,7 +1,7 @@
-"""A cell: one training run, its identity and its path.
+"""A cell: one training run, with its identity and its path.
 
-The identity covers what determines the numbers and nothing else: labels, resources and the experiments that ask for
-a cell are left out, so studies share cells (design section 4).
+The identity covers only what determines the numbers. Names for figures, resources and the experiments that need a cell
+are not part of it, so studies can share cells.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from petscale.tasks import LabelScheme
 
 
 def _plain(entry: Any) -> dict[str, Any]:
-    """Fields of a flat dataclass; `dataclasses.asdict` copies deeply, which thousands of cells would notice."""
+    """Fields of a flat dataclass as a dictionary; `dataclasses.asdict` copies deeply, which is slow for many cells."""
     return {field: getattr(entry, field) for field in entry.__dataclass_fields__}
 
 
@@ -36,7 +36,7 @@ class DataSpec:
     flaws: str = "refuse"  # refuse | drop
 
     def spec(self) -> dict[str, Any]:
-        """The specification as plain data; the default of `flaws` is left out, so older identities stay."""
+        """The specification as plain data; the default of `flaws` is left out, so older identities do not change."""
         plain = _plain(self)
         if self.flaws == "refuse":
             del plain["flaws"]
@@ -44,13 +44,13 @@ class DataSpec:
 
     @cached_property
     def path(self) -> str:
-        """Below results/data: readable, and unique by content."""
+        """Path below results/data, which is readable and contains a digest of the specification."""
         return f"{self.task}-{digest(self.spec(), 8)}"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One training run, fully resolved. `digest` covers every field."""
+    """One training run with all its settings. `digest` covers every field."""
 
     backbone: str
     weights: str  # revision of the hub, version of the mini ladder, or "folder"
@@ -58,10 +58,10 @@ class Cell:
     labels: LabelScheme
     method: str
     options: dict[str, Any]
-    budget: int | None  # exact trainable count for methods that take one
+    budget: int | None  # exact number of trained scalars, for methods that take a budget
     mask_seed: int | None
     seed: int
-    head: str | None  # trained | frozen; None where the family has no head
+    head: str | None  # trained | frozen; None if the family has no head
     precision: str
     steps: int
     evaluate_every: int
@@ -93,11 +93,11 @@ class Cell:
 
     @cached_property
     def path(self) -> str:
-        """Below results/cells: `<backbone>/<task>/<method>[-<budget>]/seed<k>-<digest>`."""
+        """Path below results/cells: `<backbone>/<task>/<method>[-<budget>]/seed<k>-<digest>`."""
         method = self.method if self.budget is None else f"{self.method}-{self.budget}"
         return f"{slug(self.backbone)}/{self.task}/{method}/seed{self.seed}-{self.digest}"
 
     @cached_property
     def tokens(self) -> str:
-        """Below results/tokens, for a tokenizer folder to be put in front."""
+        """Path below the folder of a tokenizer in results/tokens."""
         return f"{self.data.path}-{self.labels}"

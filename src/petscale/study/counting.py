@@ -1,4 +1,4 @@
-"""The plan of a cell: what it trains, exactly. The one place where cells and plans meet."""
+"""The plan of a cell, which says exactly what the cell trains. Only this module connects cells with plans."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ def plan_of(cell: Cell, shape: BackboneShape, *, masks: bool = False) -> Plan:
     """The plan of a cell on its backbone.
 
     Args:
-        cell: the cell.
-        shape: its backbone's shape.
-        masks: resolve the cell's own mask seed. Counts do not depend on it, so counting leaves it out and thousands
-            of cells share a few hundred plans.
+        cell: the cell. shape: its backbone's shape. masks: whether to use the cell's mask seed. Counts do not depend on
+        it; without it thousands of cells share a few
+            hundred plans.
 
     Raises:
         BadInput: the backbone cannot hold the budget, or the method lacks an option.
     """
-    # A plan depends on the target's length only through "one token or more" (what the decoder can use of itself).
+    # A plan depends on the target's length only in whether it is one token, since the decoder's self-attention then has
+    # a single key.
     single = task_registry.lookup(cell.task).target_length == 1
     return make_plan(
         shape,
@@ -35,7 +35,7 @@ def plan_of(cell: Cell, shape: BackboneShape, *, masks: bool = False) -> Plan:
 
 
 def head_parameters(cell: Cell, shape: BackboneShape) -> int:
-    """Trainable scalars of the classification head; 0 where it is not trained."""
+    """Number of trainable scalars of the classification head; 0 if it is not trained."""
     if cell.head != "trained":
         return 0
     family = family_of(shape)

@@ -1,7 +1,7 @@
-"""What a cell or a transfer will cost: closed formulas from the plan, before anything runs.
+"""Estimates of what a cell or a transfer will cost, by formulas from the plan, before anything runs.
 
-They are estimates for sizing jobs and budgets, not measurements: matrix products dominate, sequences are taken at
-`FILL` of their maximum length, and the device reaches a fixed share of its peak (`hardware` in the study file).
+They serve to size jobs and budgets. They assume that matrix products dominate, that sequences have `FILL` of their
+maximum length, and that the device reaches a fixed share of its peak (`hardware` in the study file).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from petscale.study.cell import Cell, DataSpec
 from petscale.study.config import Hardware
 from petscale.tasks import Task
 
-FILL = 0.5  # mean sequence length over its maximum; measured 0.3 to 0.7 on the papers' tasks' slices
-DECODING = 0.25  # overhead of writing one token of free text, in parts of that of a step; mini-qa's cells took less
-# Published rows: train, the split that is scored, further test sets (cards of the data sets on the hub).
+FILL = 0.5  # mean sequence length divided by the maximum; 0.3 to 0.7 was measured on slices of the papers' tasks
+DECODING = 0.25  # overhead of generating one token of free text, as a share of that of a step; mini-qa took less
+# Numbers of published rows (from the hub's pages of the data sets): train, the split that is scored, further test sets.
 ROWS: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {
         "sst2": (67_349, 872),
@@ -39,7 +39,7 @@ ROWS: Mapping[str, tuple[int, ...]] = MappingProxyType(
         "cnn_dailymail": (287_113, 11_490),
     }
 )
-# Bytes a token, layer and hidden unit in 16 bits (Korthikanti et al. 2022, equation 2, attention scores left out).
+# Bytes per token, layer and hidden unit in 16 bits (Korthikanti et al. 2022, equation 2, without attention scores).
 ACTIVATION_BYTES = 34
 _RECORD_BYTES = 64_000  # curve, record, metrics and predictions of a typical cell
 _TRANSFER_BYTES = 4_000
@@ -48,7 +48,7 @@ _GB = 1e9
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a task's splits as a study cuts them; at most these, since flawed rows are dropped."""
+    """Numbers of rows of a task's splits in a study. The true numbers may be smaller, since flawed rows are dropped."""
 
     train: int
     dev: int
@@ -68,8 +68,8 @@ class Cost:
     Attributes:
         seconds: wall time on its devices.
         memory: bytes on each device.
-        disk: bytes that it leaves.
-        devices: how many devices of one node it takes.
+        disk: bytes of its outputs.
+        devices: number of devices of one node that it uses.
         host: bytes of host memory of all its processes together.
     """
 
@@ -81,15 +81,15 @@ class Cost:
 
     @property
     def device_hours(self) -> float:
-        """Hours that its devices are taken, summed over them."""
+        """Hours for which its devices are in use, summed over devices."""
         return self.seconds * self.devices / 3600
 
 
 def estimate(cell: Cell, task: Task, shape: BackboneShape, trainable: int, hardware: Hardware) -> Cost:
-    """Cost of one cell, on the fewest devices that hold it (`hardware.max_devices` where none does).
+    """Cost of one cell on the fewest devices on which it fits (on `hardware.max_devices` if it fits on none).
 
-    A forward pass takes 2 FLOP a parameter and token, a backward pass of activations 2 more, and of weights another 2
-    in full fine-tuning (Kaplan et al. 2020, section 2.1); vocabulary look-ups are free.
+    A forward pass takes 2 FLOP per parameter and token, the backward pass of activations 2 more, and in full
+    fine-tuning that of weights another 2 (Kaplan et al. 2020, section 2.1); looking up embeddings costs no FLOP.
     """
     rows = rows_of(cell.data, task)
     evaluations = 1 + cell.steps // cell.evaluate_every
@@ -109,7 +109,7 @@ def estimate(cell: Cell, task: Task, shape: BackboneShape, trainable: int, hardw
     def memory(devices: int) -> float:
         share = -(-cell.batch_size // devices)
         at_once = min(share, hardware.micro_batch or share)
-        # Only full fine-tuning shards its states; weights are whole on each device, always or while it scores.
+        # Only full fine-tuning shards its states. Each device holds all weights, if only while it scores.
         shards = devices if cell.method == "full" else 1
         return total_parameters(shape) * bytes_each + trainable * 16 / shards + at_once * example + 1.5 * _GB
 
@@ -117,8 +117,9 @@ def estimate(cell: Cell, task: Task, shape: BackboneShape, trainable: int, hardw
     devices = next((count for count in options if memory(count) <= hardware.memory_gb * _GB), options[-1])
     host = memory(1)
     if devices > 1:
-        # Each process maps the weights. For a checkpoint values, best values and two moments meet in the first, and
-        # once more as the bytes of the file; the start is kept for the count of what changed.
+        # Each process maps the weights. For a checkpoint, the first process gathers values, best values and two
+        # moments, and holds them again as bytes of the file; it also keeps the initial values, to count changed
+        # entries.
         host = devices * (total_parameters(shape) * bytes_each + 1.5 * _GB) + trainable * 4 * 9
     return Cost(
         seconds=hardware.startup_s + flop / (peak * devices) + steps * hardware.step_overhead_ms / 1e3,
@@ -144,9 +145,9 @@ def estimate_transfer(source: Cell, target: DataSpec, task: Task, shape: Backbon
 
 
 def rows_of(data: DataSpec, task: Task) -> Rows:
-    """Rows of each split. Local rows are reckoned as published ones, since nothing is read here.
+    """Rows of each split. Local data are assumed to have the published number of rows, since no file is read here.
 
-    A task without published counts is taken for one of the mini tasks, whose sizes are all equal.
+    A task without published counts is assumed to have the size of the mini tasks, which all have the same.
     """
     train, test, *further = ROWS.get(task.name, (SIZES["train"], SIZES["test"]))
     shots = data.few_shot * max(1, len(task.labels or ())) if data.few_shot else None
@@ -160,17 +161,17 @@ def rows_of(data: DataSpec, task: Task) -> Rows:
 
 
 def tokens_of(task: Task, family: Family) -> float:
-    """Mean tokens of an example as a family reads it, target included."""
+    """Mean number of tokens of an example as a family reads it, with its target."""
     return FILL * family.source_length(task) + task.target_length
 
 
 def row_tokens(task: Task) -> float:
-    """Mean tokens of a prepared row, whose text is the whole source and the target."""
+    """Mean number of tokens of a prepared row, which has the complete source and the target."""
     return FILL * task.source_length + task.target_length
 
 
 def _scoring(rows: int, batch_size: int, task: Task, shape: BackboneShape) -> tuple[float, float]:
-    """FLOP of scoring rows, and its overhead in steps: one a batch, and a part of one for each token of free text."""
+    """FLOP of scoring rows, and its overhead in steps: one per batch, and a share of one per token of free text."""
     batches, family = rows / batch_size, family_of(shape)
     return (
         2 * family.matrix_parameters(shape) * rows * tokens_of(task, family),

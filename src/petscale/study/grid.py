@@ -1,6 +1,6 @@
-"""The grid: a study becomes cells, and each cell knows the experiments that ask for it.
+"""The grid: all cells of a study, each with the experiments that need it.
 
-Pure: names are looked up in registries, shapes come in as an argument, nothing is read and nothing is loaded.
+Names are looked up in registries and shapes are given as an argument, so no file is read and nothing is loaded.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ UNTRAINED = "frozen"
 
 @dataclass(frozen=True)
 class Backbone:
-    """A rung as the grid needs it: where it stands, what it looks like, which tokenizer it brings."""
+    """A backbone as the grid needs it: its position in its ladder, its shape and its tokenizer."""
 
     name: str
     ladder: str
@@ -32,19 +32,19 @@ class Backbone:
     shape: BackboneShape
     weights: str
     tokenizer: str
-    control_of: str | None = None  # set on random backbones
+    control_of: str | None = None  # set for randomly initialised backbones
 
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell and what figures call it. None of this changes the cell's numbers."""
+    """A cell with its names in figures and tables, which do not change the cell's numbers."""
 
     cell: Cell
     backbone: Backbone
     kind: str
     structure: str | None
     experiments: tuple[str, ...]
-    matches: tuple[str, ...]  # PET methods whose count its budget equals
+    matches: tuple[str, ...]  # PET methods whose number of trained parameters it matches
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class PlannedTransfer:
 
 @dataclass
 class Grid:
-    """All cells of a study in a stable order, without repeats."""
+    """All cells of a study in a fixed order, without repeats."""
 
     study: Study
     backbones: dict[str, Backbone]
@@ -65,7 +65,7 @@ class Grid:
     transfers: list[PlannedTransfer] = field(default_factory=list)
 
     def add(self, cell: Cell, experiment: str, match: str | None = None) -> None:
-        """Add a cell, or note that one more experiment needs it."""
+        """Add a cell, or record that one more experiment needs it."""
         known = self.cells.get(cell.path)
         experiments = (*(known.experiments if known else ()), experiment)
         matches = (*(known.matches if known else ()), *([match] if match else ()))
@@ -88,13 +88,13 @@ def build_grid(study: Study, backbones: Mapping[str, Backbone]) -> Grid:
             `control` covers.
 
     Raises:
-        BadInput: an unknown task or method, a budget that a backbone cannot hold, an option that a method lacks.
+        BadInput: a task or method is unknown, a backbone cannot hold a budget, or a method has no such option.
     """
     return _Builder(study, backbones).build()
 
 
 class _Builder:
-    """Walks the experiments in the order of the file; one method an experiment."""
+    """Adds the cells of each experiment, in the order of the file; it has one method for each experiment."""
 
     def __init__(self, study: Study, backbones: Mapping[str, Backbone]) -> None:
         self.study = study
@@ -111,7 +111,7 @@ class _Builder:
             raise BadInput(f"{self.study.name}: experiments: none is asked for, so there is nothing to run")
         return self.grid
 
-    # One method an experiment -----------------------------------------------------------------------------
+    # One method for each experiment -----------------------------------------------------------------------
 
     def _methods(self) -> None:
         asked = self.study.experiments.methods
@@ -149,7 +149,7 @@ class _Builder:
                 self.grid.add(self._cell(backbone, task, reference, seed, head=asked.head), "threshold")
             for method in asked.methods:
                 for budget in asked.budgets:
-                    for rate in (None, *(asked.learning_rates or ())):  # the recipe's own of this task, always
+                    for rate in (None, *(asked.learning_rates or ())):  # None: the recipe's rate, always tried
                         cell = self._cell(
                             backbone, task, method, seed, budget=budget, head=asked.head, learning_rate=rate
                         )
@@ -260,7 +260,7 @@ class _Builder:
         return cell
 
     def _check(self, cell: Cell, backbone: Backbone) -> None:
-        """Refuse what cannot be trained now, once for each (backbone, method, budget)."""
+        """Refuse what cannot be trained, once for each (backbone, method, budget)."""
         key = (backbone.name, cell.method, cell.budget)
         if key not in self._checked:
             try:
@@ -271,6 +271,6 @@ class _Builder:
 
 
 def _structure(method: str) -> str | None:
-    """How an APET mask lies; published methods are what the structures are compared with."""
+    """The structure of an APET mask, adjacent or discrete; None for the methods with which they are compared."""
     known = lookup(method)
     return known.structure if known.takes_budget else None

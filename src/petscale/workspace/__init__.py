@@ -1,1 +1,1 @@
-"""Where the pure study meets files: study files, backbone folders, the DAG's look-ups, the state of cells."""
+"""Connects a study with files: reads study files and backbone folders, answers the Snakefile, reports cells' status."""

@@ -1,4 +1,4 @@
-"""Which commit of the project made a number."""
+"""The commit of the project that made a number, and the changes that were not committed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from petscale.artefacts.files import write_atomically
 
 VARIABLE = "PETSCALE_GIT"
-"""Environment variable by which the driver tells every job the commit: an image holds no repository."""
+"""Environment variable that passes the commit to every job, because an image contains no repository."""
 
 
 def commit_of(root: Path) -> str | None:
-    """The commit checked out at `root`; where tracked files differ from it, `-dirty-` and the digest of how.
+    """The commit checked out at `root`; if tracked files differ from it, with `-dirty-` and a digest of the difference.
 
-    None where `root` is no checkout or git is missing: a copy of the files is still a working project.
+    None if `root` is no checkout or git is missing, because the project also works as a plain copy of the files.
     """
     if told := os.environ.get(VARIABLE):
         return told
@@ -25,9 +25,9 @@ def commit_of(root: Path) -> str | None:
 
 
 def keep_changes(root: Path, folder: Path) -> Path | None:
-    """Keep what differs from the commit as `<digest>.diff` in `folder`, for the records that name it; None if nothing.
+    """Store the difference from the commit as `<digest>.diff` in `folder`; return its path, None without a difference.
 
-    `git apply` on that commit gives back the code that ran.
+    Records name that digest, and `git apply` of the file on the commit restores the code that ran.
     """
     changes = _changes(root)
     if not changes:
@@ -51,5 +51,5 @@ def _git(root: Path, *arguments: str) -> str | None:
         done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    # Decoded by hand: ends of lines belong to a difference.
+    # Decoded here, because subprocess would change the line endings, which belong to the difference.
     return done.stdout.decode(errors="surrogateescape") if done.returncode == 0 else None

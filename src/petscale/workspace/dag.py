@@ -1,6 +1,6 @@
-"""What the Snakefile asks: targets, inputs, parameters and resources, each a dictionary look-up.
+"""The answers to the Snakefile: targets, inputs, parameters and resources, each by a dictionary look-up.
 
-Nothing heavy is imported and nothing is computed twice: Snakemake parses the Snakefile again in every job.
+Snakemake parses the Snakefile again in every job, so nothing heavy is imported and nothing is computed twice.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from petscale.workspace.study_file import parse_study
 K = TypeVar("K")
 V = TypeVar("V")
 
-# Pins that can move a cell's numbers; the others (trackers, plotting) do not retrain anything.
+# Packages whose version can change a cell's numbers; other packages (tracking, plotting) retrain nothing.
 NUMERIC_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "accelerate")
 
 
@@ -45,27 +45,27 @@ class Dag:
         self._costs: dict[str, Cost] = {}
 
     def run_in(self, image: Image) -> None:
-        """Let jobs run in an image: its versions take the place of the lock's."""
+        """Let jobs run in an image, whose package versions then replace those of the lock file."""
         self._image = image
 
     @cached_property
     def environment(self) -> str:
-        """Digest of the versions that can move numbers: those of the image, or the locked ones."""
+        """Digest of the versions that can change numbers: those of the image, or those of the lock file."""
         return numeric_digest(locked(self._lock) if self._image is None else self._image.packages)
 
     @property
     def folders(self) -> list[Path]:
-        """Local folders that jobs read besides the results: rows and backbones."""
+        """Local folders that jobs read in addition to the results: rows and backbones."""
         rows = [str(self.study.data.folder)] if self.study.data.source == "local" else []
         return [Path(os.path.expandvars(text)).expanduser() for text in (*rows, *self.study.folders.values())]
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], where: str, root: Path) -> Dag:
-        """The DAG of a configuration that Snakemake merged; `root` is the project's folder."""
+        """The look-ups for a configuration that Snakemake merged; `root` is the project's folder."""
         grid = open_grid(parse_study(config, where))
         dag = cls(grid, Layout(), root / "envs" / "requirements.lock")
         for data in dag.data:
-            dag.data_files(data)  # a missing folder is said now, in one line, and not from within Snakemake
+            dag.data_files(data)  # so that a missing folder gives one line now, not an error inside Snakemake
         return dag
 
     # Targets ----------------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ class Dag:
         return canonical({"spec": spec.spec(), "folder": folder, "version": STAGES["prepare"].version})
 
     def data_files(self, data: str) -> list[str]:
-        """Files of local rows, as inputs of `prepare`; nothing for the other sources."""
+        """Files of local rows, as inputs of `prepare`; empty for the other sources."""
         spec = self._known(self.data, data, "data")
         if spec.source != "local":
             return []
@@ -111,7 +111,7 @@ class Dag:
 
     @cached_property
     def tokenizers(self) -> dict[str, Backbone]:
-        """One backbone for each tokenizer: the first that brings it."""
+        """One backbone for each tokenizer: the first that has it."""
         found: dict[str, Backbone] = {}
         for backbone in self.grid.backbones.values():
             found.setdefault(slug(backbone.tokenizer), backbone)
@@ -160,11 +160,11 @@ class Dag:
         }
 
     def cell_spec(self, cell: str) -> str:
-        """The resolved specification, as the command line of `petscale train` takes it."""
+        """The cell's specification in the form that the command line of `petscale train` takes."""
         return canonical(self.planned(cell).cell.spec())
 
     def cell_versions(self, cell: str) -> str:
-        """What else reruns a cell: versions of its stage and its method, and the pins of the environment."""
+        """Versions whose change reruns a cell: of its stage, of its method, and of the packages."""
         method = self.planned(cell).cell.method
         return f"train {STAGES['train'].version}, {method} {METHODS[method].version}, pins {self.environment}"
 
@@ -175,11 +175,11 @@ class Dag:
         return found
 
     def devices(self, cell: str) -> int:
-        """Devices of one node that the cell takes."""
+        """Number of devices of one node that the cell uses."""
         return self.cost(cell).devices
 
     def placement(self, cell: str) -> str:
-        """Options of `petscale train` that spread the cell over devices; none for most cells."""
+        """Options of `petscale train` that divide the cell among devices; empty for most cells."""
         devices, micro_batch = self.devices(cell), self.study.hardware.micro_batch
         words = [f"--devices {devices}"] if devices > 1 else []
         return " ".join([*words, *([f"--micro-batch {micro_batch}"] if micro_batch else [])])
@@ -192,7 +192,7 @@ class Dag:
         return max(5, int(self.cost(cell).seconds / 30))
 
     def is_small(self, cell: str, minutes: int) -> bool:
-        """Whether a cell takes one device for less than `minutes`, so that several may share a job."""
+        """Whether a cell uses one device for less than `minutes`, so that several cells may share a job."""
         cost = self.cost(cell)
         return cost.devices == 1 and cost.seconds < 60 * minutes
 
@@ -221,7 +221,7 @@ class Dag:
 
     @cached_property
     def study_json(self) -> str:
-        """The resolved study, as the command line of `petscale collect` takes it."""
+        """The study in the form that the command line of `petscale collect` takes."""
         return canonical(self.study.model_dump(mode="json"))
 
     def _known(self, table: Mapping[K, V], key: K, what: str) -> V:
@@ -234,10 +234,10 @@ class Dag:
 
 
 def locked(lock: Path) -> dict[str, str]:
-    """Package -> version of a lock file.
+    """Versions of packages in a lock file, by name.
 
     Raises:
-        BadInput: it cannot be read.
+        BadInput: the file cannot be read.
     """
     try:
         text = lock.read_text()
@@ -247,12 +247,12 @@ def locked(lock: Path) -> dict[str, str]:
 
 
 def numeric_digest(versions: Mapping[str, str]) -> str:
-    """Digest of the versions that can move numbers (`NUMERIC_PACKAGES`), labels of builds left out."""
+    """Digest of the versions that can change numbers (`NUMERIC_PACKAGES`), without labels of builds."""
     chosen = {name: versions[name].split("+")[0] if name in versions else None for name in NUMERIC_PACKAGES}
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _listing(folder: Path) -> str:
-    """Digest of names and sizes of a backbone folder: cheap at parse time; contents are hashed by the rule."""
+    """Digest of the names and sizes in a backbone folder, which is fast; the rule `backbone` hashes the contents."""
     entries = sorted((path.name, path.stat().st_size) for path in folder.iterdir() if path.is_file())
     return hashlib.sha256(json.dumps(entries).encode()).hexdigest()[:12]

@@ -1,7 +1,7 @@
-"""What an image holds: its digest for the record of each cell, its versions for reruns.
+"""The description of an image: its digest for the record of each cell, and its package versions for reruns.
 
-`containers/build.sh` calls this module once the image stands; the description is a small file beside it, because the
-Snakefile is parsed in every job and an image takes seconds to hash.
+`containers/build.sh` calls this module after it has built the image. The description is a small file beside the image,
+because Snakemake parses the Snakefile in every job and hashing an image takes seconds.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Image:
     """The description of an image.
 
     Attributes:
-        sha256: of the image file.
+        sha256: digest of the image file.
         torch: `cpu` or `cuda`, the build of torch.
         python: version of the interpreter.
-        packages: name -> version of everything installed.
+        packages: name -> version of all installed packages.
     """
 
     sha256: str
@@ -37,20 +37,20 @@ class Image:
 
     @property
     def digest(self) -> str:
-        """As records of cells name the image."""
+        """The digest by which records of cells name the image."""
         return f"sha256:{self.sha256}"
 
 
 def description_of(image: Path) -> Path:
-    """Where the description of an image lies: beside it."""
+    """Path of the description of an image, which is beside the image."""
     return image.with_name(image.name + ".json")
 
 
 def read_image(image: Path) -> Image:
-    """The description of an image that `make image` built.
+    """Read the description of an image that `make image` built.
 
     Raises:
-        BadInput: image or description are missing or unreadable, or the image was replaced after its description.
+        BadInput: image or description are missing or unreadable, or the image was replaced after it was described.
     """
     path = description_of(image)
     try:
@@ -66,10 +66,10 @@ def read_image(image: Path) -> Image:
 
 
 def describe(image: Path, environment: Path) -> Image:
-    """Write the description of `image` from what it says of itself (`environment`, JSON).
+    """Write the description of `image` from the JSON file `environment`, which the image build wrote.
 
     Raises:
-        BadInput: a file cannot be read, or the environment is not what the definition file writes.
+        BadInput: a file cannot be read, or `environment` does not have the form that the build writes.
     """
     try:
         with open(image, "rb") as handle:
@@ -84,19 +84,19 @@ def describe(image: Path, environment: Path) -> Image:
 
 
 def enter(image: Image, package: Path, working: Path, folders: Iterable[Path]) -> None:
-    """Set what Apptainer hands to the jobs of this process: paths to bind, where the code is, which image this is.
+    """Set the environment variables that Apptainer passes to jobs: paths to bind, the path of the code, the image.
 
-    The code is that of the checkout which planned the cells, read-only, so an edit needs no new image; the working
-    directory alone can be written, and what `results/` links to.
+    Jobs use the code of the checkout that planned the cells, bound read-only, so an edit needs no new image. They can
+    write only to the working directory and to the targets of links in `results/`.
 
     Args:
-        image: the image that the jobs run in.
-        package: the folder that holds the package `petscale`.
-        working: the working directory, where `results/` lies.
-        folders: what else jobs read.
+        image: the image in which the jobs run.
+        package: the folder that contains the package `petscale`.
+        working: the working directory, which contains `results/`.
+        folders: further folders that jobs read.
     """
     read = [package, package.parent / "ladders", cache_folder(), *folders]
-    # `results` or a folder in it may be a link to where there is room.
+    # `results`, or a folder in it, may be a link to a larger disk.
     links = [path for path in (working / "results", *(working / "results").glob("*")) if path.is_symlink()]
     written = [f"{path}:{path}" for path in (working, *(link.resolve() for link in links))]
     bound = [f"{path}:{path}:ro" for each in read for path in dict.fromkeys((each, each.resolve())) if path.exists()]

@@ -1,4 +1,4 @@
-"""The plan document: everything that figures and tables need to know about a study before a cell has run."""
+"""The plan document (plan.json): everything about a study that figures and tables need, known before any cell runs."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def plan_document(grid: Grid) -> dict[str, Any]:
 
 
 def totals(grid: Grid, costs: list[Cost]) -> list[dict[str, Any]]:
-    """One row a backbone: cells and their device-hours, transfers and theirs, largest memory of one device, most
-    devices of a cell, disk that cells and transfers leave.
+    """One row per backbone: numbers and device-hours of cells and of transfers, largest memory on one device, most
+    devices of a cell, and disk space of the outputs.
 
-    `fits` is False where a cell's estimate exceeds the memory of a device on as many as the study allows.
+    `fits` is False if a cell's estimate exceeds the memory of a device even on the most devices that the study allows.
     """
     rows: dict[str, dict[str, Any]] = defaultdict(
         lambda: {
@@ -100,11 +100,11 @@ def totals(grid: Grid, costs: list[Cost]) -> list[dict[str, Any]]:
 
 
 def inputs(grid: Grid) -> dict[str, float]:
-    """GB of what cells read, kept once for all of them: backbones, rows and tokens.
+    """GB of the inputs of cells, which are stored once for all of them: backbones, rows and tokens.
 
-    A backbone of the hub takes 4 bytes a parameter twice, as downloaded and as converted from a pickle; others once,
-    and local folders are linked. Rows take about as much as their tokens, 4 bytes each; those of the hub again as
-    downloaded.
+    A backbone of the hub takes 4 bytes per parameter twice, as downloaded and as converted from a pickle. Other
+    backbones take it once, and local folders are linked. Rows take about as much space as their tokens, 4 bytes each;
+    rows of the hub take it again as downloaded.
     """
     backbones = rows = tokens = 0.0
     for backbone in grid.backbones.values():

@@ -1,4 +1,4 @@
-"""From names in a study file to rungs of a ladder: shapes from the catalogue or from a local folder."""
+"""Looks up the backbones that a study file names: their shapes come from the catalogue or from a local folder."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ RANDOM = "-random"
 
 
 def resolve(study: Study) -> dict[str, Backbone]:
-    """Every backbone that the study's grid needs, random controls included.
+    """Every backbone that the study's grid needs, including randomly initialised controls.
 
     Raises:
-        BadInput: a name that neither the catalogue nor `folders` knows, or a folder that is no backbone.
+        BadInput: neither the catalogue nor `folders` has a name, or a folder is not a backbone.
     """
     found = {}
     control = study.experiments.control
@@ -35,12 +35,12 @@ def resolve(study: Study) -> dict[str, Backbone]:
 
 
 def open_grid(study: Study) -> Grid:
-    """The grid of a study with its backbones looked up."""
+    """Build the grid of a study, looking up its backbones."""
     return build_grid(study, resolve(study))
 
 
 def folder_of(study: Study, name: str) -> Path | None:
-    """The local folder of a backbone, variables expanded; None for catalogue names."""
+    """The local folder of a backbone, with variables expanded; None for catalogue names."""
     if name not in study.folders:
         return None
     return Path(os.path.expandvars(study.folders[name])).expanduser()
@@ -59,10 +59,10 @@ def _rung(study: Study, name: str, ladder: str, scale: int, control_of: str | No
 
 
 def read_shape(folder: Path, where: str) -> BackboneShape:
-    """The shape of a backbone folder, from its config and the header of its weights; no weights are read.
+    """Read the shape of a backbone folder from its config and the header of its weights, without the weights.
 
     Raises:
-        BadInput: a file is missing or unreadable, or the architecture has no family here.
+        BadInput: a file is missing or unreadable, or no family has this architecture.
     """
     try:
         config = json.loads((folder / "config.json").read_text())

@@ -1,4 +1,4 @@
-"""What a site's Slurm wants to hear: the one small file that a user copies (`site.example.yaml` of the profile)."""
+"""Settings of a site's Slurm, from a small file that the user copies from `site.example.yaml` of the profile."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from petscale.errors import BadInput
 from petscale.workspace.study_file import read_yaml
 
 VARIABLE = "PETSCALE_SITE"
-_NAME = r"^[A-Za-z0-9_.:&|*\[\],-]+$"  # what goes into sbatch's command line
+_NAME = r"^[A-Za-z0-9_.:&|*\[\],-]+$"  # allowed characters, since values are put into sbatch's command line
 
 
 class Site(BaseModel):
-    """Settings of a cluster; every key may be left out."""
+    """Settings of a cluster; every key is optional."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -34,7 +34,7 @@ class Site(BaseModel):
     group_minutes: int = Field(10, ge=0, description="cells estimated below this share a device, one after the other")
 
     def placement(self, gpu: bool) -> dict[str, str]:
-        """Resources that say where a job goes; only what the site sets."""
+        """Snakemake resources that choose partition, account and constraint, as far as the site sets them."""
         partition = self.partition if gpu else self.cpu_partition or self.partition
         wanted = {"slurm_account": self.account, "slurm_partition": partition, "qos": self.qos}
         if gpu:
@@ -42,7 +42,7 @@ class Site(BaseModel):
         return {name: value for name, value in wanted.items() if value is not None}
 
     def devices(self, count: int | Callable[[Any], int]) -> dict[str, Any]:
-        """Resources that ask for devices, in the site's style; `count` may depend on a job's wildcards."""
+        """Snakemake resources that request devices in the site's style; `count` may depend on a job's wildcards."""
         if self.gpu_style == "gpus":
             return {"gpu": count, **({"gpu_model": self.gpu_model} if self.gpu_model else {})}
         name = f"gpu:{self.gpu_model}" if self.gpu_model else "gpu"
@@ -50,10 +50,10 @@ class Site(BaseModel):
 
 
 def read_site(root: Path) -> Site:
-    """The site's settings: $PETSCALE_SITE, the project's own copy, the user's, or all defaults.
+    """Read the site's settings from $PETSCALE_SITE, the project's copy or the user's; without a file, use the defaults.
 
     Raises:
-        BadInput: the file cannot be read, or a key of it is unknown or has a wrong value.
+        BadInput: the file cannot be read, or a key in it is unknown or has a wrong value.
     """
     told = os.environ.get(VARIABLE)
     places = [root / "workflow" / "profiles" / "slurm" / "site.yaml", Path("~/.config/petscale/site.yaml").expanduser()]

@@ -1,4 +1,4 @@
-"""Reading study files: every fault becomes one line with the file and the key."""
+"""Reads study files; every mistake in them gives an error of one line with the file and the key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from petscale.study.config import Study
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key that stands twice: YAML would keep the last one without a word."""
+    """A safe loader that refuses duplicate keys, of which YAML would silently use the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -29,7 +29,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> Mapping[str, Any]:
-    """A YAML mapping from a file.
+    """Read a YAML mapping from a file.
 
     Raises:
         BadInput: the file cannot be read, is no YAML, or is no mapping; the message names file and line.
@@ -51,10 +51,11 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
 
 
 def parse_study(document: Mapping[str, Any], where: str) -> Study:
-    """A validated study from plain data.
+    """Make a validated study from plain data.
 
     Raises:
-        BadInput: names `where`, the key and what is wrong with it; unknown keys get the nearest known one.
+        BadInput: a key is unknown or has a wrong value; the message names `where` and the key, and suggests the closest
+            known key.
     """
     try:
         return Study.model_validate(document)
@@ -75,7 +76,7 @@ def load_study(path: str | Path) -> Study:
 
 
 def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Keys of the section at `location`, through optional and list-valued fields."""
+    """Keys of the section at `location`, which may be inside optional and list-valued fields."""
     current: type[BaseModel] = model
     for part in location:
         if isinstance(part, int):

@@ -1,4 +1,4 @@
-"""The study file as typed sections, one file a section."""
+"""The study file as Pydantic models, with one module for each section."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Ladder(Section):
 
 
 class Study(Section):
-    """A study file: ladders x tasks x methods x budgets x seeds, and the questions put to them."""
+    """A study file: ladders x tasks x methods x budgets x seeds, and the experiments that use them."""
 
     name: StudyName = Field(description="name of the study and of its folder below results/")
     description: str = Field("", description="one sentence for the head of the report")
@@ -89,6 +89,6 @@ class Study(Section):
         return self
 
     def recipe_for(self, ladder: str) -> Recipe:
-        """The recipe of one ladder: the study's, with the ladder's own keys in place."""
+        """The recipe of one ladder: the study's recipe, with the keys that the ladder replaces."""
         changes = self.recipe_by_ladder.get(ladder, {})
         return Recipe.model_validate({**self.recipe.model_dump(), **changes})

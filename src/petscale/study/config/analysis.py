@@ -1,6 +1,6 @@
 """Rules and margins of the analysis, set in the study file before the run and copied into its plan.
 
-Points are score points on 0 to 100; a margin is the smallest difference that the study calls a difference.
+Points are score points from 0 to 100; a margin is the smallest difference that counts as one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class StructureSettings(_Settings):
 
 
 class ConvergenceSettings(_Settings):
-    """When a run has converged (figure 6)."""
+    """The rule for when a run has converged (figure 6)."""
 
     tolerance: float = Field(3.0, gt=0, description="points below its best within which the smoothed dev score stays")
     smoothing: int = Field(3, ge=1, description="evaluations in the centred running mean of the dev score; odd")
@@ -62,7 +62,7 @@ class TransferSettings(_Settings):
 
 
 class Margins(_Settings):
-    """What counts as equal, fixed before the run."""
+    """Differences up to which results count as equal; they are set before the run."""
 
     full_points: float = Field(2.0, gt=0, description="a method this close below full fine-tuning has reached it")
     gap_points: float = Field(1.0, gt=0, description="smallest between-method standard deviation that matters")
@@ -72,7 +72,7 @@ class Margins(_Settings):
 
 
 class AnalysisSettings(_Settings):
-    """Everything the analysis is free to choose."""
+    """All settings of the analysis."""
 
     methods: MethodsSettings = Field(default=MethodsSettings(), description="means and gaps of methods")
     structure: StructureSettings = Field(default=StructureSettings(), description="groups of equal budget")

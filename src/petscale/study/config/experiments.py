@@ -1,4 +1,4 @@
-"""The questions put to the grid. Each names the cells that it needs; cells are shared between them."""
+"""The experiments of a study. Each names the cells that it needs; experiments share cells."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from petscale.study.config.section import Section
 
 
 class Selection(Section):
-    """Which part of the grid an experiment covers; what is absent means all of the study's."""
+    """The backbones, tasks and seeds of an experiment; an absent key means all of the study's."""
 
     backbones: list[HubName] | None = Field(None, description="backbones; all of the ladders when absent")
     tasks: list[Name] | None = Field(None, description="tasks; all of the study's when absent")
@@ -19,7 +19,7 @@ class Selection(Section):
 
 
 class Methods(Selection):
-    """Published methods against full fine-tuning (Su et al. figures 1 and 3)."""
+    """Published methods compared with full fine-tuning (Su et al. figures 1 and 3)."""
 
     methods: list[Name] = Field(
         default=["full", "prompt", "bitfit", "lora", "adapter"], min_length=1, description="methods to compare"
@@ -27,7 +27,7 @@ class Methods(Selection):
 
 
 class Structure(Selection):
-    """Groups of equal budget: each PET method against APET (Su et al. figure 5, table 2)."""
+    """Groups of equal budget: each PET method compared with APET (Su et al. figure 5, table 2)."""
 
     groups: list[Name] = Field(
         default=["prompt", "bitfit", "lora", "adapter"],
@@ -40,7 +40,7 @@ class Structure(Selection):
 
 
 class Convergence(Selection):
-    """Steps to convergence, adjacent against discrete (Su et al. figure 6)."""
+    """Steps to convergence of adjacent and discrete (Su et al. figure 6)."""
 
     match: list[Name] = Field(default=["lora"], min_length=1, description="PET methods whose budget is used")
     structures: list[Name] = Field(
@@ -82,7 +82,7 @@ class Transfer(Selection):
 
 
 class Control(Selection):
-    """The same delta on a randomly initialised backbone: does pre-training matter at all?"""
+    """The same methods on a randomly initialised backbone, to see whether pre-training matters."""
 
     methods: list[Name] = Field(default=["lora"], min_length=1, description="methods to repeat on random weights")
 
@@ -98,6 +98,6 @@ class Experiments(Section):
     control: Control | None = Field(None, description="random backbones, for mini ladders")
 
     def asked(self) -> dict[str, Selection]:
-        """The experiments that the study asks for, by name."""
+        """The experiments that the study contains, by name."""
         found: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields}
         return {name: experiment for name, experiment in found.items() if experiment is not None}

@@ -1,6 +1,6 @@
-"""The machine: what time and cost are estimated for, and how a cell is spread over it.
+"""The machine for which time and cost are estimated, and how a cell is divided among its devices.
 
-No part of a cell's identity: it moves numbers by rounding alone (docs/large-backbones.md).
+This is not part of a cell's identity, because it changes numbers only by rounding (docs/large-backbones.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a cell is trained. Every choice of Su et al. appendix B.3 has its key here."""
+"""The training recipe of a cell, with a key for every setting of Su et al. appendix B.3."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from petscale.study.config.section import Section
 
 
 class Recipe(Section):
-    """Training settings, alike for PET and APET cells unless a key says otherwise."""
+    """Training settings; they are the same for all cells unless a key is by method or task."""
 
     steps: int = Field(20_000, ge=1, description="optimizer steps of every trained cell (released code: 20,000)")
     evaluate_every: int = Field(1_000, ge=1, description="steps between dev evaluations (released code: 1,000)")

@@ -1,1 +1,1 @@
-"""Slurm beneath Snakemake: one driver a folder, its jobs watched, what they ask for, what members of a job skip."""
+"""Support for running Snakemake on Slurm: one driver per folder, watching of its jobs, and their resource requests."""

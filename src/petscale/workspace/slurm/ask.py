@@ -1,4 +1,4 @@
-"""Questions to Slurm's own commands; a Slurm that does not answer has nothing to say."""
+"""Runs Slurm's commands; a missing or unresponsive Slurm gives an empty answer, not an error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 
 
 def ask(*words: str) -> str:
-    """What a command of Slurm prints; empty where it is absent or silent for a minute."""
+    """The output of a command of Slurm; empty if the command is missing or does not answer within a minute."""
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=60, env={**os.environ, "LC_ALL": "C"})
     except (OSError, subprocess.TimeoutExpired):
@@ -18,9 +18,9 @@ def ask(*words: str) -> str:
 
 @cache
 def time_limit(partition: str | None) -> int | None:
-    """Minutes that a partition (the default one if None) lets a job run; None where it has no limit or Slurm is mute.
+    """Time limit of a partition (the default one if None) in minutes; None if it has none or Slurm does not answer.
 
-    A job that asks for more is taken by many sites, and never starts.
+    Many sites accept a job that asks for more than the limit, but such a job never starts.
     """
     chosen = ["--partition", partition] if partition else []
     for line in ask("sinfo", "--noheader", "--format=%P|%l", *chosen).splitlines():
@@ -31,7 +31,7 @@ def time_limit(partition: str | None) -> int | None:
 
 
 def parse_limit(text: str) -> int | None:
-    """Minutes of Slurm's `[days-][hours:]minutes:seconds`; None for `infinite` and what is no time."""
+    """Minutes of Slurm's `[days-][hours:]minutes:seconds`; None for `infinite` and for text that is no time."""
     days, _, clock = text.rpartition("-")
     parts = clock.split(":")
     if not all(part.isdigit() for part in [*parts, days or "0"]):

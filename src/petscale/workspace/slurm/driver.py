@@ -1,4 +1,7 @@
-"""The one driver of a folder, and jobs and cells of an earlier one that nobody waits for any more."""
+"""Makes sure that a folder has only one driver, and deals with jobs and cells that an earlier driver left behind.
+
+The driver is the `snakemake` process that submits jobs and waits for them.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,14 @@ from petscale.study.stages import code_digest
 from petscale.workspace.slurm.ask import ask
 
 PREFIX = "petscale"
-"""Of the names of jobs (`slurm-jobname-prefix` in the profile); by it a study's jobs are found again."""
+"""Prefix of the names of jobs (`slurm-jobname-prefix` in the profile), by which a study's jobs are found again."""
 
 
 def only_driver(folder: str) -> TextIO:
-    """The lock of the one driver that sends this folder's cells to Slurm; held until the handle is closed.
+    """Take the lock of the only driver that submits this folder's cells; it is held until the handle is closed.
 
-    Snakemake's own lock is on files, so two studies of one folder run side by side; but cells are shared by studies,
-    and a driver cancels what it finds of an earlier one's jobs.
+    Snakemake locks output files, so it allows two studies in one folder at once. But studies share cells, and a driver
+    cancels the jobs that it finds from an earlier driver.
 
     Raises:
         BadInput: another driver holds it; the message names it.
@@ -46,7 +49,8 @@ def only_driver(folder: str) -> TextIO:
 def orphans(folder: str) -> list[str]:
     """Jobs of an earlier driver in the working directory `folder` that are still queued or running.
 
-    For who holds `only_driver`: then all of petscale's jobs there are an earlier driver's.
+    The caller must hold `only_driver`, because then all of petscale's jobs in the folder are those of an earlier
+    driver.
     """
     told = ask("squeue", "--me", "--noheader", "--format=%i|%j|%Z")
     rows = [line.split("|") for line in told.splitlines()]
@@ -54,9 +58,9 @@ def orphans(folder: str) -> list[str]:
 
 
 def cancel_orphans(folder: str, wait_s: float = 120.0) -> list[str]:
-    """Cancel them and wait until they are gone; the next job of a cell goes on from its newest checkpoint.
+    """Cancel these jobs and wait until they are gone; the next job of a cell continues from its newest checkpoint.
 
-    Left alone, they would hold the cells that this driver submits again.
+    Otherwise they would hold the locks of the cells that this driver submits again.
     """
     found = orphans(folder)
     if found:
@@ -68,10 +72,10 @@ def cancel_orphans(folder: str, wait_s: float = 120.0) -> list[str]:
 
 
 def adopt(workflow: Any, image: str | None) -> int:
-    """Record, as Snakemake does for jobs that it saw end, the cells that ended while no driver ran; returns how many.
+    """Record the parameters of cells that ended while no driver ran, as Snakemake does for jobs; return how many.
 
-    Without a record of its parameters a later change of them would not rerun a cell. Only what this code made in this
-    image is taken over; `petscale status --stale` lists the others.
+    Without such a record, a later change of its parameters would not rerun a cell. Only cells that were made by the
+    current code and image are recorded; `petscale status --stale` lists the others.
     """
     code, adopted = code_digest("train"), 0
     for job in workflow.dag.jobs:

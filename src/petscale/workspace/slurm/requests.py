@@ -1,20 +1,20 @@
-"""What a job asks Slurm for beyond the estimates of its cell."""
+"""Resource requests of jobs that do not come directly from the estimates of a cell."""
 
 from __future__ import annotations
 
 INPUT_MEMORY_MB = 8000
-"""Preparing rows and tokens, and fetching a backbone of the usual sizes."""
+"""Memory for preparing rows and tokens, and for making the folder of a backbone of usual size."""
 
 GROWTH = 3
-"""Most that memory grows by: attempts are also how long cells get their time, and no cell needs ten times its share."""
+"""Largest factor by which memory grows with attempts: long cells need many attempts, but not ever more memory."""
 
 
 def memory_mb(wanted: int, attempt: int, most: int | None) -> int:
-    """Megabytes of an attempt (from 1): grows with it up to `GROWTH`-fold, never above what the site's nodes have."""
+    """Megabytes for an attempt (from 1); they grow with it up to `GROWTH`-fold, within the site's largest node."""
     grown = wanted * min(attempt, GROWTH)
     return min(grown, most or grown)
 
 
 def cpus(devices: int) -> int:
-    """Cores: a process a device and its helpers when there are several; the number of torch's threads is the rule's."""
+    """Number of cores: with several devices, two for each process; the rule sets the number of torch's threads."""
     return 2 * devices if devices > 1 else 1

@@ -1,4 +1,4 @@
-"""Settings of a run that no profile can give, and what a job that comes again leaves alone."""
+"""Settings of Snakemake that a profile cannot set, and the list of jobs that a restarted job need not run again."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from petscale.artefacts.layout import Layout
 from petscale.workspace.slurm.watch import install
 
 GROUPS = ("cells", "transfers")
-"""Names under which the profile says how many small cells or transfers share a job (`group-components`)."""
+"""Names of the groups for which the profile sets how many small cells or transfers share a job (`group-components`)."""
 
 STARTED = Path(".snakemake/petscale-started")
 
 
 def settle_settings(workflow: Any) -> None:
-    """Have them applied when Snakemake starts to execute; it knows its own only then.
+    """Arrange that these settings are applied when Snakemake starts to execute, since it sets its own only then.
 
-    * `versions` of the cells covers the environment. Snakemake's own trigger compares names of images, and would rerun
-      all cells of a cluster when the report is made again without the image.
-    * Within a job, the members of a group are cells of their own: they take turns, and one that fails must not stop the
-      others. Snakemake hands neither `--keep-going` nor limits nor `--group-components` to the jobs that it submits.
-    * A job that comes again, requeued or retried, leaves alone what its members finished before.
-    * The driver alone watches Slurm.
+    * The rerun trigger for images is switched off, since `versions` of the cells covers the environment. That trigger
+      compares names of images, and would rerun all cells of a cluster when the report is made without the image.
+    * Within a job, the members of a group run one after the other, and a member that fails must not stop the others.
+      Snakemake passes neither `--keep-going` nor limits nor `--group-components` on to the jobs that it submits.
+    * A job that is requeued or retried skips the members that it finished before.
+    * Only the driver watches Slurm.
     """
     execute = workflow.execute
 
@@ -47,15 +47,15 @@ def settle_settings(workflow: Any) -> None:
 
 
 def mark_start() -> None:
-    """Note, by a file's time, that a driver starts: what is newer was made for it."""
+    """Record the start of a driver as the time of a file: newer outputs were made for this driver."""
     STARTED.parent.mkdir(exist_ok=True)
     STARTED.write_text("")
 
 
 def unfinished(jobs: Iterable[Any], layout: Layout, started: Path) -> list[Any]:
-    """The jobs (rule name and wildcards) of a group without those of which this driver already has the output.
+    """The jobs (rule name and wildcards) of a group, without those whose output was already made for this driver.
 
-    An older output may be there to be replaced; so times are compared, both from the same file system.
+    An older output may be there only to be replaced, so times are compared; both are from the same file system.
     """
     if not started.exists():
         return list(jobs)

@@ -1,7 +1,7 @@
-"""`sbatch` with patience: what Slurm cannot take now is not the job's failure.
+"""A replacement for `sbatch` that retries when Slurm cannot accept a job at the moment.
 
-Called in its place with the same words and input. Refusals that time mends (a controller that does not answer, a limit
-on submitted jobs) are tried again; all others come back at once.
+It is called with the same arguments and input. Temporary refusals (a controller that does not answer, a limit on
+submitted jobs) are retried; all others are returned at once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def submit(
     patience_s: float = PATIENCE_S,
     sleep: Callable[[float], None] = time.sleep,
 ) -> subprocess.CompletedProcess[str]:
-    """The last answer of `program`: taken, refused for good, or still refused after `patience_s` seconds."""
+    """The last answer of `program`: accepted, refused permanently, or still refused after `patience_s` seconds."""
     waited = 0.0
     while True:
         done = subprocess.run([program, *words], input=script, capture_output=True, text=True)

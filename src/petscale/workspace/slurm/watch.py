@@ -1,14 +1,15 @@
-"""What Slurm says of the jobs of a study, in words on which the executor plugin acts.
+"""Translates the states of jobs that Slurm reports into states that Snakemake's Slurm plugin understands.
 
 The plugin (2.8.0) waits for ever in four cases that happen on every cluster:
 
-* `sacct` prints `CANCELLED by <uid>`, which it compares as a whole;
-* a preempted or failed node's job that Slurm does not requeue stays `PREEMPTED` or `NODE_FAIL`;
-* a job is gone from `squeue` because the driver slept or the controller lost it;
+* `sacct` prints `CANCELLED by <uid>`, but the plugin expects only the first word;
+* a job was preempted or its node failed, and Slurm does not requeue it, so it stays `PREEMPTED` or `NODE_FAIL`;
+* a job is no longer in `squeue`, because the driver was suspended or the controller lost it;
 * accounting is not set up, so `sacct` fails at each query.
 
-And it counts an attempt as failed when the controller is too busy to take a job, or a limit on queued jobs is reached.
-`install` puts `Watch` between the plugin and Slurm's answers, and `petscale.workspace.slurm.submit` before `sbatch`.
+The plugin also counts an attempt as failed if the controller is too busy to accept a job, or if a limit on queued jobs
+is reached. `install` puts `Watch` between the plugin and Slurm's answers, and replaces `sbatch` by
+`petscale.workspace.slurm.submit`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 
 PLUGIN = "snakemake_executor_plugin_slurm"
 
-# States that Slurm may or may not turn into PENDING; how long it is given to do so.
+# States that Slurm may or may not turn into PENDING, and how long to wait for that.
 _REQUEUED = ("PREEMPTED", "NODE_FAIL", "REVOKED")
 PATIENCE_S = 180.0
 
@@ -30,9 +31,9 @@ Query = Callable[[str, Any], Awaitable[tuple[States | None, float | None]]]
 
 
 class Watch:
-    """Remembers what was seen of each job and turns states that the plugin would wait on into final ones.
+    """Remembers the state of each job, and replaces states on which the plugin would wait for ever by final ones.
 
-    A job that is gone counts as `UNKNOWN`: the plugin then lets the outputs decide, and those appear by rename only.
+    A job that is gone counts as `UNKNOWN`: the plugin then checks whether the outputs exist, which are always complete.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, patience_s: float = PATIENCE_S) -> None:
@@ -41,12 +42,12 @@ class Watch:
         self._states: States = {}
 
     def expect(self, jobs: Iterable[str]) -> None:
-        """Jobs that the plugin waits for: one may end and be forgotten by Slurm before it was seen."""
+        """Add jobs for which the plugin waits, since Slurm may forget a job before it was ever seen."""
         for job in jobs:
             self._states.setdefault(job, "PENDING")
 
     def settle(self, told: Mapping[str, str]) -> States:
-        """The states as the plugin understands them, jobs that are gone included."""
+        """The states in words that the plugin understands, including those of jobs that are gone."""
         now = self._clock()
         settled = {job: self._settled(job, state, now) for job, state in told.items()}
         for job, state in self._states.items():
@@ -68,12 +69,12 @@ class Watch:
 
 
 def _is_open(state: str) -> bool:
-    """Whether a job in this state can still come to an end."""
+    """Whether a job in this state has not ended yet."""
     return state in ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "REQUEUED", "STAGE_OUT")
 
 
 def watched(query: Query, watch: Watch) -> Query:
-    """The plugin's query with `watch` behind it, and `squeue` where `sacct` does not answer."""
+    """The plugin's query, with its answer passed through `watch`, and with `squeue` if `sacct` does not answer."""
 
     async def ask(command: str, logger: Any) -> tuple[States | None, float | None]:
         states, seconds = await query(command, logger)
@@ -91,7 +92,7 @@ def _squeue(sacct: str) -> str:
 
 
 def install() -> None:
-    """Watch the plugin's queries in this process; nothing where the plugin is not loaded."""
+    """Watch the plugin's queries in this process; does nothing if the plugin is not loaded."""
     plugin: Any = sys.modules.get(PLUGIN)
     if plugin is None:
         return
@@ -108,7 +109,7 @@ def install() -> None:
 
 
 def patient(command: Callable[..., str]) -> Callable[..., str]:
-    """The plugin's command line with `petscale.workspace.slurm.submit` in the place of `sbatch`."""
+    """The plugin's command line with `petscale.workspace.slurm.submit` instead of `sbatch`."""
 
     def make(*args: Any, **kwargs: Any) -> str:
         program, _, rest = command(*args, **kwargs).partition(" ")
