@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from once import make_once
 from tally import pytest_terminal_summary, tally  # noqa: F401  pytest finds them here
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,3 +37,15 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no real rows at {folder} (set PETSCALE_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tracking database with its tables: making them takes seconds, so tests start from a copy."""
+
+    def make(folder: Path) -> None:
+        from petscale.tracking.store import Store
+
+        Store(f"sqlite:///{folder}/mlflow.db", folder / "artifacts")
+
+    return make_once(tmp_path_factory, "empty-database", make) / "mlflow.db"

@@ -127,14 +127,6 @@ def results(tmp_path: Path, grid: Grid) -> Results:
     return Results(str(tmp_path / "results"), grid)
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with its tables: making them takes seconds, so tests start from a copy."""
-    folder = tmp_path_factory.mktemp("store")
-    Store(f"sqlite:///{folder}/mlflow.db", folder / "artifacts")
-    return folder / "mlflow.db"
-
-
 @pytest.fixture
 def open_store(results: Results, empty_database: Path) -> Callable[[], Store]:
     """Opens the default store of `results`, already initialised."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -67,7 +68,7 @@ def test_an_outage_is_short_and_one_line(kind: str, refusing: str, tmp_path: Pat
     assert "\n" not in line
     assert "hunter2" not in line
     assert "`petscale track` sends the rest" in line
-    assert ("403" in line) == (kind == "refusing")
+    assert bool(re.search(r"\b403\b", line)) == (kind == "refusing")  # a port may have these digits too
     assert caught.value.exit_code == Exit.INTERRUPTED
 
 
