@@ -218,7 +218,7 @@ def test_state_files(tmp_path: Path, spool: bytes, state: bytes) -> None:
         if phase == "ended":
             record = Path(Layout(str(tmp_path)).result(cell))
             record.parent.mkdir(parents=True, exist_ok=True)
-            record.write_text("{}")
+            record.write_text(json.dumps(result()))
         try:
             seen = glance(cell, str(tmp_path))
         except BadInput as error:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from petscale.cells.published import SYSTEM
 from petscale.cells.spool import read_spool
 from petscale.training import telemetry
 from petscale.training.telemetry import CPU_S, ENERGY_J, Gpu, Telemetry, open_gpu
@@ -71,7 +72,7 @@ class FakeNvml:
 
 def records(state: Path) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
-    for record in read_spool(state / telemetry.SPOOL):
+    for record in read_spool(state / SYSTEM):
         found.setdefault(record["key"], []).append(record["value"])
     return found
 
@@ -165,7 +166,7 @@ def test_a_damaged_line_costs_what_follows_it_not_the_whole(tmp_path: Path, capl
     """Energy of days must not start again at 0, without a word, for one flipped byte."""
     with Telemetry(tmp_path, CUDA, every_s=100, nvml=FakeNvml()):
         pass
-    path = tmp_path / telemetry.SPOOL
+    path = tmp_path / SYSTEM
     before = path.read_bytes()
     path.write_bytes(before + b'{"ts": 1, "steq": 7}\n' + before)
     (tmp_path / "ckpt-000000001.safetensors").touch()
@@ -209,7 +210,7 @@ def test_a_mig_slice_tells_memory_only(tmp_path: Path) -> None:
 def test_totals_go_on_over_attempts_and_a_fresh_start_forgets(tmp_path: Path) -> None:
     with Telemetry(tmp_path, CUDA, every_s=100, nvml=FakeNvml()):
         pass
-    with open(tmp_path / telemetry.SPOOL, "ab") as spool:
+    with open(tmp_path / SYSTEM, "ab") as spool:
         spool.write(b'{"ts": 1, "st')  # killed while writing
     (tmp_path / "ckpt-000000001.safetensors").touch()
     with Telemetry(tmp_path, CUDA, every_s=100, nvml=FakeNvml()) as told:

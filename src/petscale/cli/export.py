@@ -24,19 +24,20 @@ def run(args: argparse.Namespace) -> int:
     from safetensors.torch import save
 
     from petscale.artefacts.files import write_atomically
+    from petscale.cells.published import DELTA, RECORD
     from petscale.cells.record import read_result
     from petscale.errors import BadInput
     from petscale.tuning.export import to_peft
     from petscale.tuning.files import load_delta, load_extra
 
-    result = read_result(args.cell / "result.json")
-    delta = args.cell / "delta.safetensors"
+    result = read_result(args.cell / RECORD)
+    delta = args.cell / DELTA
     if args.dir.exists() and (not args.dir.is_dir() or any(args.dir.iterdir())):
         raise BadInput(f"{args.dir}: exists and is not an empty folder")
     plan, values = load_delta(delta)
     made = to_peft(plan, values, load_extra(delta), str(result.spec["backbone"]))
     if made is None:
-        write_atomically(args.dir / "delta.safetensors", delta.read_bytes())
+        write_atomically(args.dir / DELTA, delta.read_bytes())
         use = _OWN_FORMAT
     else:
         # PEFT looks for the format in the file's own header.

@@ -12,20 +12,18 @@ from pathlib import Path
 from typing import Any, get_args
 
 from petscale.artefacts.layout import Layout
-from petscale.cells.lock import is_alive, read_holder
-from petscale.cells.state import Phase, read_status
+from petscale.cells.phase import CellPhase, cell_outcome
+from petscale.cells.published import RECORD, SPOOLS, published
+from petscale.cells.record import CellResult
+from petscale.cells.state import Phase
 from petscale.errors import BadInput
-
-KILLED = "killed: the trainer is gone without a word (out of memory, SIGKILL or node failure)"
-SPOOLS = ("metrics.jsonl", "system.jsonl")
-PUBLISHED = ("result.json", "curve.csv", "delta.safetensors", "predictions*.parquet", *SPOOLS)
 
 
 @dataclass(frozen=True)
 class Glance:
     """A cheap look at a cell: enough to know whether anything changed since it was last sent."""
 
-    phase: str
+    phase: CellPhase
     attempt: str
     cause: str | None
     attempts: int
@@ -34,58 +32,64 @@ class Glance:
     folder: Path  # where the spools lie
     files: dict[str, Path]
     fingerprint: str
+    record: CellResult | None  # of a cell that has ended
 
 
 def glance(cell: str, root: str) -> Glance | None:
-    """Look at a cell's files below `root` (the folder of results); None while no attempt ever ran.
+    """Look at a cell's files below `root` (the folder of results); None while there is nothing to track.
+
+    A pending cell has nothing to track, also one that is to run again because its record is gone: what the store holds
+    of its earlier run stays until the next attempt begins.
 
     Raises:
-        BadInput: `status.json` is damaged; the message names file and key.
+        BadInput: the record or `status.json` is damaged; the message names file and key.
         FileNotFoundError: a file vanished meanwhile.
     """
     layout = Layout(root)
     folder, state = Path(layout.result(cell)).parent, Path(layout.state(cell))
-    told = _status(state)
+    existed = (state / "status.json").exists()  # asked first: a trainer may write it meanwhile
+    outcome = cell_outcome(layout, cell)
+    if outcome.damaged:
+        raise BadInput(str(outcome.cause))
+    told, record = outcome.status, outcome.record
+    _check(state / "status.json", told, existed)
     attempts: list[dict[str, Any]] = told.get("attempts", [])
-    finished = (folder / "result.json").exists()
-    if not attempts and not finished:
+    if outcome.phase == "pending" or (not attempts and record is None):
         return None
-    cause: str | None = None
-    if finished:
-        phase = "done"  # or diverged: the record says which
-        last = next((a for a in reversed(attempts) if a.get("outcome") in ("done", "diverged")), None)
-        last = last or (attempts[-1] if attempts else {})
+    last = attempts[-1] if attempts else {}
+    if record is not None:
+        last = next((a for a in reversed(attempts) if a.get("outcome") in ("done", "diverged")), last)
+        where, found = folder, [folder / RECORD, *published(folder)]
     else:
-        last = attempts[-1]
-        phase, cause = _unfinished(state, told)
-    where = folder if finished else state
-    names = PUBLISHED if finished else SPOOLS
-    files = {path.name: path for name in names for path in sorted(where.glob(name))}
+        where, found = state, [path for path in (state / name for name in SPOOLS) if path.exists()]
+    files = {path.name: path for path in found}
     files |= {f"logs/{path.name}": path for path in sorted(state.glob("attempt-*.log"))}
-    if not finished and (state / "status.json").exists():
+    if record is None and (state / "status.json").exists():
         files["status.json"] = state / "status.json"
     return Glance(
-        phase=phase,
-        attempt=f"{last['attempt']}@{last['started']}" if last else f"result {_digest(folder / 'result.json')}",
-        cause=cause,
+        phase=outcome.phase,
+        attempt=f"{last['attempt']}@{last['started']}" if last else f"result {_digest(folder / RECORD)}",
+        cause=outcome.cause,
         attempts=len(attempts),
         started_ms=_milliseconds(attempts[0]["started"]) if attempts else 0,
-        ended_ms=None if phase == "running" or not last.get("ended") else _milliseconds(last["ended"]),
+        ended_ms=None if outcome.phase == "running" or not last.get("ended") else _milliseconds(last["ended"]),
         folder=where,
         files=files,
-        fingerprint=_fingerprint(phase, files),
+        fingerprint=_fingerprint(outcome.phase, files),
+        record=record,
     )
 
 
-def _status(state: Path) -> dict[str, Any]:
-    """The document of `status.json`, checked as far as it is used here; empty where there is none."""
-    path = state / "status.json"
-    exists = path.exists()  # asked first: a trainer may make it meanwhile
-    told = read_status(state)
-    if told is None:
-        if exists:
+def _check(path: Path, told: Mapping[str, Any], existed: bool) -> None:
+    """Check the document of a `status.json` as far as it is used here; it is empty where the file cannot be read.
+
+    Raises:
+        BadInput: it is damaged; the message names file and key.
+    """
+    if not told:
+        if existed:
             raise BadInput(f"{path}: not a readable status of a cell")
-        return {}
+        return
     for number, attempt in enumerate(told["attempts"]):
         place = f"{path}: key attempts.{number}"
         if not isinstance(attempt, dict):
@@ -99,17 +103,6 @@ def _status(state: Path) -> dict[str, Any]:
         raise BadInput(f"{path}: key phase: {told.get('phase')!r} in place of {', '.join(get_args(Phase))}")
     if not isinstance(told.get("cause"), str | None):
         raise BadInput(f"{path}: key cause: {told['cause']!r} in place of one line")
-    return told
-
-
-def _unfinished(state: Path, told: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Phase and cause of a cell without a result: alive, stopped with a word, or gone without one."""
-    holder = read_holder(state / "lock")
-    if holder is not None and is_alive(state / "lock", holder):
-        return "running", None
-    if told.get("phase") in ("failed", "interrupted"):
-        return told["phase"], told.get("cause")
-    return "failed", KILLED
 
 
 def _fingerprint(phase: str, files: Mapping[str, Path]) -> str:

@@ -9,10 +9,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from petscale.cells.record import CellResult, check_files, read_result
+from petscale.cells.published import METRICS, PATTERNS, RECORD, SPOOLS
+from petscale.cells.record import CellResult, check_files
 from petscale.errors import BadInput
 from petscale.study.grid import PlannedCell
-from petscale.tracking.glance import PUBLISHED, SPOOLS, Glance
+from petscale.tracking.glance import Glance
 from petscale.tracking.points import Point, read_points
 
 CELLS = "petscale cells"  # the MLflow experiment that holds a run for each cell
@@ -50,7 +51,7 @@ class Trace:
 
     def is_frozen(self, path: str) -> bool:
         """Whether a file is only replaced by renaming, so that a hard link to it keeps the old content."""
-        return self.phase in ("done", "diverged") and any(fnmatch(path, name) for name in PUBLISHED)
+        return self.phase in ("done", "diverged") and any(fnmatch(path, name) for name in (RECORD, *PATTERNS))
 
 
 def read_trace(planned: PlannedCell, study: str, seen: Glance, root: str) -> Trace:
@@ -63,41 +64,36 @@ def read_trace(planned: PlannedCell, study: str, seen: Glance, root: str) -> Tra
         root: `ledger.root_id` of its folder of results.
 
     Raises:
-        BadInput: the result record, a spool or a published file is damaged; the message names file and key.
+        BadInput: a spool or a published file is damaged; the message names file and key.
     """
-    result = None
-    if seen.phase == "done":
-        result = read_result(seen.folder / "result.json")
+    result = seen.record
+    if result is not None:
         # Damaged files must not replace the good ones in the store. Older records have no digests to compare.
         check_files(seen.folder, result)
-        if not (seen.folder / "metrics.jsonl").exists():
-            raise BadInput(
-                f"{seen.folder / 'metrics.jsonl'}: missing, though its cell has a result; run the cell again"
-            )
+        if not (seen.folder / METRICS).exists():
+            raise BadInput(f"{seen.folder / METRICS}: missing, though its cell has a result; run the cell again")
     points: set[Point] = set()
     for name in SPOOLS:
         points |= read_points(seen.folder / name)
     params = _flat(planned.cell.spec())
     tags = _planned_tags(planned, study) | {"status": seen.phase, "attempts": str(seen.attempts)}
-    phase, cause = seen.phase, seen.cause
     last = max((point.ts for point in points), default=seen.started_ms)
     if result is not None:
-        phase, cause = result.status, result.cause
         points |= _final_points(result, last)
         params |= _flat({"count": result.counts.model_dump(), "metric": result.metric})
-        tags |= {"status": phase, "host": str(result.provenance.get("host")), "metric": result.metric}
+        tags |= {"host": str(result.provenance.get("host")), "metric": result.metric}
         tags |= {f"hash.{name}": value for name, value in result.hashes.items()}
         if result.notes:
             tags["notes"] = "; ".join(result.notes)
-    if cause:
-        tags["cause"] = cause
+    if seen.cause:
+        tags["cause"] = seen.cause
     return Trace(
         subject=subject(planned.cell.path),
         name=_run_name(planned),
         attempt=seen.attempt,
-        phase=phase,
+        phase=seen.phase,
         started_ms=seen.started_ms or last,
-        ended_ms=None if phase == "running" else max(last, seen.ended_ms or 0),
+        ended_ms=None if seen.phase == "running" else max(last, seen.ended_ms or 0),
         points=points,
         params=params,
         tags=tags,

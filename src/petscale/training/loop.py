@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from petscale.cells.published import METRICS
 from petscale.cells.spool import Spool, spool_digest
 from petscale.data.batches import epoch_batches
 from petscale.errors import DuplicateTrainer, Interrupted
@@ -132,7 +133,7 @@ class Loop:
 
     def _found(self) -> Checkpoint | None:
         """Find the checkpoint to continue from, if any, and open the spool at the length that it records."""
-        spool = self.state / "metrics.jsonl"
+        spool = self.state / METRICS
 
         def fits(data: Mapping[str, Any]) -> bool:
             digest = spool_digest(spool, data["spool"])
@@ -177,7 +178,7 @@ class Loop:
                 "digest": self.ready.identity,
                 "journey": {**self.journey.to_data(), "wall_s": self.wall_s()},
                 "spool": length,
-                "spool_sha256": spool_digest(self.state / "metrics.jsonl", length),
+                "spool_sha256": spool_digest(self.state / METRICS, length),
             }
             save_checkpoint(self.state, self.journey.step, Checkpoint(tensors, data))
         self._saved_at = time.monotonic()

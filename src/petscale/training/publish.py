@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from petscale.artefacts.files import file_digest, write_atomically
+from petscale.cells.published import CURVE, DELTA, RECORD, SPOOLS, predictions, published
 from petscale.cells.record import CellResult, Convergence, Counts, Score, Throughput, write_result
 from petscale.families.registry import total_parameters
 from petscale.scoring.evaluate import Evaluation
@@ -20,16 +21,7 @@ from petscale.study.stages import code_digest
 from petscale.training.loop import Curve, Journey
 from petscale.training.provenance import capture
 from petscale.training.setup import Ready
-from petscale.training.telemetry import SPOOL as SYSTEM_SPOOL
 from petscale.tuning.files import HEAD, save_delta
-
-FILES = ("metrics.jsonl", SYSTEM_SPOOL, "delta.safetensors", "curve.csv", "predictions*.parquet")
-"""What a cell leaves beside its record; a diverged one has no predictions, one of MNLI two."""
-
-
-def published(folder: Path) -> list[Path]:
-    """The files in a cell's folder that its record must name."""
-    return sorted(path for pattern in FILES for path in folder.glob(pattern))
 
 
 def publish(
@@ -64,7 +56,7 @@ def publish(
         return None
     folder.mkdir(parents=True, exist_ok=True)
     cell = ready.cell
-    delta = folder / "delta.safetensors"
+    delta = folder / DELTA
     head = {name: value for name, value in trained.items() if name.startswith(HEAD)}
     save_delta(
         delta,
@@ -73,10 +65,9 @@ def publish(
         extra_tensors=head,
         metadata={"cell": cell.path, "backbone": cell.backbone},
     )
-    write_atomically(folder / "curve.csv", _curve(journey.curve))
+    write_atomically(folder / CURVE, _curve(journey.curve))
     for split in evaluations.keys() - {"dev"}:
-        name = "predictions" if split == "test" else f"predictions-{split}"
-        write_atomically(folder / f"{name}.parquet", _parquet(evaluations[split].examples))
+        write_atomically(folder / predictions(split), _parquet(evaluations[split].examples))
     test = evaluations.get("test")
     counts = ready.plan.counts
     files = {path.name: file_digest(path) for path in published(folder)}
@@ -117,7 +108,7 @@ def publish(
         files=files,
         provenance=capture(ready.device, ready.team.size, attempts),
     )
-    write_result(folder / "result.json", result)
+    write_result(folder / RECORD, result)
     return result
 
 
@@ -126,9 +117,9 @@ def publish_metrics(state: Path, folder: Path) -> None:
 
     What an earlier run published goes first, its record before all: it must not stand beside files not its own.
     """
-    for path in (folder / "result.json", *published(folder)):
+    for path in (folder / RECORD, *published(folder)):
         path.unlink(missing_ok=True)
-    for name in ("metrics.jsonl", SYSTEM_SPOOL):
+    for name in SPOOLS:
         write_atomically(folder / name, (state / name).read_bytes())
 
 
@@ -151,10 +142,10 @@ def _further(evaluations: dict[str, Evaluation]) -> dict[str, Score]:
 def _notes(test: Evaluation | None) -> list[str]:
     if test is None:
         return []
-    predictions = set(test.examples["prediction"])
+    predicted = set(test.examples["prediction"])
     references = {str(reference) for reference in test.examples["reference"]}
-    if len(predictions) == 1 and len(references) > 1:
-        return [f"constant predictions on test: {next(iter(predictions))!r}"]
+    if len(predicted) == 1 and len(references) > 1:
+        return [f"constant predictions on test: {next(iter(predicted))!r}"]
     return []
 
 

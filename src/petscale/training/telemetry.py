@@ -21,11 +21,11 @@ from typing import Any
 import psutil
 import torch
 
+from petscale.cells.published import SYSTEM
 from petscale.cells.spool import Spool
 
 log = logging.getLogger("petscale.cell")
 
-SPOOL = "system.jsonl"
 EVERY_S = 5.0
 HUNG_S = 30.0  # a GPU driver that does not answer must not stop a finished cell from writing its record
 # Totals that continue when a later attempt resumes the cell.
@@ -48,7 +48,7 @@ class Telemetry:
             nvml: the NVML module; `pynvml` when absent.
             count: number of devices of the cell, starting with `device`. CPU time and memory are those of this process.
         """
-        path = state / SPOOL
+        path = state / SYSTEM
         resumed = any(state.glob("ckpt-*.safetensors"))
         self._sampled, self._carried, whole = _carry(path) if resumed else (0, {}, 0)
         self._spool = Spool(path, resume_at=whole)

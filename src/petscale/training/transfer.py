@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from petscale import tasks as task_registry
 from petscale.artefacts.canonical import digest
 from petscale.artefacts.files import file_digest, write_atomically
+from petscale.cells.published import DELTA
 from petscale.cells.record import read_result
 from petscale.data.decode import load_tokenizer
 from petscale.data.tokens import TokenSet, load_tokens
@@ -64,7 +65,7 @@ def transfer(source: Path, tokens: Path, own: Path, backbone: Path, out: Path) -
     if record.status != "done":
         document |= {"status": record.status, "scores": {}}
     else:
-        delta = source.parent / "delta.safetensors"
+        delta = source.parent / DELTA
         if not delta.exists() or file_digest(delta) != record.hashes["delta"]:
             raise BadInput(f"{delta}: missing or not the file that {source.name} names; rerun the source cell")
         tensors = {**load_delta(delta)[1], **load_extra(delta)}

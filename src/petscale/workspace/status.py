@@ -5,25 +5,19 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from petscale.artefacts.layout import Layout
-from petscale.cells.lock import is_alive, read_holder
-from petscale.cells.record import read_result
-from petscale.cells.state import read_status
-from petscale.errors import BadInput
+from petscale.cells.phase import CellPhase, cell_outcome
 from petscale.study.grid import Grid
 from petscale.study.stages import code_digest
-
-KILLED = "killed: the trainer is gone without a word (out of memory, SIGKILL or node failure)"
 
 
 @dataclass(frozen=True)
 class CellStatus:
-    """One cell: `done`, `diverged`, `failed`, `interrupted`, `running` or `pending`, and why."""
+    """What `petscale status` says of one cell: what became of it and why, and how far it is while it runs."""
 
     cell: str
-    phase: str
+    phase: CellPhase
     cause: str | None
     attempts: int
     step: int | None
@@ -43,51 +37,24 @@ def study_status(grid: Grid, root: Path, command: str) -> list[CellStatus]:
         root: the working directory in which `results/` lies.
         command: options that follow the target in the rerun command, e.g. `--cores 2 --configfile x.yaml`.
     """
-    layout, code = Layout(), code_digest("train")
-    return [_status(path, root, layout, code, command) for path in grid.cells]
+    layout, code = Layout(str(root / Layout().root)), code_digest("train")
+    return [_status(path, layout, code, command) for path in grid.cells]
 
 
-def _last_words(log: Path) -> str | None:
-    try:
-        lines = log.read_text(errors="replace").split("\n")
-    except OSError:
-        return None
-    return next((line.strip() for line in reversed(lines) if line.strip()), None)
-
-
-def _status(path: str, root: Path, layout: Layout, code: str, command: str) -> CellStatus:
-    result, state = root / layout.result(path), root / layout.state(path)
-    told: dict[str, Any] = read_status(state) or {}
-    phase, cause, stale = "pending", None, False
-    if result.exists():
-        try:
-            record = read_result(result)
-        except BadInput as error:
-            phase, cause = "failed", str(error)
-        else:
-            phase, cause = record.status, record.cause
-            stale = record.hashes.get("code") != code
-    else:
-        holder = read_holder(state / "lock")
-        if holder is not None and is_alive(state / "lock", holder):
-            phase = "running"
-        elif told.get("phase") == "running":
-            phase, cause = "failed", KILLED
-        elif told.get("phase") in ("failed", "interrupted"):
-            phase, cause = told["phase"], told.get("cause")
-        elif not told and holder is None and (words := _last_words(root / layout.log("train", path))):
-            phase, cause = "failed", words  # before it could begin: in the image, at the fence
-    running = phase == "running"
+def _status(path: str, layout: Layout, code: str, command: str) -> CellStatus:
+    outcome = cell_outcome(layout, path)
+    # How far it is matters only while the cell runs.
+    progress = outcome.status if outcome.phase == "running" else {}
     return CellStatus(
         cell=path,
-        phase=phase,
-        cause=cause,
-        attempts=len(told.get("attempts", ())),
-        step=told.get("step") if running else None,
-        steps=told.get("steps") if running else None,
-        loss=told.get("loss") if running else None,
-        dev=told.get("dev") if running else None,
-        left_s=told.get("left_s") if running else None,
-        stale=stale,
-        rerun=f"snakemake {shlex.quote(layout.result(path))} {command}",
+        phase=outcome.phase,
+        cause=outcome.cause,
+        attempts=len(outcome.status.get("attempts", ())),
+        step=progress.get("step"),
+        steps=progress.get("steps"),
+        loss=progress.get("loss"),
+        dev=progress.get("dev"),
+        left_s=progress.get("left_s"),
+        stale=outcome.record is not None and outcome.record.hashes.get("code") != code,
+        rerun=f"snakemake {shlex.quote(Layout().result(path))} {command}",
     )
