@@ -34,7 +34,7 @@ from petscale.study.cell import Cell
 from petscale.tasks import Task, lookup
 from petscale.training.run import Job, run_cell
 from petscale.training.setup import Inputs
-from petscale.workspace.rungs import open_grid
+from petscale.workspace.grid import open_grid
 from petscale.workspace.study_file import parse_study
 
 RANK, ALPHA = 8, 16  # petscale's `lora` by default, as in Su et al.

@@ -17,7 +17,7 @@ from petscale.cells.state import StateFolder
 from petscale.errors import BadInput
 from petscale.study.grid import Grid
 from petscale.tracking.glance import glance
-from petscale.workspace.rungs import open_grid
+from petscale.workspace.grid import open_grid
 from petscale.workspace.status import study_status
 from petscale.workspace.study_file import parse_study
 

@@ -25,7 +25,7 @@ from petscale.training.run import Job, run_cell
 from petscale.training.setup import Inputs
 from petscale.tuning.files import load_delta
 from petscale.tuning.registry import make_plan
-from petscale.workspace.rungs import open_grid
+from petscale.workspace.grid import open_grid
 from petscale.workspace.study_file import parse_study
 
 from .toy import Toy, write_toy

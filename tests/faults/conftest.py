@@ -25,7 +25,7 @@ from petscale.artefacts.layout import Layout
 from petscale.cli.main import run_forked
 from petscale.training import run as _imported_before_the_forks  # noqa: F401
 from petscale.workspace.dag import Dag
-from petscale.workspace.rungs import open_grid
+from petscale.workspace.grid import open_grid
 from petscale.workspace.study_file import parse_study
 
 METHODS = ("full", "lora", "apet-discrete")

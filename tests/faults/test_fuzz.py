@@ -30,7 +30,7 @@ from petscale.tasks.task import Task
 from petscale.tracking.glance import glance
 from petscale.tracking.ledger import read_receipt
 from petscale.tracking.points import read_points
-from petscale.workspace.rungs import open_grid
+from petscale.workspace.grid import open_grid
 from petscale.workspace.study_file import parse_study, read_yaml
 
 from .mutations import WORDS, mangled, mutated

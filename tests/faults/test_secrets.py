@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from petscale.errors import Exit
-from petscale.workspace.rungs import open_grid
+from petscale.workspace.grid import open_grid
 from petscale.workspace.study_file import load_study
 from tracking.conftest import STUDY, Results
 from tracking.servers import Server

@@ -27,7 +27,7 @@ from petscale.tasks import TASKS
 from petscale.training.run import Job, run_cell
 from petscale.training.setup import Inputs
 from petscale.training.transfer import shared_rows, transfer
-from petscale.workspace.rungs import open_grid
+from petscale.workspace.grid import open_grid
 from petscale.workspace.study_file import parse_study
 
 # (as SST-2 has it, as Rotten Tomatoes has it)

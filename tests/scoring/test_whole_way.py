@@ -29,7 +29,7 @@ from petscale.study.cell import Cell
 from petscale.tasks import TASKS
 from petscale.training.run import Job, run_cell
 from petscale.training.setup import Inputs
-from petscale.workspace.rungs import open_grid
+from petscale.workspace.grid import open_grid
 from petscale.workspace.study_file import parse_study
 
 PUBLISHED = [task.name for task in TASKS.values() if task.source == "hub"]

@@ -14,7 +14,7 @@ from petscale.errors import BadInput
 from petscale.study.config import Study
 from petscale.study.defaults import DEFAULT_STUDY, generated_files
 from petscale.study.schema import schema_text
-from petscale.workspace.rungs import open_grid
+from petscale.workspace.grid import open_grid
 from petscale.workspace.study_file import load_study, parse_study
 
 SMALL: dict[str, Any] = {

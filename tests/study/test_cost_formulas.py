@@ -12,7 +12,7 @@ from petscale.study.config import Hardware
 from petscale.study.estimate import Cost, estimate, estimate_transfer, rows_of
 from petscale.study.grid import PlannedCell
 from petscale.tasks import TASKS
-from petscale.workspace.rungs import open_grid
+from petscale.workspace.grid import open_grid
 from petscale.workspace.study_file import parse_study
 
 # T5 v1.1 small as published: 76,961,152 scalars, of which one vocabulary matrix (32,128 x 512) is only looked up.

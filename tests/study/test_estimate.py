@@ -9,8 +9,8 @@ import pytest
 from petscale.study.estimate import ROWS, Cost, Rows, rows_of
 from petscale.tasks import TASKS
 from petscale.workspace.dag import Dag
+from petscale.workspace.grid import open_grid
 from petscale.workspace.plan import plan_document
-from petscale.workspace.rungs import open_grid
 from petscale.workspace.study_file import parse_study
 
 XXL = "google/t5-v1_1-xxl"

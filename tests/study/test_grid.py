@@ -9,7 +9,7 @@ import pytest
 
 from petscale.study.cell import Cell
 from petscale.study.grid import Grid
-from petscale.workspace.rungs import open_grid
+from petscale.workspace.grid import open_grid
 from petscale.workspace.study_file import load_study, parse_study
 from study.test_config import changed
 

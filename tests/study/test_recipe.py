@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from petscale.study.config import Recipe
 from petscale.study.grid import Grid
-from petscale.workspace.rungs import open_grid
+from petscale.workspace.grid import open_grid
 from petscale.workspace.study_file import parse_study
 from study.test_config import changed
 

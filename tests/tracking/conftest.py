@@ -21,7 +21,7 @@ from petscale.cells.spool import Spool
 from petscale.cells.state import StateFolder
 from petscale.study.grid import Grid
 from petscale.tracking.store import Store
-from petscale.workspace.rungs import open_grid
+from petscale.workspace.grid import open_grid
 from petscale.workspace.study_file import load_study
 
 STUDY = """

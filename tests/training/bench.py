@@ -15,7 +15,7 @@ from petscale.fetching.materialise import materialise
 from petscale.study.cell import Cell
 from petscale.training.run import Job
 from petscale.training.setup import Inputs
-from petscale.workspace.rungs import open_grid
+from petscale.workspace.grid import open_grid
 from petscale.workspace.study_file import parse_study
 
 # Random weights: built in a moment, and as good as any for what these tests guard.

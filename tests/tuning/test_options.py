@@ -21,7 +21,7 @@ from petscale.tuning.methods.candidates import SOURCES
 from petscale.tuning.registry import METHODS, make_plan
 from petscale.tuning.site import Site
 from petscale.tuning.sites import whole_weight
-from petscale.workspace.rungs import open_grid
+from petscale.workspace.grid import open_grid
 from petscale.workspace.study_file import parse_study
 
 SHAPE = lookup("t5-v1_1-small").shape

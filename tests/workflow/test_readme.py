@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from petscale.workspace.grid import open_grid
 from petscale.workspace.plan import plan_document
-from petscale.workspace.rungs import open_grid
 from petscale.workspace.study_file import load_study
 from workflow.project import Workflow
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from petscale.artefacts.layout import Layout
-from petscale.workspace.rungs import open_grid
+from petscale.workspace.grid import open_grid
 from petscale.workspace.status import CellStatus, study_status
 from petscale.workspace.study_file import parse_study
 

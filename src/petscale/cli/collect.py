@@ -21,8 +21,8 @@ def run(args: argparse.Namespace) -> int:
     from petscale import __version__
     from petscale.artefacts.files import write_atomically
     from petscale.workspace.commit import commit_of
+    from petscale.workspace.grid import open_grid
     from petscale.workspace.plan import plan_document
-    from petscale.workspace.rungs import open_grid
     from petscale.workspace.study_file import load_study, parse_study
 
     study = load_study(args.study) if args.study else parse_study(json.loads(args.study_json), "--study-json")

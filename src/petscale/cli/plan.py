@@ -19,8 +19,8 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from petscale.workspace.grid import open_grid
     from petscale.workspace.plan import plan_document
-    from petscale.workspace.rungs import open_grid
     from petscale.workspace.study_file import load_study
 
     study = load_study(args.study)

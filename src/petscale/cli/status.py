@@ -23,7 +23,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from petscale.workspace.rungs import open_grid
+    from petscale.workspace.grid import open_grid
     from petscale.workspace.status import study_status
     from petscale.workspace.study_file import load_study
 

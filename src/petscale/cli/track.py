@@ -67,7 +67,7 @@ def _tell(line: str) -> None:
 
 
 def _grid(args: argparse.Namespace) -> Grid:
-    from petscale.workspace.rungs import open_grid
+    from petscale.workspace.grid import open_grid
     from petscale.workspace.study_file import load_study, parse_study
 
     if args.study_json is None:

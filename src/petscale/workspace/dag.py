@@ -23,9 +23,9 @@ from petscale.study.estimate import Cost
 from petscale.study.grid import Backbone, Grid, PlannedCell, PlannedTransfer
 from petscale.study.stages import STAGES
 from petscale.tuning.registry import METHODS
+from petscale.workspace.grid import folder_of, open_grid
 from petscale.workspace.image import Image
 from petscale.workspace.plan import cost_of, cost_of_transfer
-from petscale.workspace.rungs import folder_of, open_grid
 from petscale.workspace.study_file import parse_study
 
 K = TypeVar("K")

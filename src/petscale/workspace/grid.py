@@ -1,4 +1,4 @@
-"""Looks up the backbones that a study file names: their shapes come from the catalogue or from a local folder."""
+"""The grid of a study file: its backbones are looked up in the catalogue or read from local folders."""
 
 from __future__ import annotations
 
