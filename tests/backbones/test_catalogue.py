@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from petscale.backbones.catalogue import CATALOGUE, RANDOM, lookup
+from petscale.backbones.catalogue import CATALOGUE, lookup
 from petscale.errors import BadInput
 from petscale.families.registry import total_parameters
-from petscale.mini.specs import SPECS
+from petscale.mini.specs import RANDOM, SPECS
 from petscale.pretraining.models import new_bert, new_t5
 from petscale.pretraining.tokenizer import bert_tokenizer, t5_tokenizer
 

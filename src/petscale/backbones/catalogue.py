@@ -15,10 +15,8 @@ from typing import Literal
 from petscale.backbones.pins import PINS
 from petscale.errors import BadInput
 from petscale.families.shape import BackboneShape
-from petscale.mini.specs import SPECS, Spec
+from petscale.mini.specs import RANDOM, SPECS, Spec
 from petscale.mini.words import vocabulary
-
-RANDOM = "-random"
 
 
 @dataclass(frozen=True, slots=True)

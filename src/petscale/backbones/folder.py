@@ -13,20 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from petscale.artefacts.files import file_digest, write_atomically
-from petscale.artefacts.header import tensor_names
 from petscale.artefacts.seal import sealed, unsealed
+from petscale.backbones.reading import CONFIG, INDEX, read_object, read_shape, weight_files
 from petscale.errors import BadInput
-from petscale.families.registry import shape_from_config
-from petscale.families.shape import BackboneShape
 
 MANIFEST = "backbone.json"
 FORMAT = 1
 
-_WEIGHTS = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
 _TOKENIZER = "tokenizer.json"
 _KEPT = (
-    "config.json",
+    CONFIG,
     "generation_config.json",
     _TOKENIZER,
     "tokenizer_config.json",
@@ -34,28 +30,10 @@ _KEPT = (
     "spiece.model",
     "vocab.txt",
     "training.json",
-    _INDEX,
+    INDEX,
 )
 _PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
 _COPIED_AT_MOST = 100_000_000  # bytes; larger weights are linked
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of the weights: one file, or those that the index names.
-
-    Raises:
-        BadInput: there is none, or a file that the index names is missing.
-    """
-    index = folder / _INDEX
-    if (folder / _WEIGHTS).is_file():
-        return [folder / _WEIGHTS]
-    if not index.is_file():
-        raise BadInput(f"{folder}: no {_WEIGHTS}; weights are read from safetensors alone")
-    names = sorted(set(_json(index).get("weight_map", {}).values()))
-    for name in names:
-        if Path(name).name != name or not (folder / name).is_file():
-            raise BadInput(f"{index}: names {name}, which is not there")
-    return [folder / name for name in names]
 
 
 def check_folder(folder: Path) -> None:
@@ -74,22 +52,12 @@ def check_folder(folder: Path) -> None:
             )
         if path.suffix == ".py":
             raise BadInput(f"{path}: backbones that bring code of their own are refused")
-    for name in ("config.json", "tokenizer_config.json"):
-        if (folder / name).is_file() and "auto_map" in _json(folder / name):
+    for name in (CONFIG, "tokenizer_config.json"):
+        if (folder / name).is_file() and "auto_map" in read_object(folder / name):
             raise BadInput(f"{folder / name}: key auto_map: remote code is refused")
-    if not (folder / "config.json").is_file():
-        raise BadInput(f"{folder}: no config.json")
+    if not (folder / CONFIG).is_file():
+        raise BadInput(f"{folder}: no {CONFIG}")
     weight_files(folder)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: not readable JSON ({error})") from None
-    if not isinstance(document, dict):
-        raise BadInput(f"{path}: not a JSON object")
-    return document
 
 
 def _contents(folder: Path) -> list[Path]:
@@ -109,19 +77,6 @@ def folder_digest(folder: Path) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def read_shape(folder: Path) -> BackboneShape:
-    """Read the shape of a backbone from the config and the headers of the weights in its folder.
-
-    Raises:
-        BadInput: the config cannot be used; the message names the file.
-    """
-    names = frozenset[str]().union(*map(tensor_names, weight_files(folder)))
-    try:
-        return shape_from_config(_json(folder / "config.json"), names)
-    except BadInput as error:
-        raise BadInput(f"{folder / 'config.json'}: {error}") from None
-
-
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Read the manifest of a backbone folder.
 
@@ -129,7 +84,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         BadInput: there is none or it has another format, or a file is missing or has another size than it says.
     """
     path = folder / MANIFEST
-    manifest = unsealed(_json(path), path)
+    manifest = unsealed(read_object(path), path)
     if manifest.get("format") != FORMAT:
         raise BadInput(f"{path}: key format: {manifest.get('format')!r}, not {FORMAT}")
     for name, entry in manifest["files"].items():

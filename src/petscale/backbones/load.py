@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from petscale.backbones.folder import check_folder, weight_files
+from petscale.backbones.folder import check_folder
+from petscale.backbones.reading import weight_files
 from petscale.errors import BadInput
 from petscale.families.family import Family
 from petscale.families.registry import lookup

@@ -64,26 +64,11 @@ def shape_of(backbone: str) -> BackboneShape:
     Raises:
         BadInput: neither, or the folder's files cannot be read.
     """
-    from petscale.artefacts.header import tensor_names
     from petscale.backbones.catalogue import lookup
-    from petscale.errors import BadInput
-    from petscale.families.registry import shape_from_config
+    from petscale.backbones.reading import read_shape
 
     folder = Path(backbone)
-    if not folder.is_dir():
-        return lookup(backbone).shape
-    file = folder / "config.json"
-    try:
-        config = json.loads(file.read_text())
-    except OSError as error:
-        raise BadInput(f"{file}: {error.strerror}") from None
-    except ValueError as error:
-        raise BadInput(f"{file}: not JSON ({error})") from None
-    weights, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
-    names = tensor_names(weights) if weights.exists() else None
-    if names is None and index.exists():
-        names = frozenset(json.loads(index.read_text())["weight_map"])
-    return shape_from_config(config, names)
+    return read_shape(folder, weights=False) if folder.is_dir() else lookup(backbone).shape
 
 
 def _option(text: str) -> tuple[str, Any]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
-from petscale.artefacts.header import tensor_names
 from petscale.backbones.catalogue import lookup
+from petscale.backbones.reading import read_shape
 from petscale.errors import BadInput
-from petscale.families.registry import shape_from_config
-from petscale.families.shape import BackboneShape
+from petscale.mini.specs import RANDOM
 from petscale.study.config import Study
 from petscale.study.grid import Backbone, Grid, build_grid
-
-RANDOM = "-random"
 
 
 def resolve(study: Study) -> dict[str, Backbone]:
@@ -49,28 +45,13 @@ def folder_of(study: Study, name: str) -> Path | None:
 def _rung(study: Study, name: str, ladder: str, scale: int, control_of: str | None = None) -> Backbone:
     folder = folder_of(study, name)
     if folder is not None:
-        where = f"{study.name}: folders.{name}"
-        return Backbone(name, ladder, scale, read_shape(folder, where), "folder", name, control_of)
+        try:
+            shape = read_shape(folder)
+        except BadInput as error:
+            raise BadInput(f"{study.name}: folders.{name}: {error}") from None
+        return Backbone(name, ladder, scale, shape, "folder", name, control_of)
     try:
         entry = lookup(name)
     except BadInput as error:
         raise BadInput(f"{study.name}: ladders: {error}") from None
     return Backbone(entry.name, ladder, scale, entry.shape, entry.revision, entry.tokenizer, control_of)
-
-
-def read_shape(folder: Path, where: str) -> BackboneShape:
-    """Read the shape of a backbone folder from its config and the header of its weights, without the weights.
-
-    Raises:
-        BadInput: a file is missing or unreadable, or no family has this architecture.
-    """
-    try:
-        config = json.loads((folder / "config.json").read_text())
-        names = tensor_names(folder / "model.safetensors")
-    except OSError as error:
-        raise BadInput(f"{where}: {error.filename}: {error.strerror}") from None
-    except BadInput as error:
-        raise BadInput(f"{where}: {error}") from None
-    except ValueError as error:
-        raise BadInput(f"{where}: {folder}: not a readable backbone folder ({error})") from None
-    return shape_from_config(config, names)
