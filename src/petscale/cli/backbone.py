@@ -1,4 +1,4 @@
-"""`petscale backbone`: a checked backbone folder from the mini ladder, a local folder or the hub's cache."""
+"""`petscale backbone`: makes a checked backbone folder from a mini ladder, a local folder or the hub's cache."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("backbone", help="a checked backbone folder (a rule's command)")
     parser.add_argument("--spec", required=True, help="name, weights and folder (JSON)")
     parser.add_argument("--out", required=True, type=Path, help="manifest to write; its folder gets the backbone")
-    parser.add_argument("--rebuild", action="store_true", help="pre-train mini backbones even where they are shipped")
+    parser.add_argument("--rebuild", action="store_true", help="pre-train mini backbones even if they are shipped")
     parser.set_defaults(func=run)
 
 

@@ -1,4 +1,4 @@
-"""`petscale collect`: freeze the plan of a study beside its results."""
+"""`petscale collect`: writes the plan of a study (plan.json) into the folder of its results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("collect", help="freeze the plan of a study (a rule's command)")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--study", type=Path, help="study file")
-    source.add_argument("--study-json", help="the resolved study (JSON), as the rule has it")
+    source.add_argument("--study-json", help="the study as JSON, which the rule passes")
     parser.add_argument("--out", required=True, type=Path, help="plan.json to write")
     parser.set_defaults(func=run)
 

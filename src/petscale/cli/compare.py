@@ -1,4 +1,4 @@
-"""`petscale compare`: what differs between two studies, with intervals."""
+"""`petscale compare`: shows the differences between two studies, with intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`petscale count`: exact parameter counts of a method on a backbone, from shapes alone."""
+"""`petscale count`: shows exact parameter counts of a method on a backbone, computed from its shape."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("method", help="see `petscale methods`")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--budget", type=int, metavar="N", help="trainable scalars, for methods that take a budget")
-    budget.add_argument("--match", metavar="METHOD", help="as many as this method trains here")
+    budget.add_argument("--match", metavar="METHOD", help="as many scalars as this method trains")
     parser.add_argument("--mask-seed", type=int, default=0, metavar="S", help="seed of the masks (default 0)")
-    parser.add_argument("--target-length", type=int, metavar="T", help="tokens of the target; default: long")
+    parser.add_argument("--target-length", type=int, metavar="T", help="tokens of the target (default: long)")
     parser.add_argument(
         "--labels", type=int, default=2, metavar="K", help="classes of a classification head (default 2)"
     )
@@ -62,7 +62,7 @@ def shape_of(backbone: str) -> BackboneShape:
     """The shape of a catalogue name, or of a folder from its config and the header of its weights.
 
     Raises:
-        BadInput: neither, or the folder's files cannot be read.
+        BadInput: there is no such name or folder, or the folder's files cannot be read.
     """
     from petscale.backbones.catalogue import lookup
     from petscale.backbones.reading import read_shape

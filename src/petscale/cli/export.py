@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         write_atomically(args.dir / DELTA, delta.read_bytes())
         use = _OWN_FORMAT
     else:
-        # PEFT looks for the format in the file's own header.
+        # PEFT reads the format from the header of the file.
         write_atomically(args.dir / "adapter_model.safetensors", save(made.tensors, metadata={"format": "pt"}))
         write_atomically(args.dir / "adapter_config.json", json.dumps(made.config, indent=1, sort_keys=True) + "\n")
         use = _PEFT_FORMAT

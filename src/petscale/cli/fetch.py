@@ -10,8 +10,8 @@ from typing import Any
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("fetch", help="download backbones and data sets of a study")
     parser.add_argument("study", type=Path, help="study file")
-    parser.add_argument("--cache", type=Path, help="where to; default $PETSCALE_CACHE or ~/.cache/petscale")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be downloaded")
+    parser.add_argument("--cache", type=Path, help="folder (default: $PETSCALE_CACHE or ~/.cache/petscale)")
+    parser.add_argument("--dry-run", action="store_true", help="only list what would be downloaded")
     parser.set_defaults(func=run)
 
 

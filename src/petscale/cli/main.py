@@ -1,4 +1,4 @@
-"""`petscale`: dispatch to one file a command. Only the asked command's file is imported."""
+"""The command line `petscale`: each command has a module, and only the module of the given command is imported."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code. Faults of the user are one line on stderr."""
+    """Run a command and return its exit code. A mistake of the user gives one line on stderr."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     return _run(arguments, started=time.time())
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_forked(arguments: list[str], started: float) -> int:
     """Run a command in a child of the warm worker; `started` is when the asking process began."""
     logging.getLogger().handlers.clear()
-    sys.argv = ["petscale", *arguments]  # what provenance tells; the worker's own says nothing
+    sys.argv = ["petscale", *arguments]  # provenance records the command, and not that of the worker
     return _run(arguments, started)
 
 
@@ -66,7 +66,7 @@ def _run(arguments: list[str], started: float) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Keeps argparse's complaint on one line, whatever stands in the argument."""
+    """Keeps argparse's error messages on one line, even if an argument contains line breaks."""
 
     def error(self, message: str) -> NoReturn:
         super().error(" ".join(message.split()))

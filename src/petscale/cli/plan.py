@@ -1,4 +1,4 @@
-"""`petscale plan`: what a study would run and cost, before anything is spent."""
+"""`petscale plan`: shows what a study would run and cost, before it runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 SEED_SD = 2.0
-"""Points by which a cell's score is taken to scatter over seeds, before anything was measured."""
+"""Assumed standard deviation of a cell's score over seeds, in points, since nothing was measured yet."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _resolution(study: Any) -> str:
-    """Which true difference of two methods the study's seeds and test rows can tell from none."""
+    """A sentence on the smallest true difference of two methods that the study's seeds and test rows can detect."""
     from petscale.analysis.power import detectable_difference, of_examples
 
     methods = study.experiments.methods

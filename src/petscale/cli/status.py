@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     from petscale.workspace.study_file import load_study
 
     where = f"--profile {args.profile}" if args.profile else "--cores 2"
-    # The default study is read by Snakemake itself; naming it as a configfile would say the same twice.
+    # Snakemake reads the default study by itself, so it need not be named as a configfile.
     command = where if str(args.study) == "config.yaml" else f"{where} --configfile {args.study}"
     cells = study_status(open_grid(load_study(args.study)), Path(), command)
     if args.stale:

@@ -1,4 +1,4 @@
-"""`petscale tokenize`: token ids of prepared rows for one tokenizer, once for all cells that share it."""
+"""`petscale tokenize`: makes the token ids of prepared rows for one tokenizer, for all cells that share it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`petscale track`: send what cells left in results/ to MLflow; the one writer."""
+"""`petscale track`: sends the results of cells to MLflow; no other process writes there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("track", help="send metrics and artifacts to MLflow")
     parser.add_argument("study", nargs="?", default="config.yaml", type=Path, help="study file (default: config.yaml)")
-    parser.add_argument("--study-json", help="the resolved study (JSON), as the rule has it, in place of the file")
+    parser.add_argument("--study-json", help="the study as JSON, which the rule passes instead of a file")
     parser.add_argument("--cells", nargs="+", metavar="PATH", help="only these cells (paths, or their result.json)")
     parser.add_argument("--follow", action="store_true", help="send running cells too, until all have ended")
     parser.add_argument("--every", type=float, default=5.0, help="seconds between rounds of --follow (default: 5)")
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         done = tracker.follow(open_store, _tell, args.every) if args.follow else tracker.round(open_store)
     except KeyboardInterrupt:
-        return 0  # of --follow; whatever a round has not sent, the next one sends
+        return 0  # Ctrl-C ends --follow; the next round or `track` sends what is missing
     for line in (*done.damaged, *done.refused):
         _tell(line)
     print(f"{masked(uri)}: {done.line()}")
@@ -93,7 +93,7 @@ def _chosen(args: argparse.Namespace, grid: Grid) -> list[str]:
 
 
 def _verify(store: Store, grid: Grid, cells: list[str], root: str) -> int:
-    """Print what differs; 1 where anything does, as diff does. Such cells lose their receipts, so `track` looks."""
+    """Print the differences, and return 1 if there are any, as diff does. Receipts of such cells are deleted."""
     from petscale.tracking.ledger import drop_receipt
     from petscale.tracking.verify import verify
 

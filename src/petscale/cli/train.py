@@ -1,4 +1,4 @@
-"""`petscale train`: one cell, with or without Snakemake."""
+"""`petscale train`: trains one cell, with or without Snakemake."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("train", help="train one cell")
     parser.add_argument("cell", help="the cell's path below results/cells, or a path to its result.json")
     parser.add_argument("--study", default="config.yaml", help="the study file that plans the cell")
-    parser.add_argument("--spec", help="the resolved specification (JSON), in place of --study")
+    parser.add_argument("--spec", help="the cell's specification (JSON), instead of --study")
     parser.add_argument("--tokens", type=Path, help="manifest of the cell's tokens")
     parser.add_argument("--backbone", type=Path, help="manifest of the cell's backbone")
     parser.add_argument("--results", default="results", help="folder of results")
@@ -25,8 +25,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--checkpoint-seconds", type=float, default=300.0, help="seconds between checkpoints")
     parser.add_argument("--checkpoint-steps", type=int, help="steps between checkpoints, for tests")
     parser.add_argument("--devices", type=int, default=1, help="devices of this machine to train on")
-    parser.add_argument("--micro-batch", type=int, help="most examples a device takes in at once")
-    parser.add_argument("--warm", action="store_true", help="run in a child of the warm worker where there is one")
+    parser.add_argument("--micro-batch", type=int, help="most examples that a device processes at once")
+    parser.add_argument("--warm", action="store_true", help="run in a child of the warm worker if there is one")
     parser.set_defaults(func=run)
 
 
@@ -80,15 +80,15 @@ def _train(args: argparse.Namespace) -> Exit:
 
 
 def cell_path(text: str, results: str) -> str:
-    """A cell's path from what a user may paste: the path itself, its folder, or its result.json."""
+    """A cell's path from the text that a user may give: the path itself, its folder, or its result.json."""
     return text.removesuffix("/result.json").removeprefix(f"{results}/cells/").strip("/")
 
 
 def parse_spec(text: str, command: str = "train") -> dict[str, Any]:
-    """A specification from the command line.
+    """Parse a specification from the command line.
 
     Raises:
-        BadInput: not a JSON object; the message names the command.
+        BadInput: the text is not a JSON object; the message names the command.
     """
     try:
         spec = json.loads(text)

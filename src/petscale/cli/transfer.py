@@ -1,4 +1,4 @@
-"""`petscale transfer`: a trained cell on another task's test rows, without retraining."""
+"""`petscale transfer`: scores a trained cell on another task's test rows, without retraining."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--own", required=True, type=Path, help="manifest of the tokens that the source trained on")
     parser.add_argument("--backbone", required=True, type=Path, help="manifest of the source cell's backbone")
     parser.add_argument("--out", required=True, type=Path, help="JSON file to write")
-    parser.add_argument("--warm", action="store_true", help="run in a child of the warm worker where there is one")
+    parser.add_argument("--warm", action="store_true", help="run in a child of the warm worker if there is one")
     parser.set_defaults(func=run)
 
 

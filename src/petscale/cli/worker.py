@@ -1,4 +1,4 @@
-"""Commands in the warm worker, and its process itself: `python -m petscale.cli.worker SOCKET`."""
+"""Runs commands in the warm worker, and is the worker's process: `python -m petscale.cli.worker SOCKET`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from petscale.training import warm
 
 
 def run_in_worker(arguments: Sequence[str]) -> int | None:
-    """Run `petscale <arguments>` in a child of the warm worker; None where this process has to run them itself."""
+    """Run `petscale <arguments>` in a child of the warm worker; None if this process has to run the command itself."""
     return warm.ask(arguments, worker=[sys.executable, "-m", "petscale.cli.worker"]) if warm.wanted() else None
 
 
 def main(socket: Path) -> None:
-    """Import all that a cell needs, then serve commands on the socket until no more come."""
-    # Imported here, before the first fork, so that every child finds them in memory.
+    """Import the modules that a cell needs, then serve commands on the socket until none has come for a while."""
+    # Imported here, before the first fork, so that every child has them in memory.
     import petscale.training.run
     import petscale.training.transfer  # noqa: F401
     from petscale.cli.main import run_forked
     from petscale.study.stages import code_digest
 
-    code_digest("train")  # kept in memory: the children need not parse the sources again
+    code_digest("train")  # the result is cached, so that the children need not parse the sources again
     warm.serve(socket, run_forked)
 
 

@@ -1,1 +1,1 @@
-"""A method is a plan; one mechanism puts every plan into a model, writes it to a file and takes it out again."""
+"""Tuning methods: a method makes a plan, and one mechanism installs every plan in a model, saves it and removes it."""

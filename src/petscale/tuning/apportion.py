@@ -1,13 +1,16 @@
-"""Whole seats in fixed proportions, for every house size: how a budget is divided over operations, roles and sites.
+"""Divides a budget exactly and in fixed proportions among operations, roles and sites.
 
-Sainte-Lague (Webster) awards the next seat to the party with the largest weight / (2 seats + 1). Being a divisor
-method it is house-monotone: a larger budget never takes a seat away, so the masks of a smaller budget lie inside
-those of a larger one (design 3). Largest remainder has no such property (the Alabama paradox).
+The rule is Sainte-Lague (Webster), a method of dividing seats of a parliament among parties, and this module uses its
+words: a seat is one trained entry, and a party is an operation, a role or a site. The next seat goes to the party with
+the largest weight / (2 seats + 1). As a divisor method it is house-monotone: a larger budget never takes a seat away,
+so the masks of a smaller budget are part of those of a larger one. The largest-remainder method is not house-monotone
+(the Alabama paradox).
 
-A pair (two factors with a rank between them) is the exception. Its first entry alone is dead, so it opens with two
-seats at once, and a chain in which every budget adds one entry can never contain such a step. So the seat that an
-opening cannot use goes to the party next in line, and is the first to be awarded after the opening: at the one
-budget before each opening a single seat differs from the next budget's, and everywhere else seats nest.
+A pair (two factors with a rank between them) is an exception. A single entry of it has no effect, so it gets its first
+two seats at once (it opens). If each budget has one seat more than the one before, a step of two seats is impossible.
+So when one seat is left for a pair that needs two, another party gets that seat, and this party is the first to be
+served after the opening. Therefore only at the budget just before an opening, a single seat differs from the next
+budget; otherwise a larger budget keeps all seats of a smaller one.
 """
 
 from __future__ import annotations
@@ -22,13 +25,13 @@ from petscale.errors import BadInput
 def apportion(
     seats: int, weights: Sequence[Fraction], capacities: Sequence[int], *, pairs: Sequence[bool] | None = None
 ) -> list[int]:
-    """Divide `seats` exactly in the proportions `weights`, no party above its capacity.
+    """Divide `seats` exactly in the proportions `weights`, with no party above its capacity.
 
     Args:
-        seats: how many to award.
-        weights: positive; ties go to the party that stands first.
-        capacities: most seats that a party can hold; what a full party is due goes to the others.
-        pairs: parties that hold 0, 2, 3, ... seats but never 1.
+        seats: number of seats.
+        weights: positive weights; if parties tie, the one that comes first gets the seat.
+        capacities: largest number of seats of each party; seats that a full party cannot take go to the others.
+        pairs: parties that can have 0, 2, 3, ... seats but never 1.
 
     Returns:
         Seats by party, summing to `seats`.
@@ -47,11 +50,11 @@ def apportion(
     return awards.seats
 
 
-_MARGIN = 4  # seats a party; half a seat of rounding, and up to three that opening a pair awarded ahead
+_MARGIN = 4  # seats per party: half a seat of rounding, and up to three that were awarded early when a pair opened
 
 
 class _Awards:
-    """The state of an election: seats given so far, and parties by their claim on the next one."""
+    """The state of the division: seats awarded so far, and the parties ordered by their claim to the next seat."""
 
     def __init__(self, weights: Sequence[Fraction], capacities: Sequence[int], pairs: Sequence[bool]) -> None:
         self.weights, self.capacities, self.pairs = weights, capacities, pairs
@@ -64,7 +67,7 @@ class _Awards:
         return any(pair and not held for pair, held in zip(self.pairs, self.seats, strict=True))
 
     def next(self, limit: int) -> None:
-        """Award the next seat, or the two that open a pair, without passing `limit`."""
+        """Award the next seat, or the two that open a pair, without exceeding `limit`."""
         if self._promised is not None:
             party, self._promised = self._promised, None
             self._give(party, 1)
@@ -85,11 +88,11 @@ class _Awards:
             self._promised = substitute
 
     def bulk(self, limit: int) -> None:
-        """Award at once what is sure to be awarded, so that few seats remain for `next` whatever the budget.
+        """Award most seats in one step, so that few remain for `next` even if the budget is large.
 
-        At threshold t a party of weight w holds k seats with w / (2k + 1) > t, so at most w / 2t + 1/2; the t below
-        makes these sum to less than what is left, by a margin for seats that were awarded ahead. Repeated because
-        full parties leave their due to the others.
+        At threshold t, a party of weight w has the seats k with w / (2k + 1) > t, so at most w / 2t + 1/2. The t below
+        makes the sum of these smaller than the number of seats left, with a margin for seats that were awarded early.
+        This is repeated, because the seats that full parties cannot take go to the others.
         """
         if self._promised is not None and self.given < limit:
             self.next(limit)
@@ -113,7 +116,7 @@ class _Awards:
         return self.pairs[party] and self.seats[party] == 0
 
     def _first_single(self) -> int | None:
-        """The open party with the strongest claim; it leaves the queue when its seat is given."""
+        """Take the open party with the strongest claim from the queue."""
         held_back = []
         found = None
         while self._queue and found is None:
@@ -127,7 +130,7 @@ class _Awards:
         return found
 
     def _take_back(self, limit: int) -> None:
-        """All open parties are full and one seat is left: a full party lends the second seat of the opening."""
+        """Take a seat from a full party to open a pair, when one seat is left and all open parties are full."""
         for party, held in enumerate(self.seats):
             if held > (2 if self.pairs[party] else 0):
                 self.seats[party] -= 1

@@ -1,4 +1,4 @@
-"""A block: one trained tensor of a site, stored as the entries of its mask and nothing else."""
+"""A block: the parameter that holds one trained tensor of a site, with only the entries of its mask."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Block:
     Attributes:
         key: name in states and files.
         spec: the tensor in the plan.
-        parameter: what the optimizer holds: ``(count,)`` in mask order, or the whole shape when the mask is dense.
-        indices: ``(count,)`` flat positions of the entries; None when the mask is dense.
-        start: value at the beginning, on the CPU; None for zeros. Of a sharded parameter this process's part.
+        parameter: the parameter for the optimizer: ``(count,)`` in mask order, or the full shape if the mask is dense.
+        indices: ``(count,)`` flat positions of the entries; None if the mask is dense.
+        start: initial value, on the CPU; None for zeros. For a sharded parameter, the part of this process.
     """
 
     key: str
@@ -31,11 +31,11 @@ class Block:
     start: Tensor | None
 
     def whole(self, dtype: torch.dtype) -> Tensor:
-        """The unmasked tensor, zero outside the mask, differentiable; for small tensors (factors, vectors)."""
+        """The tensor in its full shape, zero outside the mask, differentiable; for small tensors (factors, vectors)."""
         return scatter(self.parameter, self.indices, self.spec.shape).to(dtype)
 
     def changed(self) -> int:
-        """Entries that differ from their start; of a sharded parameter those of this process's part."""
+        """Number of entries that differ from their initial value; for a sharded parameter, in this process's part."""
         value = to_local(self.parameter.detach())
         if self.start is None:
             return int(torch.count_nonzero(value))
@@ -43,7 +43,7 @@ class Block:
 
 
 def scatter(values: Tensor, indices: Tensor | None, shape: tuple[int, ...]) -> Tensor:
-    """``shape``, zero but for `values` at flat positions `indices`; differentiable in `values`."""
+    """A tensor of `shape` that is zero except for `values` at flat positions `indices`; differentiable in `values`."""
     if indices is None:
         return values.reshape(shape)
     zeros = torch.zeros(prod(shape), dtype=values.dtype, device=values.device)
@@ -51,7 +51,7 @@ def scatter(values: Tensor, indices: Tensor | None, shape: tuple[int, ...]) -> T
 
 
 def nearest_parameter(model: nn.Module, module: str) -> nn.Parameter:
-    """A parameter of the module or of the closest module around it: says where and in which precision it computes."""
+    """A parameter of the module or of the closest module around it, which shows the module's device and precision."""
     while True:
         found = next(model.get_submodule(module).parameters(), None)
         if found is not None:
@@ -60,7 +60,7 @@ def nearest_parameter(model: nn.Module, module: str) -> nn.Parameter:
 
 
 def entry_indices(named: Named, device: torch.device) -> Tensor | None:
-    """Flat positions of a mask's entries on a device, in four bytes where they fit; None when it is dense."""
+    """Flat positions of a mask's entries on a device, as int32 if they fit; None if the mask is dense."""
     if named.tensor.mask.structure == "dense":
         return None
     positions = torch.from_numpy(named.indices())

@@ -1,4 +1,4 @@
-"""The trained parameters of one method on one backbone, installed (theta in the papers)."""
+"""A delta: the trained parameters of one method, installed in a backbone (theta in the papers)."""
 
 from __future__ import annotations
 
@@ -19,43 +19,44 @@ from petscale.tuning.site import Site
 
 
 class Delta:
-    """What `install` returns: the parameters of a plan, and the way to write, save, merge and remove them."""
+    """The parameters of a plan that `install` put into a model, with methods to write, save, merge and remove them."""
 
     def __init__(self, host: Host, plan: Plan, blocks: Mapping[str, Block], attachments: list[Attachment]) -> None:
         self.plan = plan
         self._host, self._blocks, self._attachments = host, dict(blocks), attachments
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """The masters by key, in the plan's order; their sizes sum to the plan's trainable count."""
+        """The float32 masters by key, in the plan's order; their sizes sum to the plan's trainable count."""
         return ((key, block.parameter) for key, block in self._blocks.items())
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """What the optimizer holds."""
+        """The parameters for the optimizer."""
         return (block.parameter for block in self._blocks.values())
 
     def zero_grad(self) -> None:
-        """Drop the gradients."""
+        """Set the gradients to None."""
         for parameter in self.parameters():
             parameter.grad = None
 
     def after_step(self) -> None:
-        """Write the masters into the live weights, by assignment; call after every optimizer step."""
+        """Assign the masters' values to the weights in the model; this must be called after every optimizer step."""
         for attachment in self._attachments:
             attachment.write()
 
     def state(self, *, keep: bool = True) -> dict[str, Tensor]:
-        """Copies of the trained values on the CPU, by key: what `load_state` and files take.
+        """Copies of the trained values on the CPU, by key, in the form that `load_state` and files use.
 
-        Masked tensors are ``(count,)`` in mask order. A whole weight (`full`) is its own value, not a difference.
+        Masked tensors are ``(count,)`` in mask order. For a weight that is trained completely (`full`), this is the
+        value of the weight, not a difference.
 
         Args:
-            keep: False takes part in gathering sharded values and keeps none of them: for all processes but one.
+            keep: whether to keep the values; with False this process only takes part in gathering sharded values.
         """
         values = ((key, full_tensor(block.parameter.detach())) for key, block in self._blocks.items())
         return {key: value.cpu().clone() for key, value in values if keep}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take values back, bit for bit, and write them into the live weights. A sharded value needs equal shards.
+        """Restore values bit for bit, and assign them to the weights in the model. Shards must be divided as before.
 
         Raises:
             BadInput: a tensor is missing, unknown or of another shape.
@@ -72,20 +73,20 @@ class Delta:
         self.after_step()
 
     def changed(self) -> int:
-        """Scalars that differ from their start; of sharded parameters those of this process's parts."""
+        """Number of scalars that differ from their initial value; for sharded parameters, in this process's parts."""
         return sum(block.changed() for block in self._blocks.values())
 
     def remove(self) -> None:
-        """Take the delta out of the model, whose weights are then what they were, bit for bit; all stay frozen."""
+        """Remove the delta from the model and restore its weights bit for bit; all of them stay frozen."""
         for attachment in self._attachments:
             attachment.restore()
         self._detach()
 
     def merge(self) -> None:
-        """Fold the delta into the backbone's weights, so that it costs nothing at inference; cannot be undone.
+        """Merge the delta into the backbone's weights, so that it costs nothing at inference. This cannot be undone.
 
         Raises:
-            BadInput: an operation of the plan has no equal change of existing weights. Nothing is changed then.
+            BadInput: some operation of the plan cannot be written as a change of weights; then nothing is changed.
         """
         for site in self.plan.sites:
             if (why := operation_of(site).refusal(self._host, site)) is not None:

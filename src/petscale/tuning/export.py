@@ -1,9 +1,9 @@
-"""A trained delta in HF PEFT's file format, for the methods that PEFT has.
+"""Exports a trained delta in HF PEFT's file format, for the methods that PEFT has.
 
-Written without PEFT, which is a test-only dependency: a folder is a JSON config and a safetensors file, and a test
-loads both with `PeftModel.from_pretrained`. Which format a delta has, its operation says: LoRA for branches beside
-linear layers (`concat`), prompt tuning for soft tokens where the family puts them as PEFT does (`concat-input`), SHiRA
-for masked entries of linear weights (`add`).
+The files are written without PEFT, which only the tests need: a folder has a JSON config and a safetensors file, and a
+test loads both with `PeftModel.from_pretrained`. The operation decides the format: LoRA for branches beside linear
+layers (`concat`), prompt tuning for soft tokens if the family puts them in the same place as PEFT (`concat-input`), and
+SHiRA for masked entries of linear weights (`add`).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from petscale.tuning.plan import Plan
 def to_peft(
     plan: Plan, values: Mapping[str, Tensor], extras: Mapping[str, Tensor], base_model: str
 ) -> PeftFiles | None:
-    """The delta as PEFT reads it; None where PEFT has no such method.
+    """The delta in PEFT's format; None if PEFT has no such method.
 
     Args:
-        plan: of the delta.
-        values: as `Delta.state`.
-        extras: tensors beside the delta; a classification head travels along.
+        plan: plan of the delta.
+        values: values of the delta, as from `Delta.state`.
+        extras: tensors in addition to the delta, such as a classification head.
         base_model: name of the backbone, for the config.
     """
     operations = {site.operation for site in plan.sites}

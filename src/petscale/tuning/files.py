@@ -1,4 +1,4 @@
-"""A delta as a file: the trained values, and in the header the plan that puts them back. Never a pickle."""
+"""A delta as a safetensors file: the trained values, and in the header the plan by which they are installed again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from petscale.tuning.plan import Plan
 
 FORMAT = "petscale-delta-1"
 HEADER = "petscale"
-HEAD = "head/"  # prefix of a classification head's tensors, which stand beside the delta
+HEAD = "head/"  # prefix of a classification head's tensors, which do not belong to the delta
 
 
 def save_delta(
@@ -33,10 +33,10 @@ def save_delta(
 
     Args:
         path: a `.safetensors` file.
-        delta: what to save.
-        state: its values where they were gathered already.
-        extra_tensors: what belongs to the cell but to no plan, such as a classification head, under names of its own.
-        metadata: for readers; kept in the header beside the plan.
+        delta: the delta to save.
+        state: its values, if they were gathered already.
+        extra_tensors: tensors of the cell that are not in the plan, such as a classification head; other names.
+        metadata: information for readers, stored in the header beside the plan.
 
     Raises:
         BadInput: an extra tensor has the name of a delta's.
@@ -46,16 +46,16 @@ def save_delta(
     if clash := tensors.keys() & extras.keys():
         raise BadInput(f"{path}: tensor {min(clash)} belongs to the delta")
     document = {"format": FORMAT, "plan": delta.plan.to_json(), "extra": sorted(extras), "about": dict(metadata or {})}
-    # One key: safetensors writes several in an order that changes from process to process.
+    # Only one key is used, because safetensors writes several keys in an order that differs between processes.
     header = {HEADER: json.dumps(document, sort_keys=True, separators=(",", ":"))}
     write_atomically(path, save({**tensors, **extras}, metadata=header))
 
 
 def load_delta(path: Path) -> tuple[Plan, dict[str, Tensor]]:
-    """The plan and the values of a saved delta, for `install` and `Delta.load_state`.
+    """Load the plan and the values of a saved delta, for `install` and `Delta.load_state`.
 
     Raises:
-        BadInput: the file cannot be read or is no delta.
+        BadInput: the file cannot be read or is not a delta.
     """
     header, tensors = _read(path)
     extras = set(header["extra"])
@@ -64,7 +64,7 @@ def load_delta(path: Path) -> tuple[Plan, dict[str, Tensor]]:
 
 
 def load_extra(path: Path) -> dict[str, Tensor]:
-    """The tensors that were saved beside the delta.
+    """Load the tensors that were saved in addition to the delta.
 
     Raises:
         BadInput: as `load_delta`.

@@ -1,8 +1,8 @@
-"""The functional executor: a plan applied to a backbone that nobody changes (design 3).
+"""The functional executor: it computes with a delta on a backbone whose parameters are not changed.
 
-Within the context the model computes with the delta; its parameters are neither written nor replaced, so one backbone
-in memory serves several deltas in turn. Weights are formed densely, W + W1 (.) m1, the branch's product included:
-simple and costly, which makes it the reference for the installed form.
+Inside the context the model computes with the delta; its parameters are neither written nor replaced, so one backbone
+in memory can be used with several deltas in turn. Changed weights are formed as dense tensors, W + W1 (.) m1, including
+the product of a branch. This is simple and slow, so it is the reference for the installed form.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def applied(model: nn.Module, plan: Plan, values: Mapping[str, Tensor]) -> Itera
 
     Args:
         model: a backbone without an installed delta.
-        plan: of the delta.
-        values: tensors by key, as `Delta.state` gives them; gradients flow to those that require them. With gradient
-            checkpointing run backward inside the context too, since it computes forwards again.
+        plan: plan of the delta.
+        values: tensors by key, as from `Delta.state`; gradients flow to those that require them. With gradient
+            checkpointing, the backward pass must also be inside the context, since it recomputes the forward pass.
 
     Raises:
         BadInput: the plan was made for another backbone.
@@ -51,7 +51,7 @@ def applied(model: nn.Module, plan: Plan, values: Mapping[str, Tensor]) -> Itera
 
 
 class _Weights:
-    """Each changed weight of the backbone with its value under the delta."""
+    """Collects the changed weights of the backbone with their values under the delta."""
 
     def __init__(self) -> None:
         self._changed: dict[int, tuple[nn.Parameter, Tensor]] = {}
@@ -64,12 +64,12 @@ class _Weights:
         self._changed[id(weight)] = (weight, value)
 
     def values(self) -> Iterator[tuple[nn.Parameter, Tensor]]:
-        """In the weights' own precision."""
+        """The changed weights and their values, in the precision of the weights."""
         return ((weight, value.to(weight.dtype)) for weight, value in self._changed.values())
 
 
 class _Wholes:
-    """Unmasked tensors of a site, formed from the given values."""
+    """The tensors of a site in their full shape, formed from the given values."""
 
     def __init__(self, host: Host, plan: Plan, site: Site, values: Mapping[str, Tensor]) -> None:
         device = nearest_parameter(host.model, site.module).device

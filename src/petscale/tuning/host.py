@@ -1,4 +1,4 @@
-"""A model that a plan is put into, as the operations see it."""
+"""The interface of a model to the operations that install a plan in it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Host:
     """A backbone in memory.
 
     Attributes:
-        model: the backbone, with a head where its family has one.
+        model: the backbone, with a head if its family has one.
         shape: its shape.
     """
 
@@ -29,11 +29,11 @@ class Host:
         return path in self._paths
 
     def module(self, path: str) -> nn.Module:
-        """The module of that path; `check` has seen that it exists."""
+        """The module of that path, which must exist (`check` has tested that)."""
         return self.model.get_submodule(path)
 
     def parameter(self, path: str, name: str) -> nn.Parameter | None:
-        """A module's own parameter of that name; None where it has none."""
+        """The parameter of that name of a module; None if it has none."""
         return self.module(path)._parameters.get(name)
 
     @cached_property
@@ -42,7 +42,7 @@ class Host:
 
     @cached_property
     def users(self) -> dict[int, list[tuple[nn.Module, str]]]:
-        """Modules by the identity of the tensor that they use, with its name there: tied tensors have several."""
+        """For the id of each tensor, the modules that use it and its name in each; a tied tensor has several."""
         users: dict[int, list[tuple[nn.Module, str]]] = {}
         for module in self.model.modules():
             for name, tensor in module._parameters.items():

@@ -1,4 +1,4 @@
-"""The only code that puts a plan into a model."""
+"""Installs a plan in a model; no other code does."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ __all__ = ["Delta", "install"]
 
 
 def install(model: nn.Module, plan: Plan, *, seed: int) -> Delta:
-    """Freeze the model and put the plan's delta into it; its forward and `generate` then take the same batches.
+    """Freeze the model and install the plan's delta; forward and `generate` then take the same batches as before.
 
-    Everything of the model is frozen, a classification head too: who trains it unfreezes it afterwards.
+    All parameters of the model are frozen, including a classification head. A caller that trains the head must unfreeze
+    it afterwards.
 
     Args:
-        model: the backbone as transformers has it, of the plan's shape, in its precision and on its device.
-        plan: what to train.
-        seed: of the delta's start; torch's global generator is neither read nor moved.
+        model: the model of transformers, with the plan's shape, already in its precision and on its device.
+        plan: the plan to install.
+        seed: seed of the delta's initial values; torch's global random generator is not used.
 
     Returns:
-        The delta; its parameters are float32 whatever the precision of the model.
+        The delta; its parameters are float32 for any precision of the model.
 
     Raises:
         BadInput: the plan was made for another backbone.
@@ -53,7 +54,7 @@ def install(model: nn.Module, plan: Plan, *, seed: int) -> Delta:
 def _block(host: Host, site: Site, named: Named, seed: int) -> Block:
     key, tensor = named
     anchor = nearest_parameter(host.model, site.module)
-    # Masters are float32; only the float64 models of gradient tests have wider ones.
+    # Masters are float32; only float64 models, which tests of gradients use, have float64 masters.
     dtype = torch.promote_types(torch.float32, anchor.dtype)
     indices = entry_indices(named, anchor.device)
     if tensor.start == "origin":
@@ -71,7 +72,7 @@ def _block(host: Host, site: Site, named: Named, seed: int) -> Block:
 
 
 def _block_of_weight(host: Host, site: Site, named: Named, dtype: torch.dtype) -> Block:
-    """The master of a weight that is trained whole, from its own value: the weight itself where it is wide enough."""
+    """The master of a weight that is trained completely: the weight itself if its precision suffices, else a copy."""
     weight = operation_of(site).trains(host, site)
     if weight is None:
         raise BadInput(f"plan: {named.key} starts from a weight of the backbone, but {site.operation} trains none")
@@ -83,10 +84,10 @@ def _block_of_weight(host: Host, site: Site, named: Named, dtype: torch.dtype) -
 
 
 def check(host: Host, plan: Plan) -> None:
-    """See that a model can hold a plan.
+    """Check that a plan can be installed in a model.
 
     Raises:
-        BadInput: it was made for another backbone, or two sites train one tied tensor.
+        BadInput: the plan was made for another backbone, or two of its sites train the same tied tensor.
     """
     family_of(plan.shape).check_ties(host.model, plan.shape)
     seen: dict[int, str] = {}

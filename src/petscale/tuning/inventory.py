@@ -1,4 +1,4 @@
-"""What a backbone offers to a method: its weights and its places, by role (design 3.1)."""
+"""The inventory of a backbone: the weights and places, by role, from which a method chooses."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Inventory:
     """Weights and places of one backbone, in the order of its modules.
 
     Attributes:
-        shape: the backbone.
-        target_length: tokens of the target; None for "long". Decides what is dead in a decoder.
+        shape: shape of the backbone.
+        target_length: number of tokens of the target, which decides what is dead in a decoder; None for a long target.
     """
 
     shape: BackboneShape
@@ -42,7 +42,7 @@ class Inventory:
         """The roles among `known` that match any of the shell-style patterns, in the order of `known`.
 
         Raises:
-            BadInput: a pattern that matches nothing; the line lists what there is.
+            BadInput: a pattern matches nothing; the message lists the roles.
         """
         roles = tuple(dict.fromkeys(known))
         patterns = tuple(patterns)
@@ -57,10 +57,10 @@ class Inventory:
 
 @lru_cache(maxsize=256)
 def inventory(shape: BackboneShape, target_length: int | None = None) -> Inventory:
-    """List what a backbone offers, from its shape alone: no weights, no torch.
+    """Make the inventory of a backbone from its shape, without weights and torch.
 
     Raises:
-        BadInput: a target length below 1.
+        BadInput: the target length is below 1.
     """
     if target_length is not None and target_length < 1:
         raise BadInput(f"target_length: {target_length} is below 1")

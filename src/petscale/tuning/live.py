@@ -1,8 +1,9 @@
-"""add on a weight, installed: the live weight stays in place, and only the mask's gradient is computed (design 3).
+"""The installed form of the operation `add`: the weight in the model (the live weight) is changed in place.
 
-After every optimizer step the live weight gets W[m] = W0[m] + delta, assigned from the float32 masters and never
-accumulated: in bfloat16 a step of 5e-5 would vanish. So the forward pass is the backbone's own matrix product on the
-backbone's own weight, nothing of it is copied for backward, and removing the delta restores W0 bit for bit.
+After every optimizer step the live weight is set to W[m] = W0[m] + delta. This value is assigned from the float32
+masters and never accumulated, because in bfloat16 a step of 5e-5 would be rounded away. So the forward pass is the
+unchanged matrix product of the backbone, no copy of the weight is kept for backward, only the gradient at the mask's
+entries is computed, and removing the delta restores W0 bit for bit.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ from petscale.tuning.sampling import Sampler, sampler
 
 
 class LiveWeight(Attachment):
-    """A weight of the backbone and the block that trains entries of it.
+    """A weight of the backbone, and the block that trains entries of it.
 
     Attributes:
-        weight: the live tensor, in the backbone's precision.
-        origin: W0 at the mask's entries, in mask order; all of it, on the host, when the mask is dense.
+        weight: the weight in the model, in the backbone's precision.
+        origin: W0 at the mask's entries, in mask order; if the mask is dense, all of W0 in host memory.
     """
 
     def __init__(self, weight: nn.Parameter, block: Block, users: Iterable[tuple[nn.Module, str]]) -> None:
         """
         Args:
-            weight: the live tensor.
+            weight: the weight in the model.
             block: its master.
-            users: modules that compute with the weight, each with its name there; tied tensors have several.
+            users: modules that compute with the weight, each with its name there; a tied tensor has several.
         """
         self.weight, self.block = weight, block
         self.origin = _origin(weight, block)
@@ -42,7 +43,7 @@ class LiveWeight(Attachment):
         super().__init__([handle for handle in attached if handle is not None])
 
     def write(self) -> None:
-        """Assign the masters' values to the live weight, rounded once."""
+        """Assign the masters' values to the live weight, with a single rounding."""
         if self._trains_itself:
             return
         with torch.no_grad():
@@ -53,7 +54,7 @@ class LiveWeight(Attachment):
                 self._assign(value)
 
     def restore(self) -> None:
-        """Put W0 back, bit for bit."""
+        """Restore W0 bit for bit."""
         with torch.no_grad():
             if self.block.indices is None:
                 self.weight.copy_(self.origin.reshape(self.weight.shape))
@@ -65,7 +66,7 @@ class LiveWeight(Attachment):
         self.weight.view(-1).index_copy_(0, self.block.indices.long(), value.to(self.weight.dtype))
 
     def _attach(self, module: nn.Module, tensor: str) -> Handle | None:
-        """Make a module that uses the weight send its gradient to the block; None where autograd does by itself."""
+        """Make a module that uses the weight send its gradient to the block; None if autograd already does."""
         if self._trains_itself:
             return None
         if isinstance(module, nn.Linear) and tensor == "weight" and self.block.indices is not None:
@@ -81,7 +82,7 @@ def _origin(weight: nn.Parameter, block: Block) -> Tensor:
 
 
 class _LinearForward:
-    """Replaces a linear layer's forward by one that samples the weight's gradient."""
+    """Replaces a linear layer's forward by one that computes the weight's gradient only at the mask's entries."""
 
     def __init__(self, module: nn.Linear, block: Block) -> None:
         assert block.indices is not None
@@ -106,7 +107,7 @@ class _LinearForward:
 
 
 class _SampledLinear(torch.autograd.Function):
-    """x W^T + b for x ``(..., in)``, with the gradient of W at the mask's entries only."""
+    """x W^T + b for x ``(..., in)``, with the gradient of W only at the mask's entries."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, delta: Tensor, weight: Tensor, bias: Tensor | None, sample: Sampler) -> Tensor:
@@ -125,10 +126,10 @@ class _SampledLinear(torch.autograd.Function):
 
 
 class _Shadow:
-    """For the time of a module's forward, puts an alias of its weight in front of it.
+    """Replaces a module's weight by an alias during the module's forward pass.
 
-    The alias shares the live weight's storage, so the module computes what it always does; the alias's gradient is
-    gathered into the block. For vectors and tables, where the module's own backward is cheap.
+    The alias shares the storage of the live weight, so the module computes the same; the gradient of the alias is
+    gathered into the block. This is used for vectors and tables, for which the module's own backward is cheap.
     """
 
     def __init__(self, module: nn.Module, tensor: str, weight: nn.Parameter, block: Block) -> None:
@@ -151,7 +152,7 @@ class _Shadow:
 
 
 class _Alias(torch.autograd.Function):
-    """The weight itself forwards; backwards its gradient at the mask's entries goes to the delta."""
+    """Returns the weight in the forward pass, and passes its gradient at the mask's entries to the delta."""
 
     @staticmethod
     def forward(ctx: Any, delta: Tensor, weight: Tensor, indices: Tensor | None) -> Tensor:

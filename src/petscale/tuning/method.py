@@ -1,4 +1,4 @@
-"""What a method is: a name, where it comes from, its options, and a pure function from an inventory to sites."""
+"""The class of a method: its name, reference and options, and a function from an inventory to sites."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ OptionsT = TypeVar("OptionsT", bound=Options)
 
 @dataclass(frozen=True)
 class Request(Generic[OptionsT]):
-    """What is asked of a method beside the backbone.
+    """The arguments of a method in addition to the backbone.
 
     Attributes:
-        method: its name, for messages.
-        budget: exact number of trained scalars; None for methods with a count of their own.
-        mask_seed: seed of the masks, apart from the training seed.
-        options: the method's options, checked and with defaults in place.
+        method: name of the method, for messages.
+        budget: exact number of trained scalars; None for methods that take no budget.
+        mask_seed: seed of the masks, which is independent of the training seed.
+        options: the method's options, checked and with defaults filled in.
     """
 
     method: str
@@ -40,17 +40,17 @@ class Method(Generic[OptionsT]):
     """One entry of the registry.
 
     Attributes:
-        name: what studies, paths and tags call it.
-        version: raise by hand when numbers may change; cells of the method rerun.
+        name: its name in studies, paths and tags.
+        version: to be raised by hand when numbers may change; the cells of the method then rerun.
         reference: who published it, and where its settings come from.
-        operations: what its sites do.
-        formula: the change it makes, in the paper's notation.
-        structure: how the trained entries lie in their tensors: dense, adjacent, discrete; none for `frozen`.
-        identity_at_start: a fresh delta leaves the backbone's function unchanged.
+        operations: the operations of its sites.
+        formula: the change that it makes, in the paper's notation.
+        structure: how the trained entries are placed in their tensors: dense, adjacent or discrete; none for `frozen`.
+        identity_at_start: whether a new delta leaves the backbone's function unchanged.
         learning_rate_key: methods with equal keys share a learning rate in a recipe.
-        build: the method itself.
+        build: the function that makes the sites.
         options: the class of its options.
-        takes_budget: the count is asked for, not given by the method.
+        takes_budget: whether the user gives the number of trained scalars.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A register: the objects of one kind by name, which code from outside the project may add to."""
+"""A register: the objects of one kind by name, to which code outside this project can add."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from petscale.errors import BadInput
 
 
 class HasName(Protocol):
-    """Something that plans call by its name."""
+    """An object to which plans refer by its name."""
 
     name: ClassVar[str]
 
@@ -24,8 +24,8 @@ class Register(Mapping[str, T], Generic[T]):
     def __init__(self, kind: str, entries: Iterable[T]) -> None:
         """
         Args:
-            kind: what the objects are, for messages: "operation".
-            entries: the project's own.
+            kind: the kind of the objects, for messages, such as "operation".
+            entries: the objects of this project.
         """
         self._kind = kind
         self._entries: dict[str, T] = {entry.name: entry for entry in entries}
@@ -34,7 +34,7 @@ class Register(Mapping[str, T], Generic[T]):
         """The object of that name.
 
         Raises:
-            BadInput: there is none; the line lists what there is.
+            BadInput: there is no such object; the message lists all names.
         """
         found = self._entries.get(name)
         if found is None:
@@ -52,10 +52,10 @@ class Register(Mapping[str, T], Generic[T]):
 
     @contextmanager
     def registered(self, entry: T) -> Iterator[None]:
-        """Within the context a further object exists: for packages that bring one, and for tests.
+        """Context in which one more object is known, for other packages that have one, and for tests.
 
         Raises:
-            BadInput: one of that name exists already.
+            BadInput: there already is an object of that name.
         """
         if entry.name in self._entries:
             raise BadInput(f"{self._kind} {entry.name!r} exists already")

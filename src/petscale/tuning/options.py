@@ -1,7 +1,7 @@
-"""The options of a method as a typed model, and the one line that says what is wrong with a given option.
+"""The options of a method as a typed model, and the message of one line for a wrong option.
 
-Options come from study files, command lines and Python, and end in plans, so they are plain JSON data. They are
-checked as such: nothing is converted, `true` is no number and a single name is no list.
+Options come from study files, command lines and Python, and are stored in plans, so they are plain JSON data. They are
+checked strictly: nothing is converted, `true` is not a number, and a single name is not a list.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from petscale.errors import BadInput
 
-_LARGEST = 10**18  # whole numbers have no limit in JSON, and the quotient of very large ones overflows
+_LARGEST = 10**18  # JSON does not limit integers, and the quotient of very large ones overflows
 _SHOWN = 60  # characters of a wrong value that a message repeats
 
 Whole = Annotated[int, Field(ge=1)]
-"""A positive whole number, such as a rank."""
+"""A positive integer, such as a rank."""
 
 Positive = Annotated[int, Field(gt=0, le=_LARGEST)] | Annotated[float, Field(gt=0, le=_LARGEST)]
-"""A positive number, kept as it was written: 16 and 16.0 stand in a plan as different texts."""
+"""A positive number, which is kept as it was written: in a plan, 16 and 16.0 are different texts."""
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
-"""One name or more, such as roles or shell-style patterns of roles."""
+"""A list of at least one name, such as roles or shell-style patterns of roles."""
 
 
 class BadOption(BadInput):
-    """An option that a method does not have or cannot take.
+    """An option is unknown to the method or has a wrong value.
 
     Attributes:
-        option: its path, such as `rank` or `shares.self.q`; empty where the options as a whole are wrong.
+        option: its path, such as `rank` or `shares.self.q`; empty if the options as a whole are wrong.
     """
 
     def __init__(self, option: str, message: str) -> None:
@@ -41,21 +41,21 @@ class BadOption(BadInput):
 
 
 class Options(BaseModel):
-    """The options of a method. This class itself has none.
+    """Base class of the options of a method; it has none itself.
 
-    A method with options derives a class from it. Each field is an option: its annotation says what is accepted, and
-    it has a default and a description.
+    A method with options defines a subclass. Each field is an option: its annotation says which values are accepted,
+    and it has a default and a description.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
 
     @classmethod
     def read(cls, method: str, given: Mapping[str, Any]) -> Self:
-        """The options of a method with the given ones in place of their defaults.
+        """The options of a method, with the given values instead of the defaults.
 
         Raises:
-            BadOption: an unknown option, or a value that it cannot take; one line names the method, the option, what
-                was expected and what was found.
+            BadOption: an option is unknown or has a wrong value; the message of one line names the method, the option,
+                what was expected and what was found.
         """
         for name in given:
             if name not in cls.model_fields:
@@ -68,14 +68,14 @@ class Options(BaseModel):
 
     @classmethod
     def described(cls) -> dict[str, dict[str, Any]]:
-        """Each option as plain data: what it takes in words, its default and its description."""
+        """Each option as plain data: the accepted values in words, its default and its description."""
         return {
             name: {"type": in_words(field), "default": field.get("default"), "description": field.get("description")}
             for name, field in cls.model_json_schema().get("properties", {}).items()
         }
 
     def plain(self) -> dict[str, Any]:
-        """All options as plain JSON data, as plans keep them."""
+        """All options as plain JSON data, in the form that plans store."""
         return self.model_dump(mode="json")
 
     @classmethod
@@ -88,7 +88,7 @@ class Options(BaseModel):
 
 
 def in_words(schema: Mapping[str, Any]) -> str:
-    """What a JSON schema of an option accepts, in the words of messages and of `petscale methods`."""
+    """The values that a JSON schema of an option accepts, in words for messages and for `petscale methods`."""
     if "anyOf" in schema:
         words = list(dict.fromkeys(in_words(branch) for branch in _branches(schema)))
         return (", or " if any("," in text for text in words) else " or ").join(words)
@@ -122,7 +122,7 @@ def _number_in_words(noun: str, schema: Mapping[str, Any]) -> str:
 
 
 def _branches(schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The alternatives of a schema; whole numbers are left out where all numbers are accepted."""
+    """The alternatives of a schema; integers are left out if all numbers are accepted."""
     branches = list(schema.get("anyOf", [schema]))
     if any(branch.get("type") == "number" for branch in branches):
         return [branch for branch in branches if branch.get("type") != "integer"]
@@ -135,7 +135,7 @@ def _proposal(options: type[Options], name: str) -> str:
 
 
 def _bad_option(options: type[Options], method: str, given: Mapping[str, Any], error: ValidationError) -> BadOption:
-    """The deepest fault as one line: the alternatives of an option report a fault each, one of them says most."""
+    """The most specific error as one line; each alternative of an option reports an error, and the deepest is used."""
     places = [(*_place(given, fault["loc"]), fault) for fault in error.errors()]
     path, found, fault = max(places, key=lambda place: len(place[0]))
     if not fault["loc"] or fault["type"] == "value_error":
@@ -149,7 +149,7 @@ def _bad_option(options: type[Options], method: str, given: Mapping[str, Any], e
 
 
 def _place(given: Any, location: tuple[int | str, ...]) -> tuple[tuple[int | str, ...], Any]:
-    """The part of a location that lies in the data, and what stands there; names of alternatives lie nowhere."""
+    """The part of an error's location that exists in the data, and the value there; it may also name alternatives."""
     path: list[int | str] = []
     for part in location:
         inside = isinstance(given, (list, tuple)) and isinstance(part, int) and part < len(given)
@@ -160,7 +160,7 @@ def _place(given: Any, location: tuple[int | str, ...]) -> tuple[tuple[int | str
 
 
 def _schema_at(schema: Mapping[str, Any], path: tuple[int | str, ...], *, key: bool) -> Mapping[str, Any]:
-    """The schema of what stands at a path, or with `key` of the key that the path ends with."""
+    """The schema of the value at a path, or with `key` that of the path's last key."""
     for depth, part in enumerate(path):
         inner = list(_children(schema, part))
         if key and depth == len(path) - 1:
@@ -183,6 +183,6 @@ def _children(schema: Mapping[str, Any], part: int | str) -> Iterator[Mapping[st
 def _shown(value: Any) -> str:
     try:
         text = repr(value)
-    except (ValueError, RecursionError):  # a whole number of thousands of digits has no text
+    except (ValueError, RecursionError):  # an integer of thousands of digits cannot be converted to text
         text = f"a {type(value).__name__}"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -1,7 +1,7 @@
 """A plan: the sites where a method acts on a backbone, each with an operation, a parametrisation and masks.
 
-Pure data (design section 3): a plan is computed before anything is loaded, its counts are what the optimizer and the
-file will hold, and it is all that is needed to put a saved delta back.
+A plan is plain data and is computed before anything is loaded. Its counts are those of the optimizer and of the file,
+and a saved delta needs only its plan and its values to be installed again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a plan trains, in scalars."""
+    """Numbers of scalars of a plan."""
 
     trainable: int
     effective: int
@@ -37,17 +37,17 @@ class Counts:
 
 @dataclass(frozen=True)
 class Plan:
-    """A method on a backbone, resolved.
+    """Everything that a method does on one backbone.
 
     Attributes:
         method: name in the registry.
-        version: of the method, as it was when the plan was made.
-        shape: the backbone that the plan fits.
-        target_length: tokens of the target that `effective` and APET's candidates assume; None for long.
-        budget: the budget asked for; None for methods with a count of their own.
+        version: version of the method when the plan was made.
+        shape: shape of the backbone for which the plan was made.
+        target_length: number of target tokens that `effective` and APET's candidates assume; None for a long target.
+        budget: the budget that was given; None for methods that take none.
         mask_seed: seed of the masks.
-        options: the method's options, defaults included.
-        sites: where the method acts.
+        options: the method's options, including defaults.
+        sites: the sites where the method acts.
     """
 
     method: str
@@ -75,22 +75,22 @@ class Plan:
 
     @property
     def trainable(self) -> int:
-        """Scalars that the optimizer holds."""
+        """Number of scalars that the optimizer holds."""
         return self.counts.trainable
 
     @property
     def effective(self) -> int:
-        """Of these, scalars whose derivative is structurally non-zero (design section 3)."""
+        """Number of trainable scalars whose derivative is structurally non-zero (docs/mechanism.md)."""
         return self.counts.effective
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the plan's canonical JSON: equal plans train equal entries."""
+        """SHA-256 of the plan's canonical JSON; plans with equal digests train the same entries."""
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; masks as structure, quotas and seed, not as lists of entries."""
+        """The plan as plain data; a mask is stored as structure, quotas and seed, not as a list of entries."""
         return {"format": FORMAT, "masks": MASK_VERSION, **asdict(self)}
 
     @classmethod

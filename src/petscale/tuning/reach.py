@@ -1,4 +1,4 @@
-"""Which entries of the backbone's weights a delta changes once it is folded into them: counts, and unions of them."""
+"""The entries of the backbone's weights that change when a delta is merged into them, and their number."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Entries:
-    """Some entries of a tensor; positions are worked out only where they are asked for.
+    """A set of entries of a tensor, whose positions are computed only on request.
 
     Attributes:
-        count: how many there are.
-        positions: gives their flat (row-major) positions ``(count,)``, each once, in any order.
+        count: number of entries.
+        positions: function that returns their flat (row-major) positions ``(count,)``, each once, in any order.
     """
 
     count: int
@@ -28,7 +28,7 @@ class Reach:
 
     Attributes:
         tensor: its name in the inventory.
-        entries: that may differ from the backbone's once the site is folded.
+        entries: entries that may differ from the backbone's after the site is merged.
     """
 
     tensor: str
@@ -36,7 +36,7 @@ class Reach:
 
 
 def touched(reaches: Iterable[Reach]) -> int:
-    """Entries of the backbone that any of the sites changes; an entry that several of them reach counts once."""
+    """Number of entries of the backbone that any of the sites changes; an entry that several change counts once."""
     by_tensor: dict[str, list[Entries]] = {}
     for reach in reaches:
         by_tensor.setdefault(reach.tensor, []).append(reach.entries)

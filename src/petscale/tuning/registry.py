@@ -1,4 +1,4 @@
-"""Every method by name, and the plan that a method makes on a backbone."""
+"""All methods by name, and the function that makes the plan of a method on a backbone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def lookup(name: str) -> Method[Any]:
     """The method of that name.
 
     Raises:
-        BadInput: there is none; the line proposes the nearest.
+        BadInput: there is no such method; the message suggests the closest names.
     """
     if name in METHODS:
         return METHODS[name]
@@ -41,19 +41,20 @@ def make_plan(
     options: Mapping[str, Any] | None = None,
     target_length: int | None = None,
 ) -> Plan:
-    """Resolve a method on a backbone. Pure: equal arguments give equal plans on every machine.
+    """Make the plan of a method on a backbone; equal arguments give equal plans on every machine.
 
     Args:
-        shape: the backbone.
+        shape: shape of the backbone.
         method: a name in `METHODS`, or a method that is not registered.
-        budget: exact number of trained scalars, for methods that take one (`apet-*`), and only for those.
-        mask_seed: seed of the masks, apart from the training seed.
+        budget: exact number of trained scalars, only for methods that take a budget (`apet-*`).
+        mask_seed: seed of the masks, which is independent of the training seed.
         options: options that replace the method's defaults.
-        target_length: tokens of the target, end of sequence included, where the task fixes it; None for long. At 1 the
-            decoder's self-attention cannot use its q and k, so they are not effective and no candidates.
+        target_length: number of target tokens with the end of sequence, if the task fixes it; None for a long target.
+            With 1, q and k of the decoder's self-attention have no effect, so they do not count as effective, and APET
+            does not choose them.
 
     Raises:
-        BadInput: an unknown method, option, operation or role; a budget that is missing, not wanted or cannot be met.
+        BadInput: a method, option, operation or role is unknown, or a budget is missing, not allowed or cannot be met.
     """
     found = lookup(method) if isinstance(method, str) else method
     chosen = found.options.read(found.name, options or {}).plain()
@@ -67,7 +68,7 @@ def make_plan(
 
 
 def matched_budget(shape: BackboneShape, method: str, *, options: Mapping[str, Any] | None = None) -> int:
-    """The exact count of another method on this backbone: what `match: lora` in a config means.
+    """The number of scalars that a method trains on a backbone, which is the budget that `match: lora` means.
 
     Raises:
         BadInput: the method takes a budget itself or trains nothing.
@@ -80,7 +81,7 @@ def matched_budget(shape: BackboneShape, method: str, *, options: Mapping[str, A
     return count
 
 
-@lru_cache(maxsize=1024)  # a study's grid asks for the same few hundred plans thousands of times
+@lru_cache(maxsize=1024)  # thousands of cells of a study share a few hundred plans
 def _resolve(
     shape: BackboneShape,
     method: Method[Any],

@@ -1,12 +1,12 @@
-"""The gradient of a matrix at the entries of its mask only.
+"""The gradient of a matrix, computed only at the entries of its mask.
 
-For y = x W^T over T tokens the full gradient is G^T X, with G ``(T, out)`` and X ``(T, in)``; k entries of it are
-wanted. Runs of neighbours are whole rows or columns but for their ends: a product of slices. For scattered entries
-there are three ways, and what each costs decides once, at installation:
+For y = x W^T over T tokens the full gradient is G^T X, with G ``(T, out)`` and X ``(T, in)``, and k entries of it are
+needed. A run of neighbours consists of complete rows or columns except at its ends, so it needs a product of slices.
+For scattered entries there are three ways; the cheapest is chosen once, when the delta is installed:
 
-- gathered: the k columns of G and of X side by side, and their products summed; best for few entries;
-- sampled: `torch.sparse.sampled_addmm`, a product that is evaluated at the entries of a sparse pattern only;
-- whole: the full product, transient, and k entries of it; best for dense masks.
+- gathered: gather k columns of G and of X, multiply them elementwise and sum over tokens; best for few entries;
+- sampled: `torch.sparse.sampled_addmm`, a matrix product that is computed only at the entries of a sparse pattern;
+- whole: the full product, from which k entries are taken; best for dense masks.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 
 Sampler = Callable[[Tensor, Tensor], Tensor]
-"""(G ``(T, out)``, X ``(T, in)``) -> gradient ``(k,)`` in mask order."""
+"""Function from (G ``(T, out)``, X ``(T, in)``) to the gradient ``(k,)`` in mask order."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Nanoseconds a token: for one gathered entry, one sampled entry, one moved element, one multiplication."""
+    """Nanoseconds per token for one gathered entry, one sampled entry, one copied element and one multiplication."""
 
     gathered: float
     sampled: float
@@ -32,16 +32,17 @@ class Costs:
     multiplied: float
 
 
-# cpu: measured on one EPYC core at 64 to 2,048 tokens. cuda: rough ratios; cuSPARSE has no bfloat16 sampling, so never.
+# cpu: measured on one EPYC core with 64 to 2,048 tokens. cuda: rough ratios; sampling is switched off there, because
+# cuSPARSE has none in bfloat16.
 COSTS = {
     "cpu": Costs(gathered=1.1, sampled=0.16, moved=1.1, multiplied=0.023),
     "cuda": Costs(gathered=400.0, sampled=float("inf"), moved=1.0, multiplied=1.0),
 }
-_CHUNK = {"cpu": 1 << 17, "cuda": 1 << 24}  # products held at a time when gathering; on a CPU they stay in its cache
+_CHUNK = {"cpu": 1 << 17, "cuda": 1 << 24}  # products computed at once when gathering; those on a CPU fit in its cache
 
 
 def sampler(indices: Tensor, shape: tuple[int, int]) -> Sampler:
-    """The cheapest way to a matrix's gradient at flat positions `indices`: a run, or ascending."""
+    """The cheapest function for a matrix's gradient at flat positions `indices`, which are a run or ascending."""
     rows, columns = indices // shape[1], indices % shape[1]
     by_rows = _runs(indices)
     if len(by_rows) <= 2:
@@ -53,7 +54,7 @@ def sampler(indices: Tensor, shape: tuple[int, int]) -> Sampler:
 
 
 def _runs(positions: Tensor) -> list[tuple[int, int]]:
-    """Half-open intervals of consecutive positions, in order; a cyclic run has two."""
+    """Half-open intervals of consecutive positions, in order; a run that wraps around has two."""
     breaks = (torch.diff(positions) != 1).nonzero().flatten() + 1
     if len(breaks) > 1:
         return [(0, 0)] * 3
@@ -62,7 +63,7 @@ def _runs(positions: Tensor) -> list[tuple[int, int]]:
 
 
 def _slices(left: Tensor, right: Tensor, start: int, stop: int) -> Tensor:
-    """Flat positions [start, stop) of left^T right, from the rows that they touch."""
+    """Entries of left^T right at flat positions [start, stop), computed from the rows that contain them."""
     width = right.shape[1]
     first, last = start // width, (stop - 1) // width
     if first == last:
@@ -102,10 +103,10 @@ def _sampled(indices: Tensor, shape: tuple[int, int]) -> Sampler:
 
     def sample(g: Tensor, x: Tensor) -> Tensor:
         dtype = torch.promote_types(g.dtype, torch.float32)
-        columns = (indices % shape[1]).int()  # cheaper to compute again than to keep
+        columns = (indices % shape[1]).int()  # computing them again is cheaper than storing them
         values = torch.zeros(len(columns), dtype=dtype, device=g.device)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # torch calls its CSR tensors a beta feature
+            warnings.simplefilter("ignore", UserWarning)  # torch warns that its CSR tensors are a beta feature
             pattern = torch.sparse_csr_tensor(starts, columns, values, size=shape, check_invariants=False)
         product = torch.sparse.sampled_addmm(pattern, g.to(dtype).T, x.to(dtype), beta=0.0)
         sampled: Tensor = product.values()

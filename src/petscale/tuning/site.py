@@ -1,4 +1,4 @@
-"""A site: a place in the backbone where a delta acts, with the tensors that are trained there. Pure data."""
+"""A site, as plain data: a place in the backbone where a delta acts, with the tensors that are trained there."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Start = Literal["zeros", "fan-in", "normal", "vocabulary", "origin"]
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """One tensor of a site. Only the entries of its mask exist as parameters.
+    """One trained tensor of a site. Only the entries of its mask exist as parameters.
 
     Attributes:
-        key: what it is to its operation: delta, down, up, down.bias, up.bias, tokens.
-        shape: of the whole tensor, unmasked. Factors are (rank, width).
-        mask: which entries are trained; the others are zero (added weights: keep the backbone's value).
-        start: `zeros`; `fan-in`, uniform within 1 / sqrt(entries that feed one output); `normal`, standard deviation
-            0.01; `vocabulary`, rows of the input embedding; `origin`, the backbone's own values.
-        effective: entries whose derivative is structurally non-zero at a generic point.
+        key: its meaning for the operation: delta, down, up, down.bias, up.bias, tokens.
+        shape: the full shape, without the mask. Factors are (rank, width).
+        mask: which entries are trained; the others are zero (a change of a weight leaves the backbone's value there).
+        start: initial values: `zeros`; `fan-in`, uniform within 1 / sqrt(entries that feed one output); `normal`, with
+            standard deviation 0.01; `vocabulary`, rows of the input embedding; `origin`, the backbone's own values.
+        effective: number of entries whose derivative is structurally non-zero at a generic point.
     """
 
     key: str
@@ -43,13 +43,13 @@ class Site:
     """A place in the backbone where the delta acts.
 
     Attributes:
-        name: unique in a plan; part of the key of the site's random streams.
+        name: name that is unique in a plan; it is part of the key of the site's random streams.
         module: path of the module that is changed.
-        operation: how its output is changed; a name in `petscale.tuning.operations.registry`.
-        parametrisation: how the change is made from what is trained; a name in
+        operation: how the module is changed; a name in `petscale.tuning.operations.registry`.
+        parametrisation: how the change is computed from the trained tensors; a name in
             `petscale.tuning.parametrisations.registry`.
         role: see petscale.families.parts.
-        tensors: what is trained.
+        tensors: the trained tensors.
         settings: constants of the operation, such as the scale of a branch.
     """
 
@@ -66,7 +66,7 @@ class Site:
         return sum(tensor.count for tensor in self.tensors)
 
     def key(self, tensor: Trained) -> str:
-        """Name of a tensor of this site: in states, files and random streams."""
+        """Name of a tensor of this site in states, files and random streams."""
         return f"{self.name}/{tensor.key}"
 
 

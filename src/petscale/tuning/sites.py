@@ -1,4 +1,4 @@
-"""Sites of the common kinds: from a weight or a place of the inventory to what is trained there."""
+"""Functions that make the common kinds of sites from a weight or a place of the inventory."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ def _length(ranges: Ranges) -> int:
 
 
 def living(weight: Weight) -> int:
-    """Entries of a weight that are not dead."""
+    """Number of entries of a weight that are not dead."""
     return weight.size - _length(weight.dead)
 
 
 def whole_weight(weight: Weight) -> Site:
-    """Every entry of a weight is trained, from its own value."""
+    """A site that trains every entry of a weight, starting from the weight's value."""
     tensor = Trained("delta", weight.shape, DENSE, "origin", living(weight))
     return Site(f"add:{weight.name}", weight.module, "add", "plain", weight.role, (tensor,), {"tensor": weight.tensor})
 
 
 def masked_weight(weight: Weight, mask: Mask) -> Site:
-    """W + W1 (.) m1 inside the layer's weight (equation 14, on a weight). The mask skips the dead entries."""
+    """W + W1 (.) m1 in a weight of the backbone (equation 14, on a weight). The mask leaves out dead entries."""
     tensor = Trained("delta", weight.shape, mask, "zeros", mask.count(weight.shape))
     return Site(f"add:{weight.name}", weight.module, "add", "plain", weight.role, (tensor,), {"tensor": weight.tensor})
 
 
 def inserted_bias(place: Place, *, mask: Mask = DENSE, width: int | None = None) -> Site:
-    """f(h) + W1 (.) m1: a vector on a module's output (equation 14 as written), on its first `width` entries."""
+    """f(h) + W1 (.) m1: a vector added to the first `width` entries of a module's output (equation 14 as written)."""
     shape = (place.width_out if width is None else width,)
     count = mask.count(shape)
     tensor = Trained("delta", shape, mask, "zeros", 0 if place.dead else count)
@@ -41,7 +41,7 @@ def inserted_bias(place: Place, *, mask: Mask = DENSE, width: int | None = None)
 
 
 def inserted_table(place: Place, shape: tuple[int, int], effective: int) -> Site:
-    """A relative-position table ``(buckets, heads)`` on the scores of an attention that has none."""
+    """A relative-position table ``(buckets, heads)`` that is added to the scores of an attention without one."""
     tensor = Trained("delta", shape, DENSE, "zeros", 0 if place.dead else effective)
     return Site(f"add-scores:{place.module}", place.module, "add-scores", "plain", place.role, (tensor,))
 
@@ -70,7 +70,7 @@ def bottleneck(
     masks: tuple[Mask, Mask] = (DENSE, DENSE),
     starts: Sequence[Start] = ("normal", "normal"),
 ) -> Site:
-    """f(h) + act(f(h) W_down) W_up on a module's output (equations 13 and 16); optionally a bias inside and after."""
+    """f(h) + act(f(h) W_down) W_up on a module's output (equations 13 and 16), optionally with two biases."""
     tensors = [
         _factor("down", (width, place.width_in), masks[0], starts[0], place.dead),
         _factor("up", (width, place.width_out), masks[1], starts[1], place.dead),

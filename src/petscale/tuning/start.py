@@ -1,8 +1,8 @@
-"""Where a delta starts: the first value of every trained entry.
+"""The initial values of a delta.
 
-Each tensor draws from a stream of its own, keyed by (seed, name), so the start does not depend on torch's global
-generator, on the device, or on which other sites a plan has. numpy draws, because its streams are equal on every
-machine.
+Each tensor has its own random stream, keyed by (seed, name), so its initial values do not depend on torch's global
+generator, on the device, or on the other sites of the plan. The numbers are drawn with numpy, whose streams are equal
+on every machine.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from petscale.tuning.site import Trained
 
 VERSION = 1
-NORMAL_STD = 0.01  # of adapters in the released code of Su et al. (facts 1.3)
+NORMAL_STD = 0.01  # standard deviation of adapters in the released code of Su et al.
 
 
 def draw(tensor: Trained, key: str, seed: int) -> torch.Tensor | None:
-    """Compact start values ``(count,)`` in mask order, float32 on the CPU; None for zeros.
+    """Draw initial values ``(count,)`` in mask order, float32 on the CPU; None for zeros.
 
     `origin` and `vocabulary` depend on the backbone and are not drawn here.
     """
@@ -36,9 +36,9 @@ def draw(tensor: Trained, key: str, seed: int) -> torch.Tensor | None:
 
 
 def draw_rows(tensor: Trained, key: str, seed: int, vocabulary: int) -> torch.Tensor:
-    """Rows ``(tokens,)`` of the input embedding that soft tokens start from (Lester et al. 2021, section 3.2).
+    """Draw the rows ``(tokens,)`` of the embedding from which soft tokens start (Lester et al. 2021, section 3.2).
 
-    From the whole vocabulary: only some tokenizers put the frequent words first.
+    They are drawn from the whole vocabulary, because only some tokenizers put the frequent words first.
     """
     tokens = tensor.shape[0]
     rows = _stream(key, seed).choice(vocabulary, size=tokens, replace=tokens > vocabulary)
@@ -51,7 +51,7 @@ def _stream(key: str, seed: int) -> np.random.Generator:
 
 
 def _fan_in_bound(tensor: Trained) -> NDArray[np.float64]:
-    """1 / sqrt(fan-in) for every entry, as kaiming_uniform(a=sqrt(5)) gives; fan-in counts the entries there are."""
+    """1 / sqrt(fan-in) for every entry, as in kaiming_uniform(a=sqrt(5)); fan-in counts only the trained entries."""
     rank, width = tensor.shape[0], prod(tensor.shape[1:])
     fan_in = tensor.mask.quotas or (width,) * rank
     return np.concatenate([np.full(quota, quota**-0.5) for quota in fan_in if quota])

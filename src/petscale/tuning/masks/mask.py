@@ -1,8 +1,8 @@
-"""A mask as data: its structure and how many entries it has; the entries themselves are recomputed where needed.
+"""A mask as data: its structure and its number of entries; the entries themselves are computed when needed.
 
-Entries depend on (mask seed, site, tensor) and on nothing else, so the layers are independent of each other, plans stay
-small, and the same seed gives the same mask on every machine. Along every structure the entries have an order, and a
-mask of k entries is the first k: smaller masks lie inside larger ones.
+The entries depend only on (mask seed, site, tensor). So layers are independent of each other, plans are small, and the
+same seed gives the same mask on every machine. Each structure puts the entries in an order, and a mask of k entries is
+the first k of them, so a smaller mask is part of every larger one.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ VERSION = 1  # raise when the entries that a seed selects change
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """m in the papers' W (.) m, over a tensor of a given shape.
+    """The mask m of the papers' W (.) m, for a tensor of a given shape.
 
     Attributes:
-        structure: `dense`, every entry; `adjacent`, a run of neighbours in rows or columns, going on in the next row or
-            column; `discrete`, entries scattered evenly.
-        quotas: entries in each lane. A lane is the whole tensor, or, in the factors of a pair, one rank (one row).
-            Empty for dense masks.
+        structure: `dense`, every entry; `adjacent`, a run of neighbours in rows or columns that continues in the next
+        row
+            or column; `discrete`, entries scattered at random.
+        quotas: number of entries in each lane. A lane is the whole tensor or, in the factors of a pair, one rank (one
+            row). Empty for dense masks.
         seed: the mask seed.
-        dead: flat positions that are no candidates.
+        dead: flat positions that may not be selected.
     """
 
     structure: Structure
@@ -43,7 +44,7 @@ class Mask:
     dead: Ranges = ()
 
     def count(self, shape: tuple[int, ...]) -> int:
-        """Entries that the mask selects in a tensor of this shape."""
+        """Number of entries that the mask selects in a tensor of this shape."""
         return prod(shape) if self.structure == "dense" else sum(self.quotas)
 
     def orientation(self, key: str) -> Orientation:
@@ -54,8 +55,8 @@ class Mask:
         """Flat (row-major) positions of the selected entries, in mask order: along the run, or ascending.
 
         Args:
-            shape: of the tensor.
-            key: name of site and tensor; selects the random stream.
+            shape: shape of the tensor.
+            key: name of site and tensor, which selects the random stream.
 
         Returns:
             ``(count,)`` different integers.
@@ -80,7 +81,7 @@ class Mask:
         return run
 
     def _skip_dead(self, candidates: NDArray[np.int64]) -> NDArray[np.int64]:
-        """From the number of a candidate to its flat position."""
+        """Turn positions counted without dead entries into flat positions."""
         positions = candidates
         for start, stop in self.dead:
             positions = np.where(positions >= start, positions + (stop - start), positions)

@@ -1,10 +1,10 @@
 """The first k values of a pseudo-random permutation of range(n), in O(k) time and memory.
 
-A discrete mask is a prefix of such a permutation, so it holds exactly k different entries and lies inside the mask of
-every larger k, without ever listing the n entries of a matrix (42 million in one matrix of T5-XXL). The permutation is
-a Feistel network over the smallest even number of bits that holds n; values that fall outside walk on along their
-cycle until they return (format-preserving encryption, Black and Rogaway 2002). Integers only: the same on every
-machine and numpy version.
+A discrete mask is a prefix of such a permutation. So it has exactly k different entries and is part of the mask of
+every larger k, and the n entries of a matrix (42 million in one matrix of T5-XXL) are never listed. The permutation is
+a Feistel network over the smallest even number of bits that can hold n. A value outside range(n) is permuted again
+until it is inside (format-preserving encryption, Black and Rogaway 2002). Only integers are used, so the result is the
+same on every machine and numpy version.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def permuted_prefix(size: int, count: int, key: bytes) -> NDArray[np.int64]:
     Args:
         size: n, at least 1 and below 2^62.
         count: k, at most n.
-        key: at least 32 bytes; other bytes, other permutation.
+        key: at least 32 bytes, which select the permutation.
 
     Returns:
         ``(count,)`` different integers in [0, size), in permutation order.

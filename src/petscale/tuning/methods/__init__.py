@@ -1,1 +1,1 @@
-"""One short file a method; `catalogue` lists them."""
+"""The tuning methods, with one short module for each; `catalogue` lists them."""

@@ -1,8 +1,8 @@
 """Adapters: a bottleneck after self-attention and after the feed-forward network (Houlsby et al. 2019).
 
-As published in Su et al. (equation 13, bottleneck 24) and as released: on the residual stream after each of the two
-sub-layers, none after cross-attention, drawn with standard deviation 0.01, so close to the identity but not at it
-(facts 1.3). `placement: sublayer` is Houlsby's own place, inside the residual sum.
+As published in Su et al. (equation 13, bottleneck 24) and in their released code, an adapter acts on the residual
+stream after each of the two sub-layers, but not after cross-attention. It is drawn with standard deviation 0.01, so it
+starts close to the identity but not exactly at it. `placement: sublayer` is Houlsby's place, inside the residual sum.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from petscale.tuning.sites import bottleneck
 
 
 class AdapterOptions(Options):
-    """The adapter's size, place and non-linearity."""
+    """The options of adapters: size, place and activation."""
 
     bottleneck: Whole = Field(24, description="width between the two projections")
     placement: Literal["stream", "sublayer"] = Field(

@@ -1,12 +1,13 @@
-"""APET: exactly as many trained entries as asked for, at any position (Su et al. section 5.1, appendix C).
+"""APET: trains exactly the given number of entries, at any position (Su et al. section 5.1, appendix C).
 
-The budget is divided over operations, then over roles, then over the sites of a role, at each level in fixed shares and
-by the same house-monotone rule. So a budget puts equally many entries into each role at every scale, smaller budgets
-nest in larger ones, and `apet-adjacent` and `apet-discrete` have equal quotas at every site: which entries of a tensor
-are trained, neighbours or scattered ones, is the only difference between them.
+The budget is divided among operations, then among roles, then among the sites of a role, at each level in fixed shares
+and by the same house-monotone rule (petscale.tuning.apportion). So a budget gives each role the same number of entries
+at every scale, and the entries of a smaller budget are part of those of a larger one. `apet-adjacent` and
+`apet-discrete` have the same number of entries at every site; they differ only in whether these are neighbours or
+scattered.
 
-Default: `add`, on the attention and feed-forward matrices, every matrix of the backbone with an equal share. Why:
-docs/mechanism.md.
+By default APET uses `add` on the attention and feed-forward matrices, with an equal share for every matrix of the
+backbone. docs/mechanism.md explains why.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from petscale.tuning.methods.apet_options import ApetOptions, Source
 from petscale.tuning.methods.candidates import SOURCES, Candidate
 from petscale.tuning.plan import Site
 
-# Sub-layers stand in both stacks, cross-attention in one: these shares give every matrix of a T5 the same number of
-# entries, and they do not depend on the scale.
+# Self-attention and feed-forward networks are in both stacks, cross-attention in one. So these shares give every matrix
+# of a T5 the same number of entries, at every scale.
 DEFAULT_SHARES: Mapping[str, int] = {"self": 2, "cross": 1, "ffn": 2}
 
 
@@ -57,7 +58,7 @@ def _spread(
     request: Request[ApetOptions],
     structure: Literal["adjacent", "discrete"],
 ) -> Iterator[Site]:
-    """Divide an operation's quota over its roles and their sites."""
+    """Divide the quota of an operation among its roles and their sites."""
     by_role = apportion(
         quota,
         [_role_share(role, request) for role in roles],
@@ -65,7 +66,8 @@ def _spread(
         pairs=[candidates[0].pair for candidates in roles.values()],
     )
     for candidates, seats in zip(roles.values(), by_role, strict=True):
-        # Within a role all claims are equal: a hash of seed and site decides who comes first, not the layer's number.
+        # Within a role all shares are equal. A hash of seed and site decides which site comes first, so that it is not
+        # always the first layer.
         order = sorted(candidates, key=lambda c: sha256(f"{request.mask_seed}/{c.name}".encode()).digest())
         each = apportion(seats, [Fraction(1)] * len(order), [c.capacity for c in order], pairs=[c.pair for c in order])
         held = {candidate.name: seats for candidate, seats in zip(order, each, strict=True)}
@@ -73,7 +75,7 @@ def _spread(
 
 
 def _roles_by_operation(offered: Inventory, request: Request[ApetOptions]) -> dict[Source, dict[str, list[Candidate]]]:
-    """Candidates by operation and role, in the fixed order of the roles; only what the options select."""
+    """The candidates that the options select, by operation and role, in the fixed order of the roles."""
     operations = list(_operation_shares(request))
     candidates = {o: [c for c in SOURCES[o](offered, request.options) if c.capacity] for o in operations}
     known = [candidate.role for operation in operations for candidate in candidates[operation]]
@@ -90,7 +92,7 @@ def _roles_by_operation(offered: Inventory, request: Request[ApetOptions]) -> di
 
 
 def _is_default(operation: str, role: str) -> bool:
-    """Attention and feed-forward roles: their matrices, or, where a vector is added to a hidden state, their biases."""
+    """Whether a role is chosen by default: attention and feed-forward matrices, or their biases for `add-hidden`."""
     inside = role.partition(".")[0] in DEFAULT_SHARES
     return inside and role.endswith(".bias") == (operation == "add-hidden")
 
@@ -113,7 +115,7 @@ def _check_shares(roles: Mapping[Source, Mapping[str, object]], request: Request
 
 
 def _share(value: float) -> Fraction:
-    return Fraction(str(value))  # 0.1 is a tenth, so that equal claims tie
+    return Fraction(str(value))  # 0.1 is exactly a tenth, so that equal shares tie
 
 
 APET_ADJACENT = Method(

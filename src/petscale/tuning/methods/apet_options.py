@@ -1,4 +1,4 @@
-"""The options of APET: what it may use, in which shares, and the size of the factors that it puts masks on."""
+"""The options of APET: its operations and roles, their shares, and the size of inserted factors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Source = Literal["add", "add-hidden", "concat", "plug"]
 
 
 class ApetOptions(Options):
-    """Operations and roles that the budget is divided over."""
+    """The options of APET, which say among which operations and roles the budget is divided."""
 
     operations: (
         Annotated[tuple[Source, ...], Field(min_length=1)] | Annotated[Mapping[Source, Positive], Field(min_length=1)]

@@ -1,10 +1,11 @@
-"""BitFit: train the biases (Ben Zaken et al. 2022; Su et al. equation 11), where a backbone has none insert them.
+"""BitFit: trains the biases (Ben Zaken et al. 2022; Su et al. equation 11), and inserts them if a backbone has none.
 
-Three counts stand in the literature under one name (facts 1.2), so three methods stand here. `bitfit` is the one of
-T5-small, T5-base and BERT: on T5 the self-attentions, feed-forward networks, every normalisation and the output head;
-on BERT the attention, the second feed-forward matrix and the two normalisations of each layer, the bias of the first
-feed-forward matrix having escaped the authors' library. `bitfit-t5-xxl` is the one of T5-XXL, from another code base.
-Inserted biases start at zero; OpenDelta drew them, so its BitFit does not start at the pre-trained function.
+The literature has three different counts under this name, so there are three methods here. `bitfit` is that of
+T5-small, T5-base and BERT. On T5 it covers the self-attentions, feed-forward networks, every normalisation and the
+output head. On BERT it covers the attention, the second feed-forward matrix and the two normalisations of each layer,
+but not the bias of the first feed-forward matrix, which the authors' library missed. `bitfit-t5-xxl` is that of T5-XXL,
+from another code base. Inserted biases start at zero here; OpenDelta draws them, so its BitFit does not start at the
+pre-trained function.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from petscale.tuning.method import Method, Options, Request
 from petscale.tuning.plan import Site
 from petscale.tuning.sites import inserted_bias, inserted_table, living, whole_weight
 
-_RESIZED_VOCABULARY = 32100  # the released code cuts T5's 32128 rows to the tokenizer's length
+_RESIZED_VOCABULARY = 32100  # the released code reduces T5's 32128 rows to the tokenizer's length
 
 
 def _published(offered: Inventory, _request: Request[Options]) -> Iterator[Site]:
@@ -41,7 +42,7 @@ def _t5_xxl(offered: Inventory, request: Request[Options]) -> Iterator[Site]:
         elif place.role != "norm.bias":
             yield inserted_bias(place)
     yield from (whole_weight(table) for table in tables)
-    # The released T5 gives every cross-attention a table of its own, read as the decoder reads its own.
+    # The released code gives every cross-attention a table, which is read in the same way as the decoder's own table.
     for place in offered.places_of("table"):
         decoder_table = tables[-1]
         yield inserted_table(place, (decoder_table.shape[0], decoder_table.shape[1]), living(decoder_table))

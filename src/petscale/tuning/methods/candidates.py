@@ -1,8 +1,8 @@
-"""What APET can choose from, by operation: candidates with a capacity, and the sites that their quotas become.
+"""The candidates of APET: the parts of a backbone that can hold trained entries, and the sites made from them.
 
-A candidate of `add` is a weight, one of `add-hidden` a place without a bias. For `concat` and `plug` it is one rank of
-a pair of factors: W3 (.) m3 W4 (.) m4 (equation 15) and its like for plug (equation 16). A rank acts only with an
-entry on either side, so it takes two entries at least, one down and one up.
+A candidate of `add` is a weight, and one of `add-hidden` is a place without a bias. For `concat` and `plug` a candidate
+is one rank of a pair of factors: W3 (.) m3 W4 (.) m4 (equation 15), or the same for plug (equation 16). A rank has an
+effect only with an entry in both factors, so it takes at least two entries, one down and one up.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ Emit = Callable[["Sequence[Candidate]", Mapping[str, int], Structure, int], Iter
 
 @dataclass(frozen=True)
 class Candidate:
-    """Something that can hold trained entries.
+    """A part of the backbone that can hold trained entries.
 
     Attributes:
-        name: unique; decides its turn among equal claims.
-        role: the role whose share it belongs to.
-        capacity: entries that it can hold, dead ones not counted.
-        pair: it holds two entries or more, or none.
+        name: unique name, which decides the order among candidates with equal shares.
+        role: its role, from whose share it gets entries.
+        capacity: largest number of entries, without dead ones.
+        pair: whether it can hold no entry or at least two, but not one.
         part: the weight or place.
-        sites: turns the quotas of all candidates of a role into sites.
+        sites: function that makes sites from the quotas of all candidates of a role.
     """
 
     name: str
@@ -68,7 +68,7 @@ def _bottlenecks(offered: Inventory, options: ApetOptions) -> list[Candidate]:
     width = options.bottleneck
 
     def build(place: Place, masks: tuple[Mask, Mask]) -> Site:
-        # The up factor starts at zero, so the delta starts at the backbone's function, unlike a published adapter.
+        # The up factor starts at zero, so unlike a published adapter the delta starts at the backbone's function.
         return bottleneck(place, width, "gelu_new", biases=False, masks=masks, starts=("fan-in", "zeros"))
 
     return _ranks(list(offered.places_of("stream")), width, build)
@@ -101,7 +101,7 @@ def _masked_biases(
 
 
 def _ranks(places: Sequence[Place], ranks: int, build: Callable[[Place, tuple[Mask, Mask]], Site]) -> list[Candidate]:
-    """One candidate a place and rank; the ranks of a place become one site."""
+    """One candidate for each place and rank; the ranks of a place become one site."""
 
     def sites(
         candidates: Sequence[Candidate], held: Mapping[str, int], structure: Structure, seed: int
@@ -123,7 +123,7 @@ def _ranks(places: Sequence[Place], ranks: int, build: Callable[[Place, tuple[Ma
 
 
 def _halves(quota: int, place: Place) -> tuple[int, int]:
-    """Entries down and up of one rank: one each, the rest in proportion to the two widths."""
+    """Numbers of entries of one rank in down and up: one each, and the rest in proportion to the two widths."""
     if quota == 0:
         return 0, 0
     widths = [place.width_in, place.width_out]

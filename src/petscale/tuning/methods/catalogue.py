@@ -1,6 +1,7 @@
-"""The list of methods, in the order in which they are shown. A new method is a file beside this one and a line here.
+"""The list of methods, in the order in which they are shown. To add a method, write a file here and add it to the list.
 
-Nothing but the list: this file belongs to no stage's code, so that a new method makes no finished cell stale.
+This file must contain nothing else: it does not belong to the code of any stage, so a new method makes no finished cell
+stale.
 """
 
 from __future__ import annotations

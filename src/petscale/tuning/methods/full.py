@@ -1,4 +1,4 @@
-"""Full fine-tuning, and none at all: the two ends of the scale."""
+"""The two reference methods: full fine-tuning, and the frozen backbone, which trains nothing."""
 
 from __future__ import annotations
 

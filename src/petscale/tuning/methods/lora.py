@@ -1,7 +1,7 @@
 """LoRA: a low-rank branch beside a linear layer (Hu et al. 2022; Su et al. equation 12).
 
-As published in Su et al.: rank 8, alpha 16, on q and v of self-attention only. The scale is alpha / rank, as in Hu et
-al. and in the released code; equation 12 leaves the division out.
+As published in Su et al., the rank is 8 and alpha is 16, on q and v of self-attention only. The scale is alpha / rank,
+as in Hu et al. and in the released code; equation 12 omits the division.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from petscale.tuning.sites import branch
 
 
 class LoraOptions(Options):
-    """The branch's size and scale, and where it is put."""
+    """The options of LoRA: size, scale and place of the branch."""
 
     rank: Whole = Field(8, description="width of the branch, r in the paper")
     alpha: Positive = Field(16, description="the branch is scaled by alpha / rank")

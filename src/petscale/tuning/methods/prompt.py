@@ -16,13 +16,13 @@ _SHORTEST_INPUT = 3  # [CLS], one word, [SEP]
 
 
 class PromptOptions(Options):
-    """How long the prompt is."""
+    """The options of prompt tuning: the length of the prompt."""
 
     tokens: Whole = Field(100, description="trained vectors in front of the input")
 
 
 class ShortPromptOptions(PromptOptions):
-    """The same with another default."""
+    """The same options with another default length."""
 
     tokens: Whole = Field(50, description="trained vectors in front of the input")
 

@@ -1,1 +1,1 @@
-"""How a site changes its module: one file an operation, all of them in `registry` (docs/mechanism.md has the table)."""
+"""The operations by which a site changes its module, with one module for each (docs/mechanism.md has a table)."""

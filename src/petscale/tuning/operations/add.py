@@ -26,7 +26,7 @@ _MATRICES = ("self.", "cross.", "ffn.")  # roles whose weights are those of line
 class Add(Operation):
     """The setting `tensor` names the module's parameter; `delta` has its shape.
 
-    A delta that starts from the backbone's own value is the value itself, and otherwise a difference from it.
+    If `delta` starts from the backbone's values, it is the new value of the weight, and otherwise a difference.
     """
 
     name = "add"
@@ -47,14 +47,14 @@ class Add(Operation):
             raise BadInput(f"plan: {site.name} has shape {wanted}, the model has {shape}; another backbone")
 
     def attach(self, host: Host, site: Site, blocks: Mapping[str, Block]) -> Attachment:
-        """The live weight stays in place; modules that use it send their gradients to the block."""
+        """The weight in the model is changed in place; modules that use it send their gradients to the block."""
         from petscale.tuning.live import LiveWeight
 
         weight = self.trains(host, site)
         return LiveWeight(weight, blocks["delta"], host.users[id(weight)])
 
     def applied(self, host: Host, site: Site, values: Values, weights: Weights) -> list[Handle]:
-        """The weight is formed densely."""
+        """The changed weight is formed as a dense tensor."""
         weight, value = self.trains(host, site), parametrisation(site).make(values, "delta")
         if site.tensors[0].start == "origin":
             weights.replace(weight, value)
@@ -66,11 +66,11 @@ class Add(Operation):
         return None
 
     def fold(self, host: Host, site: Site, values: Values) -> None:
-        """Nothing is left to do: the live weight holds the change since the last step."""
+        """Nothing has to be done, because the weight in the model already contains the change."""
 
     def export(self, plan: Plan, values: Mapping[str, Tensor]) -> PeftFiles | None:
-        """SHiRA, for masked entries of linear layers; its layers hold r (m + n) entries, so each is filled up with
-        entries of value zero."""
+        """The format of SHiRA, for masked entries of linear layers. A layer of SHiRA has r (m + n) entries, so each is
+        padded with entries of value zero."""
         import torch
 
         from petscale.tuning.operations.peft import PeftFiles

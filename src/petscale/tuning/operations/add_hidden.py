@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class AddHidden(Insertion):
-    """`delta` is ``(width,)``; where the module's output is wider, its first entries are changed."""
+    """`delta` is ``(width,)``; if the module's output is wider, its first entries are changed."""
 
     name = "add-hidden"
 

@@ -1,7 +1,7 @@
-"""add-scores: a relative-position table on the scores of T5's cross-attention, which stock T5 does not have.
+"""add-scores: a relative-position table on the scores of T5's cross-attention, which the original T5 does not have.
 
-The released code of Su et al. gives every cross-attention one, read with the decoder's one-directional buckets; the
-first block's scores serve all blocks above, which never read their own (facts 1.2, 1.7.3).
+The released code of Su et al. gives every cross-attention such a table, read with the decoder's one-directional
+buckets. The scores of the first block are used by all blocks above, which never read their own table.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class AddScores(Insertion):
     name = "add-scores"
 
     def acts(self, site: Site) -> bool:
-        """Tables that nothing reads belong to the published count and to the file, and to no forward pass."""
+        """Whether the table is read. Others belong to the published count and to the file, but have no effect."""
         return any(tensor.effective for tensor in site.tensors)
 
     def insert(self, host: Host, site: Site, values: Values) -> list[Handle]:

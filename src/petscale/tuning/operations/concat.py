@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Concat(Insertion):
-    """The site's parametrisation makes one matrix ``(out, in)``; the setting `scale` multiplies it."""
+    """The site's parametrisation makes one matrix ``(out, in)``, which is multiplied by the setting `scale`."""
 
     name = "concat"
 
@@ -36,7 +36,7 @@ class Concat(Insertion):
         return on_output(host.module(site.module), change)
 
     def applied(self, host: Host, site: Site, values: Values, weights: Weights) -> list[Handle]:
-        """As a change of the layer's matrix: an independent reference for the branch."""
+        """The branch is computed as a change of the layer's matrix, as an independent reference."""
         weights.add(existing(host, site, "weight"), self._matrix(site, values))
         return []
 
@@ -52,7 +52,7 @@ class Concat(Insertion):
         return float(site.settings["scale"]) * parametrisation(site).make(values)
 
     def export(self, plan: Plan, values: Mapping[str, Tensor]) -> PeftFiles | None:
-        """LoRA, for pairs of factors of one rank and one scale."""
+        """The format of LoRA, for pairs of factors that all have the same rank and scale."""
         from petscale.tuning.operations.peft import PeftFiles, whole
 
         if any([tensor.key for tensor in site.tensors] != ["down", "up"] for site in plan.sites):

@@ -1,6 +1,6 @@
 """concat-input: [X; W_prompt], trained vectors in the input sequence (Su et al. equation 9).
 
-Where in the sequence they stand, and what else must grow along, the backbone's family decides.
+The backbone's family decides their position in the sequence, and what else must be extended.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ConcatInput(Insertion):
         return handles
 
     def export(self, plan: Plan, values: Mapping[str, Tensor]) -> PeftFiles | None:
-        """Prompt tuning, for families whose soft tokens stand where PEFT puts them."""
+        """The format of prompt tuning, for families that put soft tokens in the same place as PEFT."""
         from petscale.tuning.operations.peft import PeftFiles, whole
 
         if not family_of(plan.shape).peft_takes_prompts or len(plan.sites) != 1:

@@ -1,4 +1,4 @@
-"""What the operations share: where their values come from, and how to change a module's output."""
+"""Code that operations share: access to their trained values, and a hook that changes a module's output."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ if TYPE_CHECKING:
 
 
 class Values(Protocol):
-    """The trained tensors of a site at the moment of the call.
+    """Access to the current trained tensors of a site.
 
-    The installed delta reads its masters, the functional executor the tensors it was given.
+    In an installed delta they are its masters; in the functional executor they are the tensors that it was given.
     """
 
     def __call__(self, key: str, dtype: torch.dtype | None = None) -> Tensor:
-        """The whole tensor of that key, zero outside its mask, in the wanted dtype; None for the one it is kept in."""
+        """The tensor of that key in its full shape, zero outside its mask; without `dtype`, in its stored dtype."""
         ...
 
 
 class Handle(Protocol):
-    """Something that can be taken back."""
+    """A change that can be undone."""
 
     def remove(self) -> None: ...
 
 
 def in_dtype(values: Values, dtype: torch.dtype) -> Factors:
-    """The values in one dtype, as a parametrisation takes them."""
+    """The values in one dtype, in the form that a parametrisation takes."""
     return partial(values, dtype=dtype)
 
 
 def on_output(module: nn.Module, change: Callable[[Tensor, Tensor], Tensor]) -> list[Handle]:
-    """Replace a module's output h by change(input, h); of a tuple, the first member.
+    """Replace a module's output h by change(input, h); if the output is a tuple, replace its first member.
 
     Args:
-        change: gets the module's first positional input and its output, both ``(batch, length, width)``.
+        change: function of the module's first positional input and its output, both ``(batch, length, width)``.
     """
 
     def hook(_module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:

@@ -1,10 +1,10 @@
-"""What install, merge, export, counts and the functional executor may ask of an operation, and all that they ask.
+"""The class `Operation`: the complete interface for install, merge, export, counts and the functional executor.
 
-An operation is what a site does to its module: add to a weight, add to an output, stand beside a layer. No module
-outside `petscale.tuning.operations` compares an operation's name; a test looks.
+An operation is the way in which a site changes its module: it adds to a weight or to an output, or puts a branch beside
+a layer. No module outside `petscale.tuning.operations` compares the name of an operation, which a test checks.
 
-Plans ask for `acts`, `reach` and `deployed`, without torch, so an operation imports torch only inside the methods that
-need it.
+Plans use `acts`, `reach` and `deployed` without torch, so an operation imports torch only inside the methods that need
+it.
 """
 
 from __future__ import annotations
@@ -32,38 +32,38 @@ if TYPE_CHECKING:
 
 
 class Attachment:
-    """A site in a model: what `Delta` does with it. Hooks alone need no more than to be removed."""
+    """A site that is installed in a model, as `Delta` uses it. Sites that only have hooks just need to be removed."""
 
     def __init__(self, handles: Sequence[Handle] = ()) -> None:
         self.handles = list(handles)
 
     def write(self) -> None:
-        """Bring the model up to date with the masters after an optimizer step; hooks read the masters themselves."""
+        """Write the masters into the model after an optimizer step; hooks do nothing here, as they read the masters."""
 
     def restore(self) -> None:
-        """Give every tensor of the backbone that was written its old value, bit for bit."""
+        """Restore every tensor of the backbone that was changed, bit for bit."""
 
     def detach(self) -> None:
-        """Take hooks away; what is written stays."""
+        """Remove hooks; changed weights keep their values."""
         for handle in self.handles:
             handle.remove()
 
 
 class Weights(Protocol):
-    """Existing weights with their values under a delta, which the functional executor collects."""
+    """Collects, for the functional executor, weights of the backbone with their values under a delta."""
 
     def add(self, weight: nn.Parameter, change: Tensor) -> None:
-        """The weight's value under the delta is larger by `change`."""
+        """Add `change` to the weight's value under the delta."""
 
     def replace(self, weight: nn.Parameter, value: Tensor) -> None:
-        """The weight's value under the delta is `value`."""
+        """Set the weight's value under the delta to `value`."""
 
 
 class Operation(ABC):
     """One way in which a site changes its module.
 
     Attributes:
-        name: what sites and saved plans call it.
+        name: its name in sites and saved plans.
     """
 
     name: ClassVar[str]
@@ -71,21 +71,21 @@ class Operation(ABC):
     # Counts. Pure. -----------------------------------------------------------------------------------------
 
     def acts(self, site: Site) -> bool:
-        """Whether the site changes anything at all; one that does not is counted and saved but not attached."""
+        """Whether the site changes anything at all; if not, it is counted and saved, but not attached."""
         return True
 
     def reach(self, site: Site, tensors: Mapping[str, Named], offered: Inventory) -> Reach | None:
-        """Which entries of the backbone change once the site is folded; None where it cannot be folded.
+        """The entries of the backbone that change when the site is merged; None if it cannot be merged.
 
         Args:
-            site: of this operation.
+            site: a site with this operation.
             tensors: the trained tensors that it reads, by key.
-            offered: what the backbone has.
+            offered: the inventory of the backbone.
         """
         return None
 
     def deployed(self, site: Site, tensors: Mapping[str, Named], offered: Inventory) -> Mapping[str, int]:
-        """Scalars that must be kept beside the backbone at inference, by the name of what is kept."""
+        """Numbers of scalars that inference needs in addition to the backbone, by the name of each tensor."""
         if not self.acts(site) or self.reach(site, tensors, offered) is not None:
             return {}
         return parametrisation(site).deployed(tensors)
@@ -93,56 +93,56 @@ class Operation(ABC):
     # In a model --------------------------------------------------------------------------------------------
 
     def trains(self, host: Host, site: Site) -> nn.Parameter | None:
-        """The backbone's own tensor that the site trains in place; None where it inserts something."""
+        """The tensor of the backbone that the site trains in place; None if it inserts something."""
         return None
 
     def check(self, host: Host, site: Site) -> None:
-        """See that the model has what the site needs: its module, and what an operation looks for beside it.
+        """Check that the model has the site's module and whatever else the operation needs.
 
         Raises:
-            BadInput: it has not; the line names the module or the site.
+            BadInput: something is missing; the message names the module or the site.
         """
         if not host.has(site.module):
             raise BadInput(f"plan: the model has no module {site.module}; the plan was made for another backbone")
 
     @abstractmethod
     def attach(self, host: Host, site: Site, blocks: Mapping[str, Block]) -> Attachment:
-        """Put the site into the model.
+        """Install the site in the model.
 
         Args:
             host: the model; its parameters are frozen.
-            site: of this operation.
+            site: a site with this operation.
             blocks: the masters by key.
         """
 
     @abstractmethod
     def applied(self, host: Host, site: Site, values: Values, weights: Weights) -> list[Handle]:
-        """Compute with the site without writing to the model: through `weights`, or by hooks, which are returned."""
+        """Make the model compute with the site without changing it, through `weights` or by the returned hooks."""
 
     def refusal(self, host: Host, site: Site) -> str | None:
-        """Why the site has no equal change of existing weights; None where `fold` makes it."""
+        """The reason why the site cannot be merged into weights of the backbone; None if `fold` can do it."""
         return f"{self.name} is no change of existing weights"
 
     def fold(self, host: Host, site: Site, values: Values) -> None:
-        """Write the site's change into existing weights; it is still attached. Only where `refusal` gives none."""
+        """Write the change of an attached site into weights of the backbone; allowed only if `refusal` returns None."""
         raise AssertionError(f"{self.name} cannot be folded")
 
     def export(self, plan: Plan, values: Mapping[str, Tensor]) -> PeftFiles | None:
-        """A delta whose sites are all of this operation, in HF PEFT's format; None where PEFT has no such method.
+        """A delta whose sites all have this operation, in HF PEFT's format; None if PEFT has no such method.
 
         Args:
-            plan: of the delta.
-            values: as `Delta.state`.
+            plan: plan of the delta.
+            values: values of the delta, as from `Delta.state`.
         """
         return None
 
 
 class Insertion(Operation):
-    """An operation that works by hooks, the same ones whether the delta is installed or applied."""
+    """An operation that works by hooks, which are the same in an installed delta and in the functional executor."""
 
     @abstractmethod
     def insert(self, host: Host, site: Site, values: Values) -> list[Handle]:
-        """Register the hooks that change what the module computes; they read `values` when they are called."""
+        """Register hooks that change the output of the module; they read `values` when they are called."""
 
     def attach(self, host: Host, site: Site, blocks: Mapping[str, Block]) -> Attachment:
         def value(key: str, dtype: torch.dtype | None = None) -> Tensor:
@@ -156,19 +156,19 @@ class Insertion(Operation):
 
 
 def parametrisation(site: Site) -> Parametrisation:
-    """How the parts of a site are made.
+    """The parametrisation of a site.
 
     Raises:
-        BadInput: the site names a parametrisation that does not exist here.
+        BadInput: the site names an unknown parametrisation.
     """
     return PARAMETRISATIONS[site.parametrisation]
 
 
 def existing(host: Host, site: Site, name: str) -> nn.Parameter:
-    """The parameter of the site's module that it folds into.
+    """The parameter of the site's module into which the site is merged.
 
     Raises:
-        BadInput: the module has none.
+        BadInput: the module has no such parameter.
     """
     found = host.parameter(site.module, name)
     if found is None:

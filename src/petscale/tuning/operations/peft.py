@@ -1,4 +1,4 @@
-"""Content of a HF PEFT folder, and the values that go into it."""
+"""The content of a HF PEFT folder."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from petscale.tuning.site import Named
 
 @dataclass(frozen=True)
 class PeftFiles:
-    """Content of `adapter_config.json` and `adapter_model.safetensors`."""
+    """The content of `adapter_config.json` and `adapter_model.safetensors`."""
 
     config: dict[str, Any]
     tensors: dict[str, Tensor]
 
 
 def whole(named: Named, values: Mapping[str, Tensor]) -> Tensor:
-    """A trained tensor as its whole shape, zero outside the mask."""
+    """A trained tensor in its full shape, zero outside the mask."""
     dense = named.tensor.mask.structure == "dense"
     indices = None if dense else torch.from_numpy(named.indices())
     return scatter(values[named.key], indices, named.tensor.shape)

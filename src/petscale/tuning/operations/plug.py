@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Plug(Insertion):
     """The site's parametrisation makes the matrices `down` ``(width, in)`` and `up` ``(out, width)``.
 
-    Where the plan has them, `down.bias` and `up.bias` are added. The setting `activation` is a name that transformers
-    knows.
+    `down.bias` and `up.bias` are added if the plan has them. The setting `activation` is the name of an activation
+    function in transformers.
     """
 
     name = "plug"

@@ -1,4 +1,4 @@
-"""Every operation by name. Adding one is a file beside this one and a line here (docs/mechanism.md)."""
+"""All operations by name. To add one, write a file beside this one and add a line here (docs/mechanism.md)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ OPERATIONS: Register[Operation] = Register(
 
 
 def operation_of(site: Site) -> Operation:
-    """What a site does.
+    """The operation of a site.
 
     Raises:
-        BadInput: the site names an operation that does not exist here.
+        BadInput: the site names an unknown operation.
     """
     return OPERATIONS[site.operation]

@@ -1,1 +1,1 @@
-"""How a change is made from what is trained: one file a parametrisation, all of them in `registry`."""
+"""The parametrisations, which compute the change of a site from its trained tensors, with one module for each."""

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class LowRank(Parametrisation):
     """Factors `down` ``(rank, in)`` and `up` ``(rank, out)``.
 
-    They make one matrix, up^T down. An operation that computes something at the rank, as `plug` does, asks for the
-    two matrices apart: the parts `down` ``(rank, in)`` and `up` ``(out, rank)``.
+    They make one matrix, up^T down. An operation that computes something between the two factors, as `plug` does, uses
+    two matrices instead: the parts `down` ``(rank, in)`` and `up` ``(out, rank)``.
     """
 
     name = "low-rank"
@@ -38,7 +38,7 @@ class LowRank(Parametrisation):
     def apply(
         self, h: Tensor, factors: Factors, part: str = "", *, scale: float | None = None, bias: Tensor | None = None
     ) -> Tensor:
-        """Through the rank: the product is never formed. The scale multiplies the second factor."""
+        """The input is multiplied by one factor after the other, so the product is never formed; the scale by `up`."""
         from torch.nn.functional import linear
 
         if part:
@@ -47,7 +47,7 @@ class LowRank(Parametrisation):
         return linear(linear(h, down), up.T if scale is None else up.T * scale, bias)
 
     def reach(self, tensors: Mapping[str, Named], part: str = "") -> Entries:
-        """An entry (o, i) of the product can differ from zero if a rank has a trained entry at both o and i."""
+        """The entries (o, i) of the product for which some rank has a trained entry at both o and i."""
         if part:
             named = tensors[part]
             positions = partial(_transposed, named) if part == "up" else named.indices
@@ -73,12 +73,12 @@ def _trained(named: Named) -> NDArray[np.bool_]:
 
 
 def _met(up: Named, down: Named) -> NDArray[np.bool_]:
-    """``(out, in)``: some rank has a trained entry at both."""
+    """Array ``(out, in)`` that is true if some rank has a trained entry at both indices."""
     return (_trained(up).T.astype(np.float32) @ _trained(down).astype(np.float32)) > 0
 
 
 def _met_count(up: Named, down: Named) -> int:
-    """Entries of `_met` that are true, without forming it: outputs with equal ranks count together, inputs too."""
+    """Number of true entries of `_met`, without forming it: outputs with equal ranks are counted together."""
     outputs, out_each = np.unique(_trained(up).T, axis=0, return_counts=True)
     inputs, in_each = np.unique(_trained(down).T, axis=0, return_counts=True)
     met = (outputs.astype(np.float32) @ inputs.T.astype(np.float32)) > 0

@@ -1,10 +1,10 @@
-"""What the operations may ask of a parametrisation.
+"""The class `Parametrisation`: the interface through which operations use parametrisations.
 
-A parametrisation makes the matrices (or vectors) of a site from the tensors that are trained there. An operation asks
-for a *part*: `concat` has one matrix, the part "", `plug` has the parts `down` and `up`. A matrix is ``(out, in)``, as
-torch's linear layers store theirs, whatever the shapes of its factors.
+A parametrisation makes the matrices (or vectors) of a site from its trained tensors. An operation requests a *part*:
+`concat` has one matrix, the part "", and `plug` has the parts `down` and `up`. A matrix is ``(out, in)``, as in torch's
+linear layers, whatever the shapes of its factors.
 
-Plans ask a parametrisation for counts, without torch, so torch is imported only inside the methods that compute.
+Plans use a parametrisation for counts without torch, so torch is imported only inside the methods that compute.
 """
 
 from __future__ import annotations
@@ -20,32 +20,33 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Factors = Callable[[str], "Tensor"]
-"""Key of a trained tensor of the site -> the whole tensor, zero outside its mask, in the dtype that is computed in."""
+"""Function from the key of a trained tensor to the tensor in its full shape, zero outside its mask, in the dtype of the
+computation."""
 
 
 class Parametrisation(ABC):
     """One way to make a part of a site from trained tensors.
 
     Attributes:
-        name: what sites and saved plans call it.
+        name: its name in sites and saved plans.
     """
 
     name: ClassVar[str]
 
     @abstractmethod
     def make(self, factors: Factors, part: str = "") -> Tensor:
-        """The whole part; a matrix as ``(out, in)``. Differentiable in the factors."""
+        """The complete part, for a matrix ``(out, in)``; differentiable in the factors."""
 
     def apply(
         self, h: Tensor, factors: Factors, part: str = "", *, scale: float | None = None, bias: Tensor | None = None
     ) -> Tensor:
-        """A matrix applied to an input, and a bias added; overridden where the whole matrix need not be formed.
+        """Apply a matrix to an input and add a bias; subclasses override this to avoid forming the matrix.
 
         Args:
-            h: ``(..., in)``.
-            factors: gives the trained tensors.
+            h: input ``(..., in)``.
+            factors: function that returns the trained tensors.
             part: which matrix of the site.
-            scale: constant that the matrix is multiplied by; None for 1.
+            scale: constant by which the matrix is multiplied; None for 1.
             bias: ``(out,)``.
 
         Returns:
@@ -58,7 +59,7 @@ class Parametrisation(ABC):
 
     @abstractmethod
     def reach(self, tensors: Mapping[str, Named], part: str = "") -> Entries:
-        """Which entries of the whole part can differ from zero, from the masks alone.
+        """The entries of a part that can differ from zero, according to the masks.
 
         Args:
             tensors: trained tensors of the site by key.
@@ -66,8 +67,8 @@ class Parametrisation(ABC):
         """
 
     def deployed(self, tensors: Mapping[str, Named]) -> Mapping[str, int]:
-        """Scalars that must be kept to make the parts at inference, by the name of what is kept.
+        """Numbers of scalars that inference needs to make the parts, by the name of each tensor.
 
-        All that is trained, unless the parametrisation can be replaced by what it makes once training is over.
+        These are all trained scalars, unless the parametrisation can be replaced after training by the part it makes.
         """
         return {named.key: named.tensor.count for named in tensors.values()}

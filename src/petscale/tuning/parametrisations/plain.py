@@ -1,4 +1,4 @@
-"""plain: a part is trained as it is."""
+"""plain: the part itself is trained, without factors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Plain(Parametrisation):
-    """A part is the trained tensor of the same key, masked."""
+    """A part is the trained tensor of the same key, zero outside its mask."""
 
     name = "plain"
 

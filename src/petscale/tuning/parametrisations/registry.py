@@ -1,4 +1,4 @@
-"""Every parametrisation by name. Adding one is a file beside this one and a line here (docs/mechanism.md)."""
+"""All parametrisations by name. To add one, write a file beside this one and add a line here (docs/mechanism.md)."""
 
 from __future__ import annotations
 
