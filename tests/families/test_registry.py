@@ -38,6 +38,17 @@ def _decides(node: ast.AST) -> list[str]:
     return []
 
 
+def test_no_module_outside_the_families_decides_by_a_family_s_name() -> None:
+    found = {
+        f"{path.relative_to(SOURCE)}:{node.lineno}: {name}"
+        for path in SOURCE.rglob("*.py")
+        if SOURCE / "families" not in path.parents
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in _decides(node)
+    }
+    assert not found
+
+
 def test_the_look_for_decisions_sees_them() -> None:
     text = """
 a = shape.family == "t5"
