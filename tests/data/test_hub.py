@@ -16,9 +16,10 @@ from .conftest import reviews
 
 
 def _uncounted(task: Task) -> Task:
-    """The task without its published number of rows, which a few made-up rows cannot have."""
+    """The task with any small number of rows as published ones, since a few made-up rows cannot have the real one."""
     assert task.hub is not None
-    return task.model_copy(update={"hub": task.hub.model_copy(update={"rows": {}})})
+    few = {split: tuple(range(1, 20)) for split in task.hub.splits}
+    return task.model_copy(update={"hub": task.hub.model_copy(update={"rows": few})})
 
 
 SST2, MULTI_NEWS, SAMSUM, IMDB = (_uncounted(TASKS[name]) for name in ("sst2", "multi_news", "samsum", "imdb"))

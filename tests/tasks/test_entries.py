@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from petscale.errors import BadInput
 from petscale.tasks import TASKS, Task
 
 # task: first row's columns -> the T5 source, whole
@@ -113,7 +116,7 @@ ROWS = {
     "mrpc": {"train": 3_668, "validation": 408},
     "qqp": {"train": 363_846, "validation": 40_430},
     "nq_open": {"train": 87_925, "validation": 3_610},
-    "samsum": {"test": 819},  # train: 14,731 or 14,732, which the commit does not tell without network
+    "samsum": {"train": (14_732, 14_731), "test": 819},  # which one, the commit does not tell without network
     "multi_news": {"train": 44_972, "test": 5_622},
     "boolq": {"train": 9_427, "validation": 3_270},
     "copa": {"train": 400, "validation": 100},
@@ -126,7 +129,32 @@ def test_published_numbers_of_rows(task: Task) -> None:
     """A wrong number refuses the whole task, and one of a split that is not read would check nothing."""
     assert task.hub is not None
     assert dict(task.hub.rows) == ROWS[task.name]
-    assert set(task.hub.rows) <= {task.hub.train, task.hub.test, *task.hub.extra.values()}
+    assert set(task.hub.rows) == {task.hub.train, task.hub.test, *task.hub.extra.values()}
+
+
+@pytest.mark.parametrize(
+    "rows, told",
+    [
+        ({}, "split 'train' is missing"),
+        ({"train": 5}, "split 'validation' is missing"),
+        ({"train": 5, "validation": 0}, "split 'validation' needs a positive number"),
+        ({"train": (), "validation": 1}, "split 'train' needs a positive number"),
+        ({"train": 5, "validation": 1, "test": 1}, "split 'test' is never read"),
+    ],
+)
+def test_a_hub_task_needs_its_published_rows(rows: dict[str, Any], told: str) -> None:
+    """The cost of a task without them was silently that of a mini task."""
+    entry = TASKS["sst2"].model_dump()
+    with pytest.raises(BadInput, match=f"task 'sst2': key hub: .*{told}"):
+        Task(**{**entry, "hub": {**entry["hub"], "rows": rows}})
+
+
+def test_the_number_of_rows_is_no_part_of_the_identity() -> None:
+    """A correction of a count must not move a cell: the rows' identity is the commit."""
+    hub = TASKS["sst2"].hub
+    assert hub is not None
+    other = TASKS["sst2"].model_copy(update={"hub": hub.model_copy(update={"rows": {"train": 1, "validation": 1}})})
+    assert other.rows_version == TASKS["sst2"].rows_version == hub.revision
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)

@@ -6,9 +6,8 @@ maximum length, and that the device reaches a fixed share of its peak (`hardware
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from petscale.families.family import Family
 from petscale.families.registry import family_of, total_parameters
@@ -20,25 +19,6 @@ from petscale.tasks import Task
 
 FILL = 0.5  # mean sequence length divided by the maximum; 0.3 to 0.7 was measured on slices of the papers' tasks
 DECODING = 0.25  # overhead of generating one token of free text, as a share of that of a step; mini-qa took less
-# Numbers of published rows (from the hub's pages of the data sets): train, the split that is scored, further test sets.
-ROWS: Mapping[str, tuple[int, ...]] = MappingProxyType(
-    {
-        "sst2": (67_349, 872),
-        "imdb": (25_000, 25_000),
-        "rotten_tomatoes": (8_530, 1_066),
-        "mnli": (392_702, 9_815, 9_832),
-        "qnli": (104_743, 5_463),
-        "rte": (2_490, 277),
-        "mrpc": (3_668, 408),
-        "qqp": (363_846, 40_430),
-        "nq_open": (87_925, 3_610),
-        "samsum": (14_732, 819),
-        "multi_news": (44_972, 5_622),
-        "boolq": (9_427, 3_270),
-        "copa": (400, 100),
-        "cnn_dailymail": (287_113, 11_490),
-    }
-)
 # Bytes per token, layer and hidden unit in 16 bits (Korthikanti et al. 2022, equation 2, without attention scores).
 ACTIVATION_BYTES = 34
 _RECORD_BYTES = 64_000  # curve, record, metrics and predictions of a typical cell
@@ -145,11 +125,11 @@ def estimate_transfer(source: Cell, target: DataSpec, task: Task, shape: Backbon
 
 
 def rows_of(data: DataSpec, task: Task) -> Rows:
-    """Rows of each split. Local data are assumed to have the published number of rows, since no file is read here.
-
-    A task without published counts is assumed to have the size of the mini tasks, which all have the same.
-    """
-    train, test, *further = ROWS.get(task.name, (SIZES["train"], SIZES["test"]))
+    """Rows of each split. Local data are assumed to have the published number of rows, since no file is read here."""
+    if task.hub is not None:
+        train, test, *further = (task.hub.published(split)[0] for split in task.hub.splits)
+    else:
+        train, test, further = SIZES["train"], SIZES["test"], []
     shots = data.few_shot * max(1, len(task.labels or ())) if data.few_shot else None
     dev = shots or data.dev_size
     return Rows(

@@ -14,7 +14,7 @@ SAMSUM = Task(
         revision="6b929ff10edec703164e3ddb2e94aae058c9ab5f",
         test="test",
         files="{split}.csv",
-        rows={"test": 819},
+        rows={"train": (14_732, 14_731), "test": 819},
     ),
     columns=("dialogue", "summary"),
     target_column="summary",

@@ -45,11 +45,31 @@ class Hub(_Entry):
         description="instead of `files`, for plain text with one row a line: column -> path with {split}",
     )
 
-    rows: Mapping[str, int] = Field(
-        default_factory=dict,
-        description="published number of rows of each split that is read, where it is certain; no part of the "
-        "rows' identity, which the commit is",
+    rows: Mapping[str, int | tuple[int, ...]] = Field(
+        description="published number of rows of each split that is read, or the numbers of which one is right, the "
+        "most likely one first; no part of the rows' identity, which the commit is",
     )
+
+    def published(self, split: str) -> tuple[int, ...]:
+        """Numbers of rows that a split may have; there is one unless the sources disagree."""
+        counts = self.rows[split]
+        return (counts,) if isinstance(counts, int) else counts
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that are read: train, test, and further test sets."""
+        return (self.train, self.test, *self.extra.values())
+
+    @model_validator(mode="after")
+    def _rows_are_those_of_the_splits(self) -> Self:
+        for split in self.splits:
+            if split not in self.rows:
+                raise ValueError(f"rows: the published number of rows of split {split!r} is missing")
+            if not self.published(split) or min(self.published(split)) < 1:
+                raise ValueError(f"rows: split {split!r} needs a positive number of rows")
+        if other := set(self.rows) - set(self.splits):
+            raise ValueError(f"rows: split {min(other)!r} is never read")
+        return self
 
     def patterns(self, split: str) -> tuple[str, ...]:
         """Paths of one split in the repository; `*` matches anything."""
