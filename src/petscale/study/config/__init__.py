@@ -28,18 +28,18 @@ class Study(Section):
     """A study file: ladders x tasks x methods x budgets x seeds, and the experiments that use them."""
 
     name: StudyName = Field(description="name of the study and of its folder below results/")
-    description: str = Field("", description="one sentence for the head of the report")
-    ladders: list[Ladder] = Field(min_length=1, description="families of backbones")
+    description: str = Field("", description="one sentence that the report shows below its title")
+    ladders: list[Ladder] = Field(min_length=1, description="ladders: backbones of one family, small to large")
     folders: dict[Name, str] = Field(
         default={},
         description="backbones from local folders: name -> folder (config.json, model.safetensors, tokenizer.json); "
         "$VARIABLES are expanded",
     )
-    tasks: list[Name] = Field(min_length=1, description="tasks of the study; BERT ladders take the classification ones")
+    tasks: list[Name] = Field(min_length=1, description="tasks of the study; BERT ladders use only those with labels")
     data: Data = Field(default=Data(), description="where rows come from and how they are split")
     seeds: list[int] = Field(default=[1, 2, 3], min_length=1, description="training seeds")
     mask_seed: int | None = Field(
-        None, ge=0, description="seed of the APET masks; when absent each training seed has its own mask"
+        None, ge=0, description="seed of the APET masks; when absent, each training seed has its own masks"
     )
     recipe: Recipe = Field(default=Recipe(), description="how a cell is trained")
     recipe_by_ladder: dict[Name, dict[str, Any]] = Field(
@@ -48,11 +48,12 @@ class Study(Section):
     method_options: dict[Name, dict[str, Any]] = Field(
         default={}, description="options of methods, e.g. lora: {rank: 4}; see `petscale methods`"
     )
-    experiments: Experiments = Field(description="which figures to make, and over which part of the grid")
+    experiments: Experiments = Field(description="the experiments to run, each with its backbones, tasks and seeds")
     analysis: AnalysisSettings = Field(
-        default=AnalysisSettings(), description="margins, confidence level and rules, fixed before the run"
+        default=AnalysisSettings(),
+        description="margins, confidence level and rules of the analysis, set before the run",
     )
-    hardware: Hardware = Field(default=Hardware(), description="what `petscale plan` reckons with")
+    hardware: Hardware = Field(default=Hardware(), description="the machine for which `petscale plan` estimates costs")
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Study:

@@ -15,22 +15,22 @@ class _Settings(BaseModel):
 class MethodsSettings(_Settings):
     """Means and gaps of published methods (figures 1 and 3)."""
 
-    permutations: int = Field(2_000, ge=100, description="draws of the permutation null of the gap")
+    permutations: int = Field(2_000, ge=100, description="number of draws of the permutation test of the gap")
 
 
 class StructureSettings(_Settings):
     """Groups of equal budget (figure 5, table 2)."""
 
-    permutations: int = Field(2_000, ge=100, description="draws of the permutation null of each group's gap")
+    permutations: int = Field(2_000, ge=100, description="number of draws of the permutation test of each group's gap")
 
 
 class ConvergenceSettings(_Settings):
     """The rule for when a run has converged (figure 6)."""
 
-    tolerance: float = Field(3.0, gt=0, description="points below its best within which the smoothed dev score stays")
-    smoothing: int = Field(3, ge=1, description="evaluations in the centred running mean of the dev score; odd")
-    rise: float = Field(5.0, gt=0, description="points above its baseline that a run must reach to have a step at all")
-    target: float = Field(0.9, gt=0, lt=1, description="common target: this share of the way from baseline to best")
+    tolerance: float = Field(3.0, gt=0, description="points by which the smoothed dev score may be below its best")
+    smoothing: int = Field(3, ge=1, description="evaluations in the centred running mean of the dev score (odd)")
+    rise: float = Field(5.0, gt=0, description="points above its baseline that a run must reach to have a step")
+    target: float = Field(0.9, gt=0, lt=1, description="common target, as a share of the way from baseline to best")
 
     @model_validator(mode="after")
     def _rule_is_sound(self) -> ConvergenceSettings:
@@ -46,10 +46,10 @@ class ThresholdSettings(_Settings):
 
     rise_points: float = Field(5.0, gt=0, description="low threshold: points above the measured budget-0 baseline")
     margin_points: float = Field(
-        3.0, gt=0, description="high threshold: points below full fine-tuning that still count"
+        3.0, gt=0, description="high threshold: points by which a score may be below full fine-tuning"
     )
     jump_percent: float = Field(
-        80.0, gt=0, le=100, description="percent of full that 'just past the low threshold' means"
+        80.0, gt=0, le=100, description="percent of full fine-tuning that should be reached just past the low threshold"
     )
 
 
@@ -57,14 +57,14 @@ class TransferSettings(_Settings):
     """Zero-shot transfer (figure 9)."""
 
     minimum_points: float = Field(
-        5.0, gt=0, description="points above chance the target's own cells need, or the ratio is undefined"
+        5.0, gt=0, description="points above chance that cells trained on the target need, or the ratio is undefined"
     )
 
 
 class Margins(_Settings):
     """Differences up to which results count as equal; they are set before the run."""
 
-    full_points: float = Field(2.0, gt=0, description="a method this close below full fine-tuning has reached it")
+    full_points: float = Field(2.0, gt=0, description="points below full fine-tuning within which a method reaches it")
     gap_points: float = Field(1.0, gt=0, description="smallest between-method standard deviation that matters")
     speed_factor: float = Field(1.25, gt=1, description="smallest ratio of steps to convergence that matters")
     threshold_factor: float = Field(3.0, gt=1, description="thresholds within this factor are about equal")
@@ -81,5 +81,5 @@ class AnalysisSettings(_Settings):
     transfer: TransferSettings = Field(default=TransferSettings(), description="zero-shot transfer")
     margins: Margins = Field(default=Margins(), description="equivalence and non-inferiority margins")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="two-sided level of every interval")
-    bootstrap_draws: int = Field(2_000, ge=200, description="draws of the threshold bootstrap")
+    bootstrap_draws: int = Field(2_000, ge=200, description="number of draws of the bootstrap of thresholds")
     seed: int = Field(0, ge=0, description="seed of bootstraps and permutations")

@@ -22,7 +22,7 @@ class Data(Section):
     )
     flaws: Literal["refuse", "drop"] = Field(
         "refuse",
-        description="source local: empty texts, and train inputs that an evaluation split holds, refused or dropped",
+        description="source local: whether empty texts, and train inputs also in evaluation, are refused or dropped",
     )
     dev_size: int = Field(500, ge=1, description="rows held out from train for selection")
     dev_size_by_task: dict[Name, int] = Field(
@@ -30,7 +30,7 @@ class Data(Section):
     )
     max_train: int | None = Field(None, ge=1, description="rows of train to use; all when absent")
     max_test: int | None = Field(None, ge=1, description="rows of test to score; all when absent")
-    few_shot: int | None = Field(None, ge=1, description="rows a class in train and in dev; no limit when absent")
+    few_shot: int | None = Field(None, ge=1, description="rows per class in train and in dev; no limit when absent")
     split_seed: int = Field(0, ge=0, description="seed of the dev split and of every subsample")
 
     @model_validator(mode="after")

@@ -32,7 +32,7 @@ class Structure(Selection):
     groups: list[Name] = Field(
         default=["prompt", "bitfit", "lora", "adapter"],
         min_length=1,
-        description="PET methods; each gives a group its budget",
+        description="PET methods; each defines a group, all of whose methods train as many parameters as it",
     )
     structures: list[Name] = Field(
         default=["apet-adjacent", "apet-discrete"], min_length=1, description="APET methods in each group"
@@ -57,17 +57,17 @@ class Threshold(Selection):
     budgets: list[int] = Field(
         default=[400, 800, 1_600, 3_200, 7_900, 8_500, 50_000, 200_000, 800_000],
         min_length=2,
-        description="trainable parameters, exact",
+        description="exact numbers of trained parameters",
     )
     learning_rates: list[float] | None = Field(
         None,
         min_length=1,
-        description="rates tried at each budget beside the recipe's own, the best chosen on dev; its alone when absent",
+        description="rates to try at each budget in addition to the recipe's; the best on dev is used",
     )
     head: str | None = Field(
         "frozen",
         pattern="^(trained|frozen)$",
-        description="BERT's head in this experiment; frozen, so that the delta alone must do the work",
+        description="BERT's head in this experiment; with frozen, only the delta is trained",
     )
 
 
@@ -95,7 +95,7 @@ class Experiments(Section):
     convergence: Convergence | None = Field(None, description="figure 6")
     threshold: Threshold | None = Field(None, description="figure 7")
     transfer: Transfer | None = Field(None, description="figure 9")
-    control: Control | None = Field(None, description="random backbones, for mini ladders")
+    control: Control | None = Field(None, description="randomly initialised backbones, only for mini ladders")
 
     def asked(self) -> dict[str, Selection]:
         """The experiments that the study contains, by name."""

@@ -15,11 +15,11 @@ class Recipe(Section):
 
     steps: int = Field(20_000, ge=1, description="optimizer steps of every trained cell (released code: 20,000)")
     evaluate_every: int = Field(1_000, ge=1, description="steps between dev evaluations (released code: 1,000)")
-    batch_size: int = Field(32, ge=1, description="examples a step (Su et al. B.3: 32)")
-    learning_rate: float = Field(3e-4, gt=0, description="AdamW rate (Su et al. B.3: 3e-4)")
+    batch_size: int = Field(32, ge=1, description="examples per step (Su et al. B.3: 32)")
+    learning_rate: float = Field(3e-4, gt=0, description="learning rate of AdamW (Su et al. B.3: 3e-4)")
     learning_rate_by_method: dict[Name, float] = Field(
         default={"prompt": 3e-2, "full": 1e-4},
-        description="rates that replace `learning_rate`; they go before those by task (B.3: prompt 3e-2)",
+        description="rates that replace `learning_rate` and those by task (B.3: prompt 3e-2)",
     )
     learning_rate_by_task: dict[Name, float] = Field(
         default={"rte": 5e-5}, description="rates that replace `learning_rate` (B.3: RTE 5e-5)"
@@ -27,13 +27,13 @@ class Recipe(Section):
     schedule: Literal["constant", "linear"] = Field("constant", description="learning-rate schedule")
     warmup_steps: int = Field(0, ge=0, description="linear warm-up steps (B.3: none)")
     weight_decay: float = Field(0.0, ge=0, description="AdamW weight decay")
-    clip_norm: float = Field(1.0, gt=0, description="gradient norm limit over delta and head together")
-    dropout: float = Field(0.1, ge=0, lt=1, description="dropout of the backbone, equal for all methods")
+    clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient of delta and head together")
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout rate of the backbone, equal for all methods")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="precision of the backbone's weights and of the forward pass"
     )
     head: Literal["trained", "frozen"] = Field(
-        "trained", description="BERT's classification head: trained and counted apart, or fixed at random"
+        "trained", description="BERT's classification head: trained and counted separately, or random and frozen"
     )
     gradient_checkpointing: bool = Field(
         False, description="recompute activations in the backward pass: less memory, more time"
