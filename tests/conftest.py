@@ -1,4 +1,4 @@
-"""Fixtures that all rooms share."""
+"""Fixtures for the tests of all packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is slow to make, made once in a whole test run: the processes of `pytest -n` share it."""
+"""Makes slow test inputs once per test run, shared by the processes of `pytest -n`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tries of faults, counted by tests in `tests/faults` and `tests/tracking` for the table that `make faults` prints."""
+"""Counts the faults that tests in `tests/faults` and `tests/tracking` try, for the table of `make faults`."""
 
 from __future__ import annotations
 

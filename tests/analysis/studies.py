@@ -1,4 +1,4 @@
-"""Synthetic studies that several tests look at, each written and analysed once a session."""
+"""Synthetic studies that several tests use; each is written and analysed once per test session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Synthetic studies with known truths: a plan.json and the tree of records that a real study would leave.
+"""Synthetic studies with a known truth: a plan.json and the tree of records that a real study would write.
 
 Scores come from a `Truth`; everything else (counts, speeds, hashes) is filled with plain numbers.
 """

@@ -1,4 +1,4 @@
-"""Each verdict on each claim, on studies built to deserve it."""
+"""Each claim gets each of the three verdicts, on synthetic studies that are made to get it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`petscale compare`: the same study changes nothing; a changed one changes what was changed."""
+"""`petscale compare` reports no change between equal studies, and exactly the changes between different ones."""
 
 from __future__ import annotations
 

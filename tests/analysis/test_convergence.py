@@ -1,4 +1,4 @@
-"""The convergence rule: known steps are found, flat runs are censored, intervals of the ratio cover."""
+"""The convergence rule finds known steps and censors flat runs, and intervals of the ratio have their coverage."""
 
 from __future__ import annotations
 

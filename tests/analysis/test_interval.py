@@ -1,4 +1,4 @@
-"""Intervals over seeds: coverage at the study's own size, and no interval from one seed."""
+"""Intervals over seeds have their coverage for studies of the usual size, and one seed gives no interval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All tables of whole studies: deterministic, true, honest about holes, and each number leads back to its cells."""
+"""The tables of whole studies are deterministic and right, name missing cells, and list the cells of each number."""
 
 from __future__ import annotations
 

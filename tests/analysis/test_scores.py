@@ -1,4 +1,4 @@
-"""All metrics of all test sets are kept and shown, not the main one alone."""
+"""All metrics of all test sets are kept and shown, not only the main metric."""
 
 from __future__ import annotations
 

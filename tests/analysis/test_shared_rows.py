@@ -1,4 +1,4 @@
-"""Target rows that the source was trained on are out of the zero-shot score, and both scores are told."""
+"""The zero-shot score leaves out target rows that the source was trained on; the score with them is reported too."""
 
 from __future__ import annotations
 

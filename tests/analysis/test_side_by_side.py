@@ -1,4 +1,4 @@
-"""The papers' numbers beside ours."""
+"""The comparison with the papers' numbers is right."""
 
 from __future__ import annotations
 

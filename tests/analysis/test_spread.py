@@ -1,4 +1,4 @@
-"""Gaps: the spread estimate is unbiased, covers, and a gap of pure noise is recognised as such."""
+"""The between-method variance is unbiased, its interval has its coverage, and a gap of pure noise is recognised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Thresholds: known ones are recovered, covered by their intervals, and censored rather than extrapolated."""
+"""Known thresholds are found and covered by their intervals; those outside a sweep are censored, not extrapolated."""
 
 from __future__ import annotations
 

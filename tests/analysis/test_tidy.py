@@ -1,4 +1,4 @@
-"""One row a planned cell: finished, diverged, missing and unreadable ones are told apart."""
+"""The table of cells has one row per planned cell, and separates finished, diverged, missing and unreadable ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packed sequences."""
+"""Packed sequences give back what was packed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalogue: the papers' backbones by name and alias, and the mini ladders as they are built."""
+"""The catalogue has the papers' backbones by name and alias, and the mini backbones with their true shapes."""
 
 from __future__ import annotations
 

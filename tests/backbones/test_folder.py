@@ -1,4 +1,4 @@
-"""Backbone folders: refusals, digests, the checked copy and its manifest."""
+"""Backbone folders: unsafe ones are refused, and digests, the checked copy and its manifest are right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading: the results of `from_pretrained`, untied heads kept, nothing random but the head, which has a seed."""
+"""Loading gives the results of `from_pretrained`, keeps untied heads, and draws only the classification head."""
 
 from __future__ import annotations
 

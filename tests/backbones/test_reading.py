@@ -1,4 +1,4 @@
-"""The shape of a backbone folder: one reader for counts, plans and manifests, whole files and shards alike."""
+"""Counts, plans and manifests read the same shape from a backbone folder, with one weights file or with shards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of a cell: one table of situations, and the same answer from `petscale status` and from tracking."""
+"""The phase of a cell: `petscale status` and tracking give the same right answer in a table of situations."""
 
 from __future__ import annotations
 

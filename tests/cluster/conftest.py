@@ -1,4 +1,4 @@
-"""Fixtures of the cluster tests: a study folder, drivers in it, and an eye on who trains what."""
+"""Fixtures of the cluster tests: a study folder, drivers in it, and a record of which job trains which cell."""
 
 from __future__ import annotations
 

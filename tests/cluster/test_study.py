@@ -1,4 +1,4 @@
-"""Twenty cells through a real Slurm, each in the image on a stand-in GPU, with everything that goes wrong."""
+"""Twenty cells run through a real Slurm, each in the image on a simulated GPU, while many things go wrong."""
 
 from __future__ import annotations
 

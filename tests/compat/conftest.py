@@ -1,4 +1,4 @@
-"""A folder of results that an earlier version wrote, complete again: the weights come from the shipped ladders."""
+"""A folder of results that an earlier version wrote, completed with the weights of the shipped ladders."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Files that an earlier version wrote are read, scored, exported, tracked and reported by this one.
 
-A guard of growth: a new field with a default changes no digest and makes no old file unreadable.
+This guards the rule that a new field with a default changes no digest and makes no old file unreadable.
 """
 
 from __future__ import annotations

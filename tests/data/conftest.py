@@ -1,4 +1,4 @@
-"""Small local data sets in the hub's columns."""
+"""Small local data sets with the hub's columns."""
 
 from __future__ import annotations
 

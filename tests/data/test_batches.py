@@ -1,4 +1,4 @@
-"""Batches: every example once, a function of (seed, epoch), little padding; collation by hand."""
+"""Batches have every example once, depend only on (seed, epoch) and need little padding; collation is checked, too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Row files of all four formats, and what is said of corrupt ones."""
+"""Files with rows are read in all four formats, and corrupt ones give a clear error."""
 
 from __future__ import annotations
 

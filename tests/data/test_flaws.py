@@ -1,4 +1,4 @@
-"""The study's key `data.flaws`, from the study to the prepared rows, and what it does to identities."""
+"""The key `data.flaws` of a study has its effect on the prepared rows and on the identity of cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hub source on a cache that was laid out by hand, as `petscale fetch` would leave it."""
+"""The hub source reads a cache that was made by hand in the layout of `petscale fetch`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits: the dev rule, subsamples, few-shot, no input in two splits, equal bytes for equal content."""
+"""Splits have their sizes and follow the dev rule; no input is in two splits; equal content gives equal bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows from a local folder and from the mini language, with the checks that stand before any use."""
+"""Rows are read from a local folder and from the mini language, and are checked before any use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Token arrays against hand-written ids and against the tokenizers of Hugging Face, on the real vocabularies."""
+"""Token arrays equal hand-written ids and those of Hugging Face's tokenizers, with the real vocabularies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading token sets: checksums, formats, and few imports."""
+"""Loading a token set checks checksums and format, and imports few modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The inventory against the transformers models: every tensor once, with its name and shape; what is dead."""
+"""The inventory lists every tensor of the transformers models once, with its name, shape and dead entries."""
 
 from __future__ import annotations
 

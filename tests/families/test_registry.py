@@ -1,4 +1,4 @@
-"""Names of families are known in one place, and an unknown one is one clear line wherever it turns up."""
+"""Only the registry knows the names of families, and an unknown name gives one clear line everywhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shapes: totals equal facts 1.1 and the transformers models; tying comes from the tensors, not from the config."""
+"""Shapes give the published totals and those of the transformers models; the tensors decide tying, not the config."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A family from outside src/ goes the whole way: plan, count, rows to tokens, training, scores, export or refusal."""
+"""A family from outside src/ can be planned, counted, tokenised, trained, scored and exported."""
 
 from __future__ import annotations
 

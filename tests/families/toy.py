@@ -1,4 +1,4 @@
-"""A family that nobody in src/ knows: a bag of words, two matrices wide, read by an encoder's form."""
+"""A family that src/ does not know: a bag of words with two matrices, which has the form of an encoder."""
 
 from __future__ import annotations
 

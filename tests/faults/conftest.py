@@ -1,7 +1,7 @@
-"""A bench for breaking cells: real cells on tiny random backbones, each attempt a forked process that may be harmed.
+"""Fixtures for breaking cells: real cells on tiny random backbones, in which each attempt is a forked process.
 
-Importing torch takes seconds and an attempt takes one, so attempts are forked from this process, exactly as the warm
-worker forks cells: a true process of its own that a SIGKILL ends anywhere.
+Importing torch takes seconds and an attempt takes one second, so attempts are forked from this process, as the warm
+worker forks cells. Each attempt is a separate process, which a SIGKILL can end anywhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What may become of a good document or file: values changed, keys lost or renamed, bytes flipped, cut off, added."""
+"""Mutations of good documents and files: changed values, lost or renamed keys, flipped, removed or added bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flipped bytes, a full disk, divergence, lack of memory: noticed, named, told apart, and recovered from."""
+"""Flipped bytes, a full disk, divergence and lack of memory are noticed and reported, and cells recover from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a user or a damaged disk hands over: one line that names the place, never a traceback.
+"""Any wrong or damaged input gives an error of one line that names the place, never a traceback.
 
 In all over 10,000 inputs, mutated from good ones: configuration, task entries and rows, records, spools, command lines.
 """

@@ -1,4 +1,4 @@
-"""What must never happen: secrets in results, pickles read, a tracking UI open to the network."""
+"""No secret gets into results, no pickle is read, and the tracking UI is not open to the network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stand-in for the hub: repositories from a folder, over HTTP, as the hub's client library asks for them."""
+"""A server that replaces the hub: it serves repositories from a folder over HTTP to the hub's client library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetching with the hub's own client from a stand-in server: plan, resume, checksums, conversion, offline use."""
+"""Fetching with the hub's client from a local server: listing, resuming, checksums, conversion and offline use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backbone folders from each of their origins: a local folder, the shipped ladders, pre-training, the hub's cache."""
+"""Backbone folders are made from a local folder, the shipped ladders, pre-training and the hub's cache."""
 
 from __future__ import annotations
 

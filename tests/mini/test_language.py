@@ -1,4 +1,4 @@
-"""The generated language: same text everywhere, balanced facts, and a vocabulary that holds all of it."""
+"""The generated language gives the same text everywhere, has balanced facts, and its vocabulary has all its words."""
 
 from __future__ import annotations
 

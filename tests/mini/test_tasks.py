@@ -1,4 +1,4 @@
-"""The mini tasks: disjoint splits, balanced labels, and words that the tokenizers know."""
+"""The mini tasks have disjoint splits, balanced labels, and only words that the tokenizers know."""
 
 from __future__ import annotations
 

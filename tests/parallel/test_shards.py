@@ -1,4 +1,4 @@
-"""Shards of a model: tied or not, they compute, learn and gather as the whole model does."""
+"""A sharded model, tied or not, computes, learns and gathers the same as the unsharded model."""
 
 from __future__ import annotations
 

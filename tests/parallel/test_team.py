@@ -1,4 +1,4 @@
-"""Who does what: every row and every example is one member's, exactly once."""
+"""Every row and every example is processed by exactly one member of a team."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What BERT's second segments say: a false one is labelled as such, and its false word is never taught."""
+"""BERT's false second segments are labelled as false, and their replaced word is never a target of the loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Span corruption and masked words hide what they say and lose nothing."""
+"""Span corruption and masked words hide the words that they report, and lose none."""
 
 from __future__ import annotations
 

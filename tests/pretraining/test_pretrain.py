@@ -1,4 +1,4 @@
-"""Backbones: ordinary folders, untied output matrices, deterministic training, checksums of what is shipped."""
+"""Pre-training gives usual folders with untied output matrices, is deterministic, and gives the shipped checksums."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tokenizers load from an ordinary folder and give text back."""
+"""The tokenizers load from a usual folder, and decoding gives the text back."""
 
 from __future__ import annotations
 

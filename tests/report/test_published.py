@@ -1,4 +1,4 @@
-"""What README and docs/study say of the default study is what its committed tables say."""
+"""README and docs/study report the default study as its committed tables do."""
 
 from __future__ import annotations
 

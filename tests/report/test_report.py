@@ -1,4 +1,4 @@
-"""The page: whole without a network, honest about holes, every figure as SVG, every table inside."""
+"""The page is complete without a network, names missing cells, and contains every table; figures are also SVG files."""
 
 from __future__ import annotations
 

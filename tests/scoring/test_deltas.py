@@ -1,4 +1,4 @@
-"""Models with an installed delta are scored through their hooks, as Hugging Face's `generate` runs them."""
+"""Models with an installed delta get the same scores and texts as with Hugging Face's `generate`."""
 
 from __future__ import annotations
 

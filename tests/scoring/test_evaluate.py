@@ -1,4 +1,4 @@
-"""Evaluation of whole splits: scores, per-example answers, and that the model is left as it was."""
+"""Evaluating a split gives the right scores and answers, and leaves the model unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Greedy decoding and label scores against Hugging Face's `generate` and plain teacher forcing."""
+"""Greedy decoding equals Hugging Face's `generate`, and label scores equal plain teacher forcing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics against the official rules on crafted cases, against scikit-learn and rouge-score, and by brute force."""
+"""Metrics follow the official rules on hand-made cases, and equal scikit-learn, rouge-score and brute force."""
 
 from __future__ import annotations
 

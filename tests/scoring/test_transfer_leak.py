@@ -1,6 +1,6 @@
-"""Zero-shot transfer between tasks that share rows: those the source has seen are counted and left out of a score.
+"""In zero-shot transfer, test rows that the source was trained on are counted and left out of a score.
 
-SST-2 and Rotten Tomatoes are cut from the same snippets on the hub and write them differently.
+On the hub, SST-2 and Rotten Tomatoes are taken from the same snippets, which they write differently.
 """
 
 from __future__ import annotations

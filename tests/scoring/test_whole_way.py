@@ -1,7 +1,7 @@
-"""The whole way on real rows: prepare, tokenise, two epochs of a tiny random model, dev, test, record.
+"""All steps on real rows: prepare, tokenise, two epochs of a tiny random model, dev and test scores, record.
 
-Every task of the papers with the real vocabularies; the backbones have random weights, so that no number here means
-anything but that the way is open.
+It runs every task of the papers with the real vocabularies. The backbones have random weights, so the scores have no
+meaning; the test only checks that all steps work.
 """
 
 from __future__ import annotations

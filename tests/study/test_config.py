@@ -1,4 +1,4 @@
-"""Bad study files: one line with file and key, before anything else happens."""
+"""Bad study files give an error of one line with file and key, before anything else happens."""
 
 from __future__ import annotations
 

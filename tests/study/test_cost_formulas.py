@@ -1,4 +1,4 @@
-"""Costs worked out by hand from docs/cost-model.md's words, and AdamW's memory weighed on torch's own optimizer."""
+"""Costs equal those computed by hand from docs/cost-model.md, and AdamW's memory that of torch's optimizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimates: how many devices a cell takes, and what that does to its time and memory."""
+"""Estimates give the right number of devices of a cell, and its effect on time and memory."""
 
 from __future__ import annotations
 

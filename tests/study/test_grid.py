@@ -1,4 +1,4 @@
-"""Cells: identity covers what determines numbers and nothing else; experiments and studies share cells."""
+"""The identity of a cell covers only what determines its numbers, so experiments and studies share cells."""
 
 from __future__ import annotations
 

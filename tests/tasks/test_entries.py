@@ -1,4 +1,4 @@
-"""Every entry against what the papers' code and appendix B.3 say, written out by hand (facts 1.5 and 2.2)."""
+"""Every task entry agrees with the papers' code and appendix B.3, written out here by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking tasks up, and what an entry must satisfy to be one."""
+"""Tasks are found by name, and a wrong entry is refused."""
 
 from __future__ import annotations
 

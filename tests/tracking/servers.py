@@ -1,4 +1,4 @@
-"""A real MLflow server on PostgreSQL, both on loopback, and a proxy that spoils what passes through it."""
+"""A real MLflow server on PostgreSQL, both on loopback, and a proxy that disturbs the connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One bad cell costs itself: the others are tracked, the round says which it was, `--follow` ends."""
+"""One bad cell does not stop the others: they are tracked, the bad one is named, and `--follow` ends."""
 
 from __future__ import annotations
 

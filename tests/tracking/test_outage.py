@@ -1,4 +1,4 @@
-"""A dead, hanging or refusing server costs seconds and one line; training knows nothing of any of it."""
+"""A dead, hanging or refusing server costs seconds and gives one line, and training is not affected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Points: what makes a spool and a store comparable, whatever float it is."""
+"""Points allow an exact comparison of a spool with a store, for any float."""
 
 from __future__ import annotations
 

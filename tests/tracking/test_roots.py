@@ -1,4 +1,4 @@
-"""Folders of results that share a store: each has its own runs, and touches no other's."""
+"""Folders of results that share a store have separate runs, and none changes those of another."""
 
 from __future__ import annotations
 

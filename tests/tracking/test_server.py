@@ -1,4 +1,4 @@
-"""A real server, well and unwell: after the last `track` every metric of every cell is there once."""
+"""With a real server that works or fails, every metric of every cell is there once after the last `track`."""
 
 from __future__ import annotations
 

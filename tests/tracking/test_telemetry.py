@@ -1,4 +1,4 @@
-"""Telemetry against a fake NVML: the right device, true energy, nothing where nothing is told."""
+"""Telemetry with a fake NVML reads the right device and energy, and leaves out what the device does not report."""
 
 from __future__ import annotations
 

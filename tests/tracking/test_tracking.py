@@ -1,4 +1,4 @@
-"""The store holds each cell once, whole, under its last attempt; sending again changes nothing."""
+"""The store holds each cell once and completely, with its last attempt; sending it again changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The MLflow UI as a user meets it: documented queries find their runs; curves and artifacts are visible."""
+"""In the MLflow UI the documented queries find their runs, and curves and artifacts are visible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--verify` sees what a size does not tell, and what was damaged on disk destroys nothing in the store."""
+"""`--verify` finds differences even of equal size, and a file damaged on disk does not replace that of the store."""
 
 from __future__ import annotations
 

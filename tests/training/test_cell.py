@@ -1,4 +1,4 @@
-"""One cell end to end: its files, its counts, its outcomes, and that an interruption changes no number."""
+"""One cell from start to end has the right files, counts and outcomes, and an interruption changes no number."""
 
 from __future__ import annotations
 

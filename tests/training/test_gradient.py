@@ -1,4 +1,4 @@
-"""The gradient of a batch that is cut into parts and shares."""
+"""The gradient of a batch is the same when the batch is divided into parts and shares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What survives a kill: checkpoints, the spool, the lock."""
+"""Checkpoints, the spool and the lock survive a kill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes, or several parts of a batch, give what one process gives on the whole batch at once.
+"""Several processes, or several parts of a batch, give the numbers of one process on the undivided batch.
 
 Dropout is on in all of these cells, so every example must meet the mask that it meets in one process.
 """

@@ -1,4 +1,4 @@
-"""The warm worker: for who asks, nothing differs from a process of its own."""
+"""A command in the warm worker behaves the same as in a process of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs the worked example of docs/add-a-method.md as it stands there."""
+"""The worked example of docs/add-a-method.md works exactly as it is printed there."""
 
 from __future__ import annotations
 

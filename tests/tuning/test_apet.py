@@ -1,4 +1,4 @@
-"""APET's masks over random backbones, budgets and seeds (design section 3, "Exact budgets at any position")."""
+"""APET's masks have exact budgets and the promised structure on random backbones, budgets and seeds."""
 
 from __future__ import annotations
 

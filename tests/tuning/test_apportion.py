@@ -1,4 +1,4 @@
-"""Seats in fixed proportions: exact, house-monotone, and what pairs cost."""
+"""Budgets are divided exactly and house-monotonely, with the documented exception for pairs."""
 
 from __future__ import annotations
 

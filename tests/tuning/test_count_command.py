@@ -1,4 +1,4 @@
-"""`petscale count` and `petscale methods`: what they print, and their one clear line for bad input."""
+"""`petscale count` and `petscale methods` print the right numbers, and give one clear line for bad input."""
 
 from __future__ import annotations
 

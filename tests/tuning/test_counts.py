@@ -1,4 +1,4 @@
-"""Published counts: the plan's, the optimizer's and the file's (facts 1.2)."""
+"""The counts of plan, optimizer and file equal the published ones."""
 
 from __future__ import annotations
 

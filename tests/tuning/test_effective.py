@@ -1,4 +1,4 @@
-"""effective: counted by autograd in float64 with a randomised delta, against what the plan says.
+"""The plan's effective count equals that by autograd in float64 with a randomised delta.
 
 A relative threshold tells zero from rounding noise: where softmax cancels a key bias, autograd returns 1e-17, not 0.
 """

@@ -1,4 +1,4 @@
-"""`petscale export`: what PEFT has loads in PEFT with equal logits, the rest is plain safetensors with a README."""
+"""`petscale export`: PEFT loads its methods with equal logits; other methods give plain safetensors with a README."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The life of a delta: start, train, write, save, load, generate, merge, remove."""
+"""A delta can be started, trained, written, saved, loaded, used to generate, merged and removed."""
 
 from __future__ import annotations
 

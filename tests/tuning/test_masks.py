@@ -1,4 +1,4 @@
-"""Masks: exact, nested, keyed, equal in every process, and of the structure they claim."""
+"""Masks are exact, nested, keyed by their seed, equal in every process, and have their structure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operations are asked, never compared by name; what they say of a plan agrees with what they do to a model."""
+"""No code compares names of operations, and what operations report of a plan agrees with their effect on a model."""
 
 from __future__ import annotations
 

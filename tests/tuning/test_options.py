@@ -1,4 +1,4 @@
-"""Options of methods: their types, their defaults in plans, and the one line that a wrong option gives everywhere."""
+"""Options of methods have their types and defaults in plans, and a wrong option gives one clear line everywhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A parametrisation applied equals the matrix that it makes, and its reach is what autograd-free probing finds."""
+"""Applying a parametrisation equals the matrix that it makes, and its reach equals that found by probing."""
 
 from __future__ import annotations
 

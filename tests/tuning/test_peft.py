@@ -1,4 +1,4 @@
-"""HF PEFT as the independent reference for what it has: LoRA, prompt tuning, SHiRA, at equal weights."""
+"""LoRA, prompt tuning and SHiRA equal HF PEFT with equal weights."""
 
 from __future__ import annotations
 

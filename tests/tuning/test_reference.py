@@ -1,4 +1,4 @@
-"""Every operation and mask against a dense reference in float64: W1 (.) m1 and its like, formed by hand.
+"""Every operation and mask equals a dense reference in float64, in which W1 (.) m1 and the like are formed by hand.
 
 The reference shares no code with the package: its masks are 0/1 tensors, its weights dense, its gradients autograd's.
 """

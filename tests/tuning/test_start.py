@@ -1,4 +1,4 @@
-"""Where a delta starts: the distribution of each kind of tensor, and the very values that a seed gives."""
+"""The initial values of a delta have their distribution, and a seed gives exactly the same values."""
 
 from __future__ import annotations
 

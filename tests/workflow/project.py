@@ -1,4 +1,4 @@
-"""Running the real workflow on a tiny study in a folder of its own."""
+"""Runs the real workflow on a tiny study in a separate folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad input to the workflow: one line, a code that is not 0, nothing trained."""
+"""Bad input to the workflow gives one line and a non-zero exit code, and nothing is trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All experiments of a study, from rows to report and tracking store, on both families in a few steps a cell."""
+"""All experiments of a study run from rows to report and tracking store, on both families with few steps per cell."""
 
 from __future__ import annotations
 

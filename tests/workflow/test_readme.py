@@ -1,4 +1,4 @@
-"""The README's commands, as a newcomer would type them. `make install` and `make test` are run by .ci/run."""
+"""The README's commands work as a newcomer would type them; .ci/run runs `make install` and `make test`."""
 
 from __future__ import annotations
 

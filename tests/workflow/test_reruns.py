@@ -1,4 +1,4 @@
-"""Reruns follow content: what changes a cell's numbers reruns that cell, and nothing else reruns anything."""
+"""Whatever changes a cell's numbers reruns that cell, and nothing else reruns any cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records name the commit that made them; a copy without git says nothing rather than something false."""
+"""Records name the commit that made them; a copy without git records no commit."""
 
 from __future__ import annotations
 

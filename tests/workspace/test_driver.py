@@ -1,4 +1,4 @@
-"""One driver a folder, what it finds of an earlier one, and what a job that comes again leaves alone."""
+"""A folder has one driver, which handles jobs of an earlier one; a restarted job skips finished members."""
 
 from __future__ import annotations
 

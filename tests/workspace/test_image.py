@@ -1,4 +1,4 @@
-"""What jobs are told of their image, and that it is noticed when the image is another one."""
+"""Jobs get the description of their image, and another image is noticed."""
 
 from __future__ import annotations
 

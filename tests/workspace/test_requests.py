@@ -1,4 +1,4 @@
-"""What a job asks for: memory within what nodes have, cores for several devices, time within the partition's limit."""
+"""A job requests memory within the nodes' size, cores for all devices, and time within the partition's limit."""
 
 from __future__ import annotations
 

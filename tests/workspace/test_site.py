@@ -1,4 +1,4 @@
-"""The site's file: what it turns into, and one clear line for what is wrong with it."""
+"""The site file gives the right resources, and a mistake in it gives one clear line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `petscale status` says beside the phase of a cell, which `tests/cells/test_phase.py` guards."""
+"""`petscale status` reports causes, stale cells and rerun commands; tests/cells/test_phase.py guards the phases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sbatch` with patience."""
+"""The replacement for `sbatch` retries temporary refusals and returns permanent ones at once."""
 
 from __future__ import annotations
 

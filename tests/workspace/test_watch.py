@@ -1,4 +1,4 @@
-"""States of Slurm on which the executor plugin would wait for ever."""
+"""The states of Slurm on which the plugin would wait for ever are turned into final ones."""
 
 from __future__ import annotations
 
