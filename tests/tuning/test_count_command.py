@@ -21,6 +21,7 @@ def count(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, obje
 def test_fields(capsys: pytest.CaptureFixture[str]) -> None:
     fields = count(capsys, "google/t5-v1_1-small", "bitfit")
     assert (fields["trainable"], fields["effective"], fields["head"]) == (121_216, 115_072, 0)
+    assert (fields["deployed"], fields["touched"]) == (121_216, 0)  # no bias is there to fold into
     assert fields["total"] == 76_961_152
     assert fields["percent"] == pytest.approx(0.158, abs=1e-3)
     assert fields["by_operation"] == {"add-hidden": 121_216}

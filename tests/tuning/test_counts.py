@@ -19,6 +19,8 @@ from petscale.tuning.files import save_delta
 from petscale.tuning.install import install
 from petscale.tuning.registry import make_plan
 
+from .tiny import TINY, randomise, small_plan
+
 # reference/su2023_trainable_parameters.csv, T5 and BERT. T5-XXL BitFit and BERT-small's prompt came from other code.
 PUBLISHED = [
     ("google/t5-v1_1-small", "lora", 229_376),
@@ -134,6 +136,74 @@ def test_effective_counts(backbone: str, method: str, effective: int) -> None:
 def test_one_target_token_leaves_the_decoders_self_attention_nothing_to_choose() -> None:
     plan = make_plan(lookup("t5-v1_1-small").shape, "lora", target_length=1)
     assert plan.trainable - plan.effective == 8 * 8 * (512 + 384)
+
+
+D, INNER, FF, HEADS, LAYERS = 1024, 1024, 4096, 16, 24  # of T5-large (v1.0: two feed-forward matrices, tied)
+QV = {"rank": 8, "alpha": 8, "targets": ["*.q", "*.v"]}
+ALL_LINEAR = {"rank": 8, "alpha": 8, "targets": ["self.*", "cross.*", "ffn.*"]}
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "deployed", "touched"),
+    [
+        ("frozen", None, 0, 0),
+        ("full", None, 0, 737_668_096),  # is its own change
+        ("lora", QV, 0, 144 * D * INNER),  # folds: nothing is kept, and whole matrices change
+        ("lora", ALL_LINEAR, 0, 72 * 4 * D * INNER + 48 * 2 * D * FF),
+        ("adapter", {"bottleneck": 64}, 4 * LAYERS * (2 * D * 64 + 64 + D), 0),  # an activation lies between
+        ("prompt", {"tokens": 20}, 20 * D, 0),
+        # T5 has no bias that an inserted one could be folded into.
+        ("bitfit", None, 2 * LAYERS * (4 * INNER + D + FF) + (5 * LAYERS + 2) * D + 32_128, 0),
+    ],
+)
+def test_deployed_and_touched_by_formula(
+    method: str, options: dict[str, Any] | None, deployed: int, touched: int
+) -> None:
+    """Lialin et al. 2024, guideline 1: what is trained is neither what must be kept nor what changes."""
+    counts = make_plan(lookup("t5-large").shape, method, options=options).counts
+    assert (counts.deployed, counts.touched) == (deployed, touched)
+
+
+def test_touched_are_the_published_shares() -> None:
+    """Facts 0.3: LoRA on q and v changes 20.5 % of T5-large and 21.4 % of T5-11B; on all linear layers 95.5 %."""
+    for name, options, percent in (("t5-large", QV, 20.5), ("t5-11b", QV, 21.4), ("t5-large", ALL_LINEAR, 95.5)):
+        shape = lookup(name).shape
+        touched = make_plan(shape, "lora", options=options).counts.touched
+        assert 100 * touched / total_parameters(shape) == pytest.approx(percent, abs=0.05)
+
+
+def test_biases_that_exist_fold_and_tables_that_nothing_reads_are_not_kept() -> None:
+    bert = make_plan(lookup("bert-small").shape, "bitfit").counts
+    assert (bert.trainable, bert.deployed, bert.touched) == (14_336, 0, 14_336)
+    shape = lookup("t5-v1_1-xxl").shape
+    table = shape.relative_buckets * shape.heads
+    xxl = make_plan(shape, "bitfit-t5-xxl").counts
+    assert xxl.touched == 2 * table  # the tables that T5 has; 24 more are inserted, of which 23 do nothing
+    assert xxl.deployed == xxl.trainable - (2 + 23) * table
+
+
+@pytest.mark.parametrize("family", list(TINY))
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("full", None),
+        ("lora", None),
+        ("apet-adjacent", {"operations": ["add"], "roles": ["*"]}),
+        ("apet-discrete", {"operations": ["concat"], "rank": 5}),
+        ("apet-discrete", {"operations": ["add", "concat"], "rank": 2}),
+    ],
+)
+def test_touched_is_what_merging_changes(family: str, method: str, options: dict[str, Any] | None) -> None:
+    """By merging a random delta in float64 and looking; sites that reach one weight count its entries once."""
+    tiny = TINY[family](torch.float64)
+    plan = small_plan(tiny.shape, method, options=options)
+    before = {name: value.detach().clone() for name, value in tiny.model.named_parameters()}
+    delta = install(tiny.model, plan, seed=0)
+    randomise(delta)
+    delta.merge()
+    changed = sum(int((value != before[name]).sum()) for name, value in tiny.model.named_parameters())
+    assert changed == plan.counts.touched
+    assert plan.counts.deployed == 0
 
 
 def test_frozen_and_full_are_the_two_ends() -> None:

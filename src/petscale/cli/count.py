@@ -48,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
     fields = {
         "trainable": counts.trainable,
         "effective": counts.effective,
+        "deployed": counts.deployed,
+        "touched": counts.touched,
         "head": family_of(shape).head_parameters(shape, args.labels),
         "total": total_parameters(shape),
         "percent": 100 * counts.trainable / total_parameters(shape),
@@ -83,8 +85,11 @@ def _option(text: str) -> tuple[str, Any]:
         return key, value  # a bare word is a string
 
 
+_SCALARS = ("trainable", "effective", "deployed", "touched", "head", "total")
+
+
 def _table(fields: dict[str, Any]) -> str:
-    lines = [f"{name:<24}{fields[name]:>18,}" for name in ("trainable", "effective", "head", "total")]
+    lines = [f"{name:<24}{fields[name]:>18,}" for name in _SCALARS]
     lines.append(f"{'percent':<24}{fields['percent']:>18.4f}")
     for group, title in (("by_operation", "by operation"), ("by_role", "by role")):
         lines.append(title)

@@ -55,7 +55,7 @@ def _train(args: argparse.Namespace) -> Exit:
     try:
         cell = Cell.from_spec(spec)
         planned = cell.path
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
+    except (BadInput, TypeError, AttributeError, ValueError) as error:
         raise BadInput(f"petscale train: --spec: not a cell's specification ({error})") from None
     if planned != path:
         raise BadInput(f"petscale train: {path}: the specification is that of {planned}")

@@ -6,10 +6,10 @@ The plan of a method depends only on the shape: two backbones with equal shapes 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from petscale.errors import BadInput
+from petscale.artefacts.growth import incoming, outgoing
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +57,13 @@ class BackboneShape:
 
     def to_json(self) -> dict[str, Any]:
         """The shape as plain data, for manifests."""
-        return asdict(self)
+        return outgoing(self)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> BackboneShape:
-        """The inverse of `to_json`.
+        """The inverse of `to_json`; a field that came after the first format may be missing (docs/mechanism.md).
 
         Raises:
-            BadInput: a field is missing or unknown.
+            BadInput: a field of the first format is missing, or a field is unknown.
         """
-        wrong = {field.name for field in fields(cls)} ^ set(document)
-        if wrong:
-            raise BadInput(f"backbone shape: field {min(wrong)} is missing or unknown")
-        return cls(**document)
+        return incoming(cls, document, "backbone shape")

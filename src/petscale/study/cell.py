@@ -11,13 +11,9 @@ from functools import cached_property
 from typing import Any
 
 from petscale.artefacts.canonical import digest
+from petscale.artefacts.growth import incoming, later, outgoing
 from petscale.artefacts.names import slug
 from petscale.tasks import LabelScheme
-
-
-def _plain(entry: Any) -> dict[str, Any]:
-    """Fields of a flat dataclass as a dictionary; `dataclasses.asdict` copies deeply, which is slow for many cells."""
-    return {field: getattr(entry, field) for field in entry.__dataclass_fields__}
 
 
 @dataclass(frozen=True)
@@ -33,14 +29,11 @@ class DataSpec:
     max_test: int | None
     few_shot: int | None
     split_seed: int
-    flaws: str = "refuse"  # refuse | drop
+    flaws: str = later("refuse")  # refuse | drop
 
     def spec(self) -> dict[str, Any]:
-        """The specification as plain data; the default of `flaws` is left out, so older identities do not change."""
-        plain = _plain(self)
-        if self.flaws == "refuse":
-            del plain["flaws"]
-        return plain
+        """The specification as plain data, without later fields at their default, so older identities do not change."""
+        return outgoing(self)
 
     @cached_property
     def path(self) -> str:
@@ -80,12 +73,16 @@ class Cell:
 
     def spec(self) -> dict[str, Any]:
         """The specification as plain data, for rules, records and digests."""
-        return {**_plain(self), "data": self.data.spec()}
+        return {**outgoing(self), "data": self.data.spec()}
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> Cell:
-        """The inverse of `spec`."""
-        return cls(**{**spec, "data": DataSpec(**spec["data"])})
+        """The inverse of `spec`.
+
+        Raises:
+            BadInput: a field is missing or unknown.
+        """
+        return incoming(cls, {**spec, "data": incoming(DataSpec, spec.get("data"), "cell: data")}, "cell")
 
     @cached_property
     def digest(self) -> str:

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from petscale.errors import BadInput
 from petscale.families.registry import family_of
 from petscale.parallel.team import to_local
-from petscale.tuning import start
 from petscale.tuning.block import Block, entry_indices, nearest_parameter
 from petscale.tuning.delta import Delta
 from petscale.tuning.host import Host
@@ -16,6 +15,7 @@ from petscale.tuning.operations.operation import Attachment
 from petscale.tuning.operations.registry import operation_of
 from petscale.tuning.plan import Plan
 from petscale.tuning.site import Named, Site
+from petscale.tuning.start import draw, draw_rows
 
 __all__ = ["Delta", "install"]
 
@@ -43,8 +43,11 @@ def install(model: nn.Module, plan: Plan, *, seed: int) -> Delta:
     blocks: dict[str, Block] = {}
     attachments: list[Attachment] = []
     for site in plan.sites:
-        of_site = {key: _block(host, site, named, seed) for key, named in plan.tensors_of(site).items()}
-        blocks.update({block.key: block for block in of_site.values()})
+        tensors = plan.tensors_of(site)
+        for named in tensors.values():
+            if named.key not in blocks:  # a shared tensor has one block, where its first site is
+                blocks[named.key] = _block(host, site, named, seed)
+        of_site = {key: blocks[named.key] for key, named in tensors.items()}
         operation = operation_of(site)
         if operation.acts(site):
             attachments.append(operation.attach(host, site, of_site))
@@ -61,10 +64,10 @@ def _block(host: Host, site: Site, named: Named, seed: int) -> Block:
         return _block_of_weight(host, site, named, dtype)
     if tensor.start == "vocabulary":
         embedding: nn.Embedding = host.model.get_input_embeddings()  # type: ignore[operator]
-        rows = start.draw_rows(tensor, key, seed, embedding.num_embeddings)
+        rows = draw_rows(named, seed, embedding.num_embeddings)
         beginning: Tensor | None = embedding.weight.detach()[rows.to(anchor.device)].cpu().to(dtype)
     else:
-        beginning = start.draw(tensor, key, seed)
+        beginning = draw(named, seed)
     shape = (tensor.count,) if indices is not None else tensor.shape
     value = torch.zeros(shape) if beginning is None else beginning.reshape(shape)
     beginning = None if beginning is None else value.to(dtype)

@@ -6,31 +6,51 @@ and a saved delta needs only its plan and its values to be installed again.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from petscale.artefacts.canonical import digest
+from petscale.artefacts.growth import incoming, later, outgoing
 from petscale.errors import BadInput
 from petscale.families.shape import BackboneShape
+from petscale.tuning.inventory import inventory
 from petscale.tuning.masks.mask import VERSION as MASK_VERSION
 from petscale.tuning.masks.mask import Mask
+from petscale.tuning.operations.operation import parametrisation
+from petscale.tuning.operations.registry import operation_of
+from petscale.tuning.reach import touched
 from petscale.tuning.site import Named, Site, Trained
+from petscale.tuning.start import check_start
 
 __all__ = ["Counts", "Plan", "Site", "Trained"]
 
 FORMAT = 1
+SHARED = "shared"  # in place of a site's name, and of a role, for tensors that several sites use
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Numbers of scalars of a plan."""
+    """What a plan trains, keeps and changes, in scalars; a classification head is no part of it.
+
+    Attributes:
+        trainable: what the optimizer holds. A tensor that several sites share counts once.
+        effective: of these, entries with a structurally non-zero derivative (docs/mechanism.md).
+        deployed: what must be kept beside the backbone at inference, once every site that can be folded into existing
+            weights is folded and every generator is replaced by what it makes (Lialin et al. 2024, guideline 1). Sites
+            are judged one by one; entries without effect count where their site is kept, sites that do nothing do not.
+        touched: entries of the backbone's own weights that may differ from the backbone's after that folding: those
+            that trained entries reach, each once. Of masked pairs of factors it depends on the mask seed.
+        by_operation: `trainable` by operation; shared tensors under `shared`.
+        by_role: `trainable` by role; shared tensors under `shared`.
+    """
 
     trainable: int
     effective: int
+    deployed: int
+    touched: int
     by_operation: Mapping[str, int]
     by_role: Mapping[str, int]
 
@@ -48,6 +68,11 @@ class Plan:
         mask_seed: seed of the masks.
         options: the method's options, including defaults.
         sites: the sites where the method acts.
+        shared: tensors that several sites use. Each is trained once and counted once; sites name them in `Site.uses`.
+
+    Raises:
+        BadInput: two sites or two tensors have the same name, a shared tensor is missing or unused, or an operation, a
+            parametrisation or a start is unknown.
     """
 
     method: str
@@ -58,10 +83,39 @@ class Plan:
     mask_seed: int
     options: Mapping[str, Any]
     sites: tuple[Site, ...]
+    shared: tuple[Trained, ...] = later(())
+
+    def __post_init__(self) -> None:
+        _check_names(self)
+        for site in self.sites:
+            operation_of(site)
+            parametrisation(site)
+        for named in self.tensors.values():
+            check_start(named)
 
     def tensors_of(self, site: Site) -> dict[str, Named]:
-        """The trained tensors that a site reads, by their key in the site."""
-        return {tensor.key: Named(site.key(tensor), tensor) for tensor in site.tensors}
+        """The trained tensors that a site reads, its own and shared ones, by their key in the site."""
+        named = {tensor.key: Named(site.key(tensor), tensor) for tensor in site.tensors}
+        return named | {key: self._shared[name] for key, name in site.uses.items()}
+
+    @cached_property
+    def tensors(self) -> Mapping[str, Named]:
+        """Every trained tensor once, by its name in states and files, in the order in which sites first read them."""
+        return {named.key: named for site in self.sites for named in self.tensors_of(site).values()}
+
+    @cached_property
+    def _shared(self) -> dict[str, Named]:
+        return {tensor.key: Named(f"{SHARED}/{tensor.key}", tensor) for tensor in self.shared}
+
+    @cached_property
+    def trainable(self) -> int:
+        """Scalars that the optimizer holds."""
+        return sum(named.tensor.count for named in self.tensors.values())
+
+    @cached_property
+    def effective(self) -> int:
+        """Of these, scalars whose derivative is structurally non-zero (docs/mechanism.md)."""
+        return sum(named.tensor.effective for named in self.tensors.values())
 
     @cached_property
     def counts(self) -> Counts:
@@ -70,53 +124,101 @@ class Plan:
         for site in self.sites:
             by_operation[site.operation] += site.count
             by_role[site.role] += site.count
-        effective = sum(tensor.effective for site in self.sites for tensor in site.tensors)
-        return Counts(by_operation.total(), effective, dict(by_operation), dict(by_role))
-
-    @property
-    def trainable(self) -> int:
-        """Number of scalars that the optimizer holds."""
-        return self.counts.trainable
-
-    @property
-    def effective(self) -> int:
-        """Number of trainable scalars whose derivative is structurally non-zero (docs/mechanism.md)."""
-        return self.counts.effective
+        if self.shared:
+            of_shared = sum(tensor.count for tensor in self.shared)
+            by_operation[SHARED] = by_role[SHARED] = of_shared
+        offered = inventory(self.shape, self.target_length)
+        asked = [(operation_of(site), site, self.tensors_of(site)) for site in self.sites]
+        kept = {
+            name: scalars
+            for operation, site, tensors in asked
+            for name, scalars in operation.deployed(site, tensors, offered).items()
+        }
+        reaches = (operation.reach(site, tensors, offered) for operation, site, tensors in asked)
+        return Counts(
+            trainable=self.trainable,
+            effective=self.effective,
+            deployed=sum(kept.values()),
+            touched=touched(reach for reach in reaches if reach is not None),
+            by_operation=dict(by_operation),
+            by_role=dict(by_role),
+        )
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the plan's canonical JSON; plans with equal digests train the same entries."""
-        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        """SHA-256 of the plan's canonical JSON: equal plans train equal entries."""
+        return digest(self.to_json(), 64)
 
     def to_json(self) -> dict[str, Any]:
-        """The plan as plain data; a mask is stored as structure, quotas and seed, not as a list of entries."""
-        return {"format": FORMAT, "masks": MASK_VERSION, **asdict(self)}
+        """Plain data; masks as structure, quotas and seed, not as lists of entries."""
+        document = {"format": FORMAT, "masks": MASK_VERSION, **outgoing(self), "shape": self.shape.to_json()}
+        document["sites"] = [
+            {**outgoing(site), "tensors": [_tensor_document(tensor) for tensor in site.tensors]} for site in self.sites
+        ]
+        if self.shared:
+            document["shared"] = [_tensor_document(tensor) for tensor in self.shared]
+        return document
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Plan:
-        """The inverse of `to_json`.
+        """The inverse of `to_json`; fields that came after the first format may be missing (docs/mechanism.md).
 
         Raises:
-            BadInput: another format or other masks than this version makes, or a missing field.
+            BadInput: another format or other masks than this version makes, or a missing or unknown field.
         """
         found, known = (document.get("format"), document.get("masks")), (FORMAT, MASK_VERSION)
         if found != known:
             raise BadInput(f"plan: format and mask versions {found} are not {known}, which this petscale reads")
-        rest = {key: value for key, value in document.items() if key not in ("format", "masks")}
+        fields = {key: value for key, value in document.items() if key not in ("format", "masks")}
         try:
-            sites = tuple(_site(item) for item in rest.pop("sites"))
-            return cls(shape=BackboneShape.from_json(rest.pop("shape")), sites=sites, **rest)
-        except (KeyError, TypeError) as error:
+            fields["shape"] = BackboneShape.from_json(fields["shape"])
+            fields["sites"] = tuple(_site(item) for item in fields["sites"])
+            fields["shared"] = tuple(_trained(item) for item in fields.get("shared", ()))
+        except (KeyError, TypeError, ValueError) as error:
             raise BadInput(f"plan: not a whole plan ({error})") from None
+        return incoming(cls, fields, "plan")
+
+
+def _tensor_document(tensor: Trained) -> dict[str, Any]:
+    return {**outgoing(tensor), "mask": outgoing(tensor.mask)}
 
 
 def _site(document: Mapping[str, Any]) -> Site:
-    return Site(**{**document, "tensors": tuple(_trained(item) for item in document["tensors"])})
+    tensors = tuple(_trained(item) for item in document["tensors"])
+    return incoming(Site, {**document, "tensors": tensors}, "plan: a site")
 
 
 def _trained(document: Mapping[str, Any]) -> Trained:
     mask = document["mask"]
     dead = tuple((start, stop) for start, stop in mask["dead"])
-    rebuilt = Mask(mask["structure"], tuple(mask["quotas"]), mask["seed"], dead)
-    return Trained(**{**document, "shape": tuple(document["shape"]), "mask": rebuilt})
+    rebuilt = incoming(Mask, {**mask, "quotas": tuple(mask["quotas"]), "dead": dead}, "plan: a mask")
+    return incoming(Trained, {**document, "shape": tuple(document["shape"]), "mask": rebuilt}, "plan: a tensor")
+
+
+def _check_names(plan: Plan) -> None:
+    """Names are keys of blocks, files and random streams: two equal ones would be one tensor, silently."""
+    if twice := _twice(site.name for site in plan.sites):
+        raise BadInput(f"plan: {plan.method}: two sites are named {twice}; names must differ")
+    if twice := _twice(tensor.key for tensor in plan.shared):
+        raise BadInput(f"plan: {plan.method}: two shared tensors are named {twice}; names must differ")
+    shared = {tensor.key for tensor in plan.shared}
+    for site in plan.sites:
+        if twice := _twice((*(tensor.key for tensor in site.tensors), *site.uses)):
+            raise BadInput(f"plan: {plan.method}: {site.name} has two tensors {twice}; keys must differ")
+        if unknown := set(site.uses.values()) - shared:
+            raise BadInput(f"plan: {plan.method}: {site.name} uses {min(unknown)}, which the plan does not share")
+    if unused := shared - {name for site in plan.sites for name in site.uses.values()}:
+        raise BadInput(f"plan: {plan.method}: the shared tensor {min(unused)} is used by no site")
+    own = [site.key(tensor) for site in plan.sites for tensor in site.tensors]
+    if twice := _twice((*own, *(f"{SHARED}/{key}" for key in shared))):
+        raise BadInput(f"plan: {plan.method}: two tensors are named {twice}; names must differ")
+
+
+def _twice(names: Iterable[str]) -> str | None:
+    """The first name that comes a second time; None where all differ."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None

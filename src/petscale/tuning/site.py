@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from petscale.artefacts.growth import later
 from petscale.tuning.masks.mask import Mask
-
-Start = Literal["zeros", "fan-in", "normal", "vocabulary", "origin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +21,17 @@ class Trained:
         key: its meaning for the operation: delta, down, up, down.bias, up.bias, tokens.
         shape: the full shape, without the mask. Factors are (rank, width).
         mask: which entries are trained; the others are zero (a change of a weight leaves the backbone's value there).
-        start: initial values: `zeros`; `fan-in`, uniform within 1 / sqrt(entries that feed one output); `normal`, with
-            standard deviation 0.01; `vocabulary`, rows of the input embedding; `origin`, the backbone's own values.
+        start: kind of initial values; `petscale.tuning.start` lists the kinds.
         effective: number of entries whose derivative is structurally non-zero at a generic point.
+        start_settings: parameters of the kind of start, such as a standard deviation.
     """
 
     key: str
     shape: tuple[int, ...]
     mask: Mask
-    start: Start
+    start: str
     effective: int
+    start_settings: Mapping[str, Any] = later({})
 
     @property
     def count(self) -> int:
@@ -51,6 +51,7 @@ class Site:
         role: see petscale.families.parts.
         tensors: the trained tensors.
         settings: constants of the operation, such as the scale of a branch.
+        uses: tensors that the plan's sites share (`Plan.shared`): key in this site -> key there.
     """
 
     name: str
@@ -60,9 +61,11 @@ class Site:
     role: str
     tensors: tuple[Trained, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    uses: Mapping[str, str] = later({})
 
     @property
     def count(self) -> int:
+        """Scalars that are this site's own; shared ones belong to the plan."""
         return sum(tensor.count for tensor in self.tensors)
 
     def key(self, tensor: Trained) -> str:

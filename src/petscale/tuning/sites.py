@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from petscale.families.parts import Place, Ranges, Weight
 from petscale.tuning.masks.mask import Mask
-from petscale.tuning.site import Site, Start, Trained
+from petscale.tuning.site import Site, Trained
 
 DENSE = Mask("dense")
 
@@ -68,7 +68,7 @@ def bottleneck(
     *,
     biases: bool,
     masks: tuple[Mask, Mask] = (DENSE, DENSE),
-    starts: Sequence[Start] = ("normal", "normal"),
+    starts: Sequence[str] = ("normal", "normal"),
 ) -> Site:
     """f(h) + act(f(h) W_down) W_up on a module's output (equations 13 and 16), optionally with two biases."""
     tensors = [
@@ -82,5 +82,5 @@ def bottleneck(
     return Site(name, place.module, "plug", "low-rank", place.role, tuple(tensors), {"activation": activation})
 
 
-def _factor(key: str, shape: tuple[int, ...], mask: Mask, start: Start, dead: bool) -> Trained:
+def _factor(key: str, shape: tuple[int, ...], mask: Mask, start: str, dead: bool) -> Trained:
     return Trained(key, shape, mask, start, 0 if dead else mask.count(shape))
