@@ -6,6 +6,8 @@ bug, and its traceback is kept (for a cell, in the log of the attempt).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from enum import IntEnum
 from typing import ClassVar
 
@@ -43,3 +45,9 @@ class Interrupted(PetscaleError):
     """SIGTERM or a deadline stopped the cell after a checkpoint."""
 
     exit_code = Exit.INTERRUPTED
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the closest known one, or nothing if none is close."""
+    near = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from petscale.errors import BadInput
+from petscale.errors import BadInput, did_you_mean
+from petscale.study.checks import check_names
 from petscale.study.config import Study
 
 
@@ -58,16 +58,19 @@ def parse_study(document: Mapping[str, Any], where: str) -> Study:
             known key.
     """
     try:
-        return Study.model_validate(document)
+        study = Study.model_validate(document)
+        check_names(study)
     except ValidationError as error:
         first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(first["loc"][-1]), _known_keys(Study, first["loc"][:-1]), n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(str(first["loc"][-1]), _known_keys(Study, first["loc"][:-1]))
             raise BadInput(f"{where}: key {key}: no such key{hint}") from None
         message = first["msg"].removeprefix("Value error, ").splitlines()[0]
         raise BadInput(f"{where}: {f'key {key}: ' if key else ''}{message}") from None
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}") from None
+    return study
 
 
 def load_study(path: str | Path) -> Study:

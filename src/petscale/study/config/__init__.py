@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from petscale.artefacts.names import HubName, Name, StudyName
+from petscale.errors import did_you_mean
 from petscale.study.config.analysis import AnalysisSettings
 from petscale.study.config.data import Data
 from petscale.study.config.experiments import Experiments
@@ -56,37 +57,50 @@ class Study(Section):
     hardware: Hardware = Field(default=Hardware(), description="the machine for which `petscale plan` estimates costs")
 
     @model_validator(mode="after")
-    def _names_are_unique(self) -> Study:
-        for what, names in (
-            ("ladders", [ladder.name for ladder in self.ladders]),
-            ("backbones", [b for ladder in self.ladders for b in ladder.backbones]),
-            ("tasks", self.tasks),
-            ("seeds", [str(seed) for seed in self.seeds]),
-        ):
-            twice = {name for name in names if names.count(name) > 1}
+    def _nothing_stands_twice(self) -> Study:
+        lists: dict[str, list[Any]] = {
+            "ladders": [ladder.name for ladder in self.ladders],
+            "backbones": [b for ladder in self.ladders for b in ladder.backbones],
+            "tasks": self.tasks,
+            "seeds": self.seeds,
+        }
+        for name, experiment in self.experiments.asked().items():
+            for field in type(experiment).model_fields:
+                if isinstance(value := getattr(experiment, field), list):
+                    lists[f"experiments.{name}.{field}"] = value
+        for key, values in lists.items():
+            twice = [value for value in values if values.count(value) > 1]
             if twice:
-                raise ValueError(f"{what}: {sorted(twice)[0]} stands twice")
+                raise ValueError(f"{key}: {twice[0]} stands twice")
         return self
 
     @model_validator(mode="after")
     def _selections_lie_in_the_study(self) -> Study:
-        backbones = {b for ladder in self.ladders for b in ladder.backbones}
+        backbones = [b for ladder in self.ladders for b in ladder.backbones]
         for name, experiment in self.experiments.asked().items():
-            for key, chosen, known in (
-                ("backbones", experiment.backbones, backbones),
-                ("tasks", experiment.tasks, set(self.tasks)),
-            ):
-                for value in chosen or ():
+            for field, known in (("backbones", backbones), ("tasks", self.tasks), ("targets", self.tasks)):
+                for value in getattr(experiment, field, None) or ():
                     if value not in known:
-                        raise ValueError(f"experiments.{name}.{key}: {value} is not in the study's {key}")
+                        what = "tasks" if field == "targets" else field
+                        hint = did_you_mean(value, known)
+                        raise ValueError(f"experiments.{name}.{field}: {value} is not in the study's {what}{hint}")
         return self
 
     @model_validator(mode="after")
     def _ladder_recipes_are_recipes(self) -> Study:
+        names = [entry.name for entry in self.ladders]
         for ladder in self.recipe_by_ladder:
-            if ladder not in {entry.name for entry in self.ladders}:
-                raise ValueError(f"recipe_by_ladder.{ladder}: no such ladder")
-            self.recipe_for(ladder)
+            if ladder not in names:
+                raise ValueError(f"recipe_by_ladder.{ladder}: no such ladder{did_you_mean(ladder, names)}")
+            try:
+                self.recipe_for(ladder)
+            except ValidationError as error:
+                first = error.errors()[0]
+                key = ".".join(str(part) for part in first["loc"])
+                text = first["msg"]
+                if first["type"] == "extra_forbidden":
+                    text = f"no such key{did_you_mean(key, Recipe.model_fields)}"
+                raise ValueError(f"recipe_by_ladder.{ladder}.{key}: {text}") from None
         return self
 
     def recipe_for(self, ladder: str) -> Recipe:

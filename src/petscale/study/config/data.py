@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -25,7 +25,7 @@ class Data(Section):
         description="source local: whether empty texts, and train inputs also in evaluation, are refused or dropped",
     )
     dev_size: int = Field(500, ge=1, description="rows held out from train for selection")
-    dev_size_by_task: dict[Name, int] = Field(
+    dev_size_by_task: dict[Name, Annotated[int, Field(ge=1)]] = Field(
         default={}, description="sizes that replace `dev_size`, for tasks with few rows"
     )
     max_train: int | None = Field(None, ge=1, description="rows of train to use; all when absent")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from petscale.artefacts.names import HubName, Name
-from petscale.study.config.section import Section
+from petscale.study.config.section import Rate, Section
 
 
 class Selection(Section):
     """The backbones, tasks and seeds of an experiment; an absent key means all of the study's."""
 
-    backbones: list[HubName] | None = Field(None, description="backbones; all of the ladders when absent")
-    tasks: list[Name] | None = Field(None, description="tasks; all of the study's when absent")
+    backbones: list[HubName] | None = Field(None, min_length=1, description="backbones; all of the ladders when absent")
+    tasks: list[Name] | None = Field(None, min_length=1, description="tasks; all of the study's when absent")
     seeds: list[int] | None = Field(None, min_length=1, description="training seeds; the study's when absent")
 
 
@@ -54,12 +54,12 @@ class Threshold(Selection):
     methods: list[Name] = Field(
         default=["apet-adjacent", "apet-discrete"], min_length=1, description="methods whose budget is swept"
     )
-    budgets: list[int] = Field(
+    budgets: list[Annotated[int, Field(ge=1)]] = Field(
         default=[400, 800, 1_600, 3_200, 7_900, 8_500, 50_000, 200_000, 800_000],
         min_length=2,
         description="exact numbers of trained parameters",
     )
-    learning_rates: list[float] | None = Field(
+    learning_rates: list[Rate] | None = Field(
         None,
         min_length=1,
         description="rates to try at each budget in addition to the recipe's; the best on dev is used",
@@ -78,7 +78,7 @@ class Transfer(Selection):
         default=["apet-adjacent", "apet-discrete"], min_length=1, description="APET methods to transfer"
     )
     match: Name = Field("lora", description="PET method whose budget is used")
-    targets: list[Name] | None = Field(None, description="target tasks; the sources when absent")
+    targets: list[Name] | None = Field(None, min_length=1, description="target tasks; the sources when absent")
 
 
 class Control(Selection):

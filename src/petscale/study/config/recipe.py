@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from petscale.artefacts.names import Name
-from petscale.study.config.section import Section
+from petscale.study.config.section import Rate, Section
 
 
 class Recipe(Section):
@@ -17,11 +17,11 @@ class Recipe(Section):
     evaluate_every: int = Field(1_000, ge=1, description="steps between dev evaluations (released code: 1,000)")
     batch_size: int = Field(32, ge=1, description="examples per step (Su et al. B.3: 32)")
     learning_rate: float = Field(3e-4, gt=0, description="learning rate of AdamW (Su et al. B.3: 3e-4)")
-    learning_rate_by_method: dict[Name, float] = Field(
+    learning_rate_by_method: dict[Name, Rate] = Field(
         default={"prompt": 3e-2, "full": 1e-4},
         description="rates that replace `learning_rate` and those by task (B.3: prompt 3e-2)",
     )
-    learning_rate_by_task: dict[Name, float] = Field(
+    learning_rate_by_task: dict[Name, Rate] = Field(
         default={"rte": 5e-5}, description="rates that replace `learning_rate` (B.3: RTE 5e-5)"
     )
     schedule: Literal["constant", "linear"] = Field("constant", description="learning-rate schedule")

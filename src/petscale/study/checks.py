@@ -1,0 +1,129 @@
+"""Checks the names in a study against what exists: tasks, backbones, methods and their options.
+
+The sections of a study file know nothing of the registries. This module does, so that a wrong name or option is one
+line before anything is planned. Parts of the study that no cell uses are checked as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from petscale.backbones.catalogue import ALIASES, CATALOGUE
+from petscale.errors import BadInput, did_you_mean
+from petscale.mini.specs import RANDOM
+from petscale.study.config import Study
+from petscale.tasks import TASKS
+from petscale.tuning import registry
+from petscale.tuning.options import BadOption
+
+# Lists of methods in experiments: those with a count of their own, and those that take a budget.
+OWN_COUNT = {
+    "methods": ("methods",),
+    "structure": ("groups",),
+    "convergence": ("match",),
+    "transfer": ("match",),
+    "control": ("methods",),
+}
+TAKES_BUDGET = {
+    "structure": ("structures",),
+    "convergence": ("structures",),
+    "threshold": ("methods",),
+    "transfer": ("structures",),
+}
+
+
+def check_names(study: Study) -> None:
+    """Refuse a study that names what does not exist.
+
+    Raises:
+        BadInput: a name is unknown or an option is wrong; the message names the key and the closest known name.
+    """
+    _check_tasks(study)
+    _check_backbones(study)
+    _check_experiments(study)
+    _check_rates(study)
+    _check_options(study)
+
+
+def _check_tasks(study: Study) -> None:
+    _check_list("tasks", study.tasks, TASKS, "task")
+    _check_keys("data.dev_size_by_task", study.data.dev_size_by_task, TASKS, "task")
+
+
+def _check_backbones(study: Study) -> None:
+    for ladder in study.ladders:
+        for name in ladder.backbones:
+            key = f"ladders.{ladder.name}.backbones"
+            if name in ALIASES and name not in study.folders:
+                raise BadInput(f"key {key}: {name} is short for {ALIASES[name]}; a study file has the full name")
+            _check_list(key, [name], {*CATALOGUE, *study.folders}, "backbone")
+    used = {name for ladder in study.ladders for name in ladder.backbones}
+    control = study.experiments.control
+    for name in (control.backbones or sorted(used)) if control else ():
+        if name + RANDOM not in CATALOGUE and name + RANDOM not in study.folders:
+            raise BadInput(f"key experiments.control: {name} has no {name + RANDOM} with random weights")
+        used.add(name + RANDOM)
+    for name in study.folders:
+        if name not in used:
+            raise BadInput(f"key folders.{name}: no ladder has a backbone of that name{did_you_mean(name, used)}")
+
+
+def _check_experiments(study: Study) -> None:
+    for lists, wants_budget in ((OWN_COUNT, False), (TAKES_BUDGET, True)):
+        for experiment, fields in lists.items():
+            asked = getattr(study.experiments, experiment)
+            for field in fields if asked is not None else ():
+                value = getattr(asked, field)
+                names = [value] if isinstance(value, str) else value
+                key = f"experiments.{experiment}.{field}"
+                _check_list(key, names, registry.METHODS, "method")
+                for name in names:
+                    _check_count(key, name, wants_budget)
+
+
+def _check_count(key: str, method: str, wants_budget: bool) -> None:
+    if registry.METHODS[method].takes_budget == wants_budget:
+        return
+    if wants_budget:
+        raise BadInput(f"key {key}: {method} has a count of its own; this list is for methods that take a budget")
+    raise BadInput(f"key {key}: {method} takes a budget; this list is for methods that have a count of their own")
+
+
+def _check_rates(study: Study) -> None:
+    methods = {name for method in registry.METHODS.values() for name in (method.name, method.learning_rate_key)}
+    for place, by_method, by_task in _rates(study):
+        _check_keys(f"{place}.learning_rate_by_method", by_method, methods, "method")
+        _check_keys(f"{place}.learning_rate_by_task", by_task, TASKS, "task")
+
+
+def _rates(study: Study) -> Iterator[tuple[str, Iterable[str], Iterable[str]]]:
+    """Each recipe of the study: its key, the methods and the tasks for which it has a rate."""
+    recipes = {"recipe": study.recipe} | {
+        f"recipe_by_ladder.{ladder}": study.recipe_for(ladder) for ladder in study.recipe_by_ladder
+    }
+    for place, recipe in recipes.items():
+        yield place, recipe.learning_rate_by_method, recipe.learning_rate_by_task
+
+
+def _check_options(study: Study) -> None:
+    given: Mapping[str, Mapping[str, Any]] = study.method_options
+    _check_keys("method_options", given, registry.METHODS, "method")
+    for method, options in given.items():
+        try:
+            registry.METHODS[method].options.read(method, options)
+        except BadOption as error:
+            key = ".".join(("method_options", method, *([error.option] if error.option else [])))
+            raise BadInput(f"key {key}: {error}") from None
+
+
+def _check_list(key: str, names: Iterable[str], known: Collection[str], what: str) -> None:
+    for name in names:
+        if name not in known:
+            raise BadInput(f"key {key}: unknown {what} {name!r}{did_you_mean(name, known)}")
+
+
+def _check_keys(key: str, names: Iterable[str], known: Collection[str], what: str) -> None:
+    for name in names:
+        if name not in known:
+            raise BadInput(f"key {key}.{name}: no such {what}{did_you_mean(name, known)}")
