@@ -15,11 +15,12 @@ from petscale.tuning.site import Named, Trained
 
 LOW_RANK = PARAMETRISATIONS["low-rank"]
 RANK, IN, OUT = 3, 7, 5
+WIDE = ((1, 0, 1, 0, 0, 1, 0, 0, 0, 1, 0, 1), (1, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 2))  # more ranks than a byte has bits
 
 
 def _factor(key: str, width: int, quotas: tuple[int, ...]) -> Named:
     mask = Mask("discrete", quotas, seed=4) if quotas else Mask("dense")
-    return Named(f"site/{key}", Trained(key, (RANK, width), mask, "zeros", 0))
+    return Named(f"site/{key}", Trained(key, (len(quotas) or RANK, width), mask, "zeros", 0))
 
 
 def _whole(named: Named, generator: torch.Generator) -> torch.Tensor:
@@ -44,7 +45,7 @@ def test_applied_equals_made(part: str, scale: float | None) -> None:
     torch.testing.assert_close(found, (scale or 1.0) * h @ expected.T + bias)
 
 
-@pytest.mark.parametrize("quotas", [((), ()), ((1, 2, 4), (2, 3, 1)), ((0, 7, 0), (0, 1, 0)), ((), (1, 0, 2))])
+@pytest.mark.parametrize("quotas", [((), ()), ((1, 2, 4), (2, 3, 1)), ((0, 7, 0), (0, 1, 0)), ((), (1, 0, 2)), WIDE])
 @pytest.mark.parametrize("part", ["", "down", "up"])
 def test_low_rank_reaches_what_its_factors_make(part: str, quotas: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
     """Positive factors make a matrix that is zero exactly where no rank connects an output and an input."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,24 +14,31 @@ from petscale.tuning.export import to_peft
 from petscale.tuning.files import load_delta, save_delta
 from petscale.tuning.functional import applied
 from petscale.tuning.install import install
+from petscale.tuning.inventory import Inventory
+from petscale.tuning.method import Request
+from petscale.tuning.methods.lora import LORA, LoraOptions
 from petscale.tuning.plan import Plan
 from petscale.tuning.registry import make_plan
+from petscale.tuning.site import Site, Trained
 
 from .tiny import TINY, Tiny, randomise
 
 
-def _shared(plan: Plan) -> Plan:
+def _build(offered: Inventory, request: Request[LoraOptions]) -> Iterator[Site | Trained]:
     """LoRA whose sites have one `down` for all, as in VeRA but trained."""
-    down = plan.sites[0].tensors[0]
-    sites = tuple(replace(site, tensors=site.tensors[1:], uses={"down": "down"}) for site in plan.sites)
-    return replace(plan, sites=sites, shared=(down,))
+    sites = [site for site in LORA.build(offered, request) if isinstance(site, Site)]
+    yield sites[0].tensors[0]
+    yield from (replace(site, tensors=site.tensors[1:], uses={"down": "down"}) for site in sites)
+
+
+ONE_DOWN = replace(LORA, name="one-down", build=_build)
 
 
 def _plans(family: str, dtype: torch.dtype = torch.float64) -> tuple[Tiny, Plan, Plan]:
     """A tiny backbone, LoRA on it, and the same with one `down` for all sites."""
     tiny = TINY[family](dtype)
-    plan = make_plan(tiny.shape, "lora", options={"rank": 2})
-    return tiny, plan, _shared(plan)
+    apart, shared = (make_plan(tiny.shape, method, options={"rank": 2}) for method in (LORA, ONE_DOWN))
+    return tiny, apart, shared
 
 
 @pytest.mark.parametrize("family", list(TINY))

@@ -69,7 +69,6 @@ def publish(
     for split in evaluations.keys() - {"dev"}:
         write_atomically(folder / predictions(split), _parquet(evaluations[split].examples))
     test = evaluations.get("test")
-    counts = ready.plan.counts
     files = {path.name: file_digest(path) for path in published(folder)}
     result = CellResult(
         cell=cell.path,
@@ -79,8 +78,8 @@ def publish(
         notes=_notes(test),
         spec=cell.spec(),
         counts=Counts(
-            trainable=counts.trainable,
-            effective=counts.effective,
+            trainable=ready.plan.trainable,
+            effective=ready.plan.effective,
             head=sum(p.numel() for p in ready.head.values()) if cell.head == "trained" else 0,
             stored=sum(value.numel() for value in trained.values()),
             changed=changed,

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from petscale.tuning.inventory import Inventory
 from petscale.tuning.options import Names, Options, Positive, Whole
-from petscale.tuning.site import Site
+from petscale.tuning.site import Site, Trained
 
 __all__ = ["Build", "Method", "Names", "Options", "OptionsT", "Positive", "Request", "Whole"]
 
@@ -32,7 +32,7 @@ class Request(Generic[OptionsT]):
     options: OptionsT
 
 
-Build = Callable[[Inventory, Request[Any]], Iterable[Site]]
+Build = Callable[[Inventory, Request[Any]], Iterable[Site | Trained]]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Method(Generic[OptionsT]):
         structure: how the trained entries are placed in their tensors: dense, adjacent or discrete; none for `frozen`.
         identity_at_start: whether a new delta leaves the backbone's function unchanged.
         learning_rate_key: methods with equal keys share a learning rate in a recipe.
-        build: the function that makes the sites.
+        build: the function that makes the sites, and the tensors that several of them share (`Plan.shared`).
         options: the class of its options.
         takes_budget: whether the user gives the number of trained scalars.
     """
@@ -61,6 +61,6 @@ class Method(Generic[OptionsT]):
     structure: str
     identity_at_start: bool
     learning_rate_key: str
-    build: Callable[[Inventory, Request[OptionsT]], Iterable[Site]]
+    build: Callable[[Inventory, Request[OptionsT]], Iterable[Site | Trained]]
     options: type[OptionsT] = Options  # type: ignore[assignment]  # a method without options
     takes_budget: bool = False

@@ -15,6 +15,7 @@ from petscale.tuning.inventory import inventory
 from petscale.tuning.method import Method, Request
 from petscale.tuning.methods.catalogue import ALL
 from petscale.tuning.plan import Plan
+from petscale.tuning.site import Site, Trained
 
 METHODS: Mapping[str, Method[Any]] = MappingProxyType({method.name: method for method in ALL})
 
@@ -91,8 +92,18 @@ def _resolve(
     target_length: int | None,
 ) -> Plan:
     request = Request(method.name, budget, mask_seed, method.options.model_validate_json(options))
-    sites = tuple(method.build(inventory(shape, target_length), request))
-    plan = Plan(method.name, method.version, shape, target_length, budget, mask_seed, json.loads(options), sites)
+    built = tuple(method.build(inventory(shape, target_length), request))
+    plan = Plan(
+        method.name,
+        method.version,
+        shape,
+        target_length,
+        budget,
+        mask_seed,
+        json.loads(options),
+        sites=tuple(one for one in built if isinstance(one, Site)),
+        shared=tuple(one for one in built if isinstance(one, Trained)),
+    )
     if budget is not None and plan.trainable != budget:
         raise AssertionError(f"{method.name}: planned {plan.trainable} entries for a budget of {budget}")
     return plan

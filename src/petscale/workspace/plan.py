@@ -148,7 +148,7 @@ def _task(name: str) -> dict[str, Any]:
 
 def _cell(planned: PlannedCell, cost: Cost) -> dict[str, Any]:
     cell, backbone = planned.cell, planned.backbone
-    counts = plan_of(cell, backbone.shape).counts
+    plan = plan_of(cell, backbone.shape)
     return {
         "cell": cell.path,
         "digest": cell.digest,
@@ -169,8 +169,8 @@ def _cell(planned: PlannedCell, cost: Cost) -> dict[str, Any]:
         "head": cell.head,
         "control": backbone.control_of is not None,
         "control_of": backbone.control_of,
-        "trainable": counts.trainable,
-        "effective": counts.effective,
+        "trainable": plan.trainable,
+        "effective": plan.effective,
         "head_parameters": head_parameters(cell, backbone.shape),
         "total": total_parameters(backbone.shape),
         "experiments": list(planned.experiments),
