@@ -25,8 +25,8 @@ include: "workflow/rules/track.smk"
 rule all:
     default_target: True
     input:
-        STUDY.layout.study(STUDY.study.name, "report.html"),
-        STUDY.layout.study(STUDY.study.name, "tracked.json"),
+        STUDY.layout.report(STUDY.study.name),
+        STUDY.layout.study_tracked(STUDY.study.name),
     localrule: True
 
 

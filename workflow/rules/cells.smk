@@ -5,9 +5,9 @@ rule train:
     input:
         unpack(cell_inputs),
     output:
-        "results/cells/{cell}/result.json",
+        STUDY.layout.result("{cell}"),
     log:
-        "results/logs/train/{cell}.log",
+        STUDY.layout.log("train", "{cell}"),
     group:
         cell_group
     threads: 1
@@ -29,9 +29,9 @@ rule transfer:
     input:
         unpack(transfer_inputs),
     output:
-        "results/transfer/{cell}/{target}.json",
+        STUDY.layout.transfer("{cell}", "{target}"),
     log:
-        "results/logs/transfer/{cell}/{target}.log",
+        STUDY.layout.log("transfer", "{cell}/{target}"),
     group:
         transfer_group
     threads: 1

@@ -43,7 +43,7 @@ DRIVER = []  # the lock of this driver, held while the process lives
 
 
 onstart:
-    keep_changes(ROOT, Path("results") / "changes")
+    keep_changes(ROOT, Path(STUDY.layout.changes()))
     if workflow.executor_plugin.name == "slurm":
         try:
             DRIVER.append(driver.only_driver(os.getcwd()))

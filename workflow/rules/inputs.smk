@@ -5,9 +5,9 @@ rule prepare:
     input:
         data_files,
     output:
-        "results/data/{data}/data.json",
+        STUDY.layout.data("{data}"),
     log:
-        "results/logs/prepare/{data}.log",
+        STUDY.layout.log("prepare", "{data}"),
     resources:
         **OTHER_PLACE,
         mem_mb=input_memory,
@@ -19,12 +19,12 @@ rule prepare:
 
 rule tokenize:
     input:
-        data="results/data/{data}/data.json",
+        data=STUDY.layout.data("{data}"),
         backbone=tokenizer_backbone,
     output:
-        "results/tokens/{tokenizer}/{data}-{labels}/tokens.json",
+        STUDY.layout.tokens("{tokenizer}", "{data}-{labels}"),
     log:
-        "results/logs/tokenize/{tokenizer}/{data}-{labels}.log",
+        STUDY.layout.log("tokenize", "{tokenizer}/{data}-{labels}"),
     resources:
         **OTHER_PLACE,
         mem_mb=input_memory,
@@ -37,9 +37,9 @@ rule tokenize:
 
 rule backbone:
     output:
-        "results/backbones/{backbone}/backbone.json",
+        STUDY.layout.backbone("{backbone}"),
     log:
-        "results/logs/backbone/{backbone}.log",
+        STUDY.layout.log("backbone", "{backbone}"),
     resources:
         **OTHER_PLACE,
         mem_mb=input_memory,

@@ -6,7 +6,7 @@ rule collect:
         STUDY.results,
         STUDY.transfer_results,
     output:
-        STUDY.layout.study(STUDY.study.name, "plan.json"),
+        STUDY.layout.plan(STUDY.study.name),
     log:
         STUDY.layout.log("collect", STUDY.study.name),
     localrule: True
@@ -20,12 +20,12 @@ rule analyse:
     input:
         rules.collect.output,
     output:
-        STUDY.layout.study(STUDY.study.name, "tables", "cells.csv"),
+        STUDY.layout.main_table(STUDY.study.name),
     log:
         STUDY.layout.log("analyse", STUDY.study.name),
     localrule: True
     shell:
-        "exec python -m petscale analyse {input:q} --results results --out $(dirname {output:q}) 2> {log:q}"
+        "exec python -m petscale analyse {input:q} --out $(dirname {output:q}) 2> {log:q}"
 
 
 rule report:
@@ -33,10 +33,10 @@ rule report:
         plan=rules.collect.output,
         tables=rules.analyse.output,
     output:
-        STUDY.layout.study(STUDY.study.name, "report.html"),
+        STUDY.layout.report(STUDY.study.name),
     log:
         STUDY.layout.log("report", STUDY.study.name),
     localrule: True
     shell:
-        "exec python -m petscale report {input.plan:q} --results results --tables $(dirname {input.tables:q})"
+        "exec python -m petscale report {input.plan:q} --tables $(dirname {input.tables:q})"
         " --out {output:q} 2> {log:q}"

@@ -11,7 +11,7 @@ rule track:
         STUDY.results,
         report=rules.report.output,
     output:
-        STUDY.layout.study(STUDY.study.name, "tracked.json"),
+        STUDY.layout.study_tracked(STUDY.study.name),
     log:
         STUDY.layout.log("track", STUDY.study.name),
     localrule: True
@@ -27,9 +27,9 @@ rule track_cell:
     input:
         cell_result,
     output:
-        "results/tracking/cells/{cell}.json",
+        STUDY.layout.tracked("{cell}"),
     log:
-        "results/logs/track/{cell}.log",
+        STUDY.layout.log("track", "{cell}"),
     localrule: True
     resources:
         mlflow=1,

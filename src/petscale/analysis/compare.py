@@ -15,6 +15,7 @@ from petscale.analysis.plan import Plan, read_plan, settings_of
 from petscale.analysis.run import make_tables
 from petscale.analysis.threshold import Threshold, find_thresholds
 from petscale.analysis.tidy import tidy
+from petscale.artefacts.layout import PLAN
 
 IDENTICAL, CHANGED, UNCHANGED, UNKNOWN = "identical", "changed", "no change shown", "no interval"
 
@@ -36,7 +37,7 @@ class Side:
         Raises:
             BadInput: there is no usable plan.json in the folder.
         """
-        plan = read_plan(folder / "plan.json")
+        plan = read_plan(folder / PLAN)
         root = results_root or folder.resolve().parent
         return cls(plan, root, tidy(plan, root))
 

@@ -17,15 +17,18 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from petscale.analysis.tidy import POINTS
+from petscale.artefacts.layout import Layout
+from petscale.cells.published import predictions
 
 Examples = Mapping[str, NDArray[np.float64]]  # cell -> points of each test example, in the order of the test set
 
 
 def example_scores(cells: pd.DataFrame, results_root: Path) -> Examples:
     """Points of each test example of every finished cell; a cell without readable predictions is left out."""
+    layout = Layout(str(results_root))
     found = {}
     for cell in cells.loc[cells["score"].notna(), "cell"]:
-        path = results_root / "cells" / cell / "predictions.parquet"
+        path = Path(layout.cell(cell), predictions("test"))
         try:
             column = pyarrow.parquet.read_table(path, columns=["score"])["score"]
         except (OSError, pyarrow.ArrowInvalid):

@@ -14,6 +14,7 @@ import pandas as pd
 from petscale.analysis import means
 from petscale.analysis.interval import mean_over_tasks
 from petscale.analysis.tidy import POINTS, RANK, asked_by
+from petscale.artefacts.layout import Layout
 from petscale.cells.record import read_result
 from petscale.study.config.analysis import AnalysisSettings
 
@@ -32,10 +33,11 @@ def scores_table(cells: pd.DataFrame, results_root: Path) -> pd.DataFrame:
         One row per cell and metric, the main metric first. `value` and `se` are points (0 to 100), `n` is the number of
         examples, `main` says whether figures and claims use the metric.
     """
+    layout = Layout(str(results_root))
     rows: list[dict[str, Any]] = []
     done = cells[cells["status"] == "done"]
     for cell, task in zip(done["cell"], done["task"], strict=True):
-        record = read_result(results_root / "cells" / cell / "result.json")
+        record = read_result(Path(layout.result(cell)))
         for metric, score in sorted(record.test.items(), key=lambda item: (item[0] != record.metric, item[0])):
             if score.value is not None:
                 rows.append(

@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 
 from petscale.analysis.plan import Plan, chance_points
+from petscale.artefacts.layout import Layout
+from petscale.cells.published import CURVE
 from petscale.cells.record import CellResult, Score, check_files, read_result
 from petscale.errors import BadInput
 from petscale.families.registry import lookup
@@ -85,9 +87,10 @@ def curves(cells: pd.DataFrame, results_root: Path) -> pd.DataFrame:
         Columns cell, step, tokens, train_loss, dev (points), learning_rate, seconds. A cell whose curve is absent or
         unreadable has no rows.
     """
+    layout = Layout(str(results_root))
     parts = []
     for cell in cells.loc[cells["status"] != "missing", "cell"]:
-        path = results_root / "cells" / cell / "curve.csv"
+        path = Path(layout.cell(cell), CURVE)
         try:
             part = pd.read_csv(path)
         except (OSError, ValueError):
@@ -105,7 +108,7 @@ def _matches(planned: Plan) -> tuple[str, ...]:
 
 
 def _measured(planned: Plan, results_root: Path) -> dict[str, Any]:
-    path = results_root / "cells" / planned["cell"] / "result.json"
+    path = Path(Layout(str(results_root)).result(planned["cell"]))
     if not path.exists():
         return {"status": "missing", "cause": "not run"}
     try:

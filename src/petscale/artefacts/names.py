@@ -7,11 +7,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from petscale.artefacts.layout import SHARED
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _HUB_NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,79}/)?[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
-
-# Folders below results/ that all studies share; a study with such a name would write into them.
-RESERVED = frozenset({"backbones", "cells", "data", "logs", "state", "tokens", "tracking", "transfer"})
 
 
 def _check_name(value: str) -> str:
@@ -27,7 +26,7 @@ def _check_hub_name(value: str) -> str:
 
 
 def _check_study_name(value: str) -> str:
-    if value in RESERVED:
+    if value in SHARED:
         raise ValueError(f"{value!r} is a folder that all studies share; choose another name")
     return _check_name(value)
 

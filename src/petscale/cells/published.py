@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-RECORD = "result.json"
 METRICS = "metrics.jsonl"  # the spool of the training loop
 SYSTEM = "system.jsonl"  # the spool of what the cell costs while it runs
 DELTA = "delta.safetensors"

@@ -6,11 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from petscale.artefacts.layout import RESULTS
+
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("analyse", help="tables of a study (a rule's command)")
     parser.add_argument("plan", type=Path, help="plan.json of the study")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="folder with cells/ and transfer/")
+    parser.add_argument("--results", type=Path, default=Path(RESULTS), help="folder with cells/ and transfer/")
     parser.add_argument("--out", type=Path, help="folder for the CSV tables (default: tables/ beside the plan)")
     parser.set_defaults(func=run)
 

@@ -24,7 +24,8 @@ def run(args: argparse.Namespace) -> int:
     from safetensors.torch import save
 
     from petscale.artefacts.files import write_atomically
-    from petscale.cells.published import DELTA, RECORD
+    from petscale.artefacts.layout import RECORD
+    from petscale.cells.published import DELTA
     from petscale.cells.record import read_result
     from petscale.errors import BadInput
     from petscale.tuning.export import to_peft

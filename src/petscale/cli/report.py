@@ -6,11 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from petscale.artefacts.layout import RESULTS
+
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("report", help="the report of a study (a rule's command)")
     parser.add_argument("plan", type=Path, help="plan.json of the study")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="folder with cells/ and transfer/")
+    parser.add_argument("--results", type=Path, default=Path(RESULTS), help="folder with cells/ and transfer/")
     parser.add_argument("--tables", type=Path, help="tables of `petscale analyse` (default: tables/ beside the plan)")
     parser.add_argument("--out", type=Path, help="page to write (default: report.html beside the plan)")
     parser.add_argument("--figures", type=Path, help="folder for the SVG files (default: figures/ beside the page)")

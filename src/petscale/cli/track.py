@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from petscale.artefacts.layout import RESULTS, Layout
 from petscale.errors import BadInput
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--every", type=float, default=5.0, help="seconds between rounds of --follow (default: 5)")
     parser.add_argument("--verify", action="store_true", help="compare files and store key by key; sends nothing")
     parser.add_argument("--uri", help="MLflow store (default: $MLFLOW_TRACKING_URI, else SQLite below results/)")
-    parser.add_argument("--results", default="results", help="folder of results")
+    parser.add_argument("--results", default=RESULTS, help="folder of results")
     parser.add_argument("--out", type=Path, help="what was tracked, as JSON (the rule's output)")
     parser.set_defaults(func=run)
 
@@ -39,10 +40,11 @@ def run(args: argparse.Namespace) -> int:
     grid = _grid(args)
     cells = _chosen(args, grid)
     root = args.results.rstrip("/")
-    uri = args.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root}/tracking/mlflow.db"
+    layout = Layout(root)
+    uri = args.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{layout.store()}"
 
     def open_store() -> Store:
-        return Store(uri, Path(root, "tracking", "artifacts"))
+        return Store(uri, Path(layout.store_artifacts()))
 
     if args.verify:
         return _verify(open_store(), grid, cells, root)
@@ -81,11 +83,9 @@ def _grid(args: argparse.Namespace) -> Grid:
 
 def _chosen(args: argparse.Namespace, grid: Grid) -> list[str]:
     """The cells to look at, checked against the study."""
-    from petscale.cli.train import cell_path
-
     if args.cells is None:
         return list(grid.cells)
-    chosen = [cell_path(text, args.results) for text in args.cells]
+    chosen = [Layout(args.results).named_cell(text) for text in args.cells]
     for cell in chosen:
         if cell not in grid.cells:
             raise BadInput(f"petscale track: --cells: {cell}: no cell of study {grid.study.name}")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from petscale.artefacts.layout import Layout
+from petscale.artefacts.layout import RESULTS, Layout
 from petscale.cli.worker import run_in_worker
 from petscale.errors import BadInput, Exit
 
@@ -20,7 +20,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--spec", help="the cell's specification (JSON), instead of --study")
     parser.add_argument("--tokens", type=Path, help="manifest of the cell's tokens")
     parser.add_argument("--backbone", type=Path, help="manifest of the cell's backbone")
-    parser.add_argument("--results", default="results", help="folder of results")
+    parser.add_argument("--results", default=RESULTS, help="folder of results")
     parser.add_argument("--deadline", type=float, help="seconds after which to save and exit with code 85")
     parser.add_argument("--checkpoint-seconds", type=float, default=300.0, help="seconds between checkpoints")
     parser.add_argument("--checkpoint-steps", type=int, help="steps between checkpoints, for tests")
@@ -42,8 +42,8 @@ def _train(args: argparse.Namespace) -> Exit:
     for option, value in (("--devices", args.devices), ("--micro-batch", args.micro_batch)):
         if value is not None and value < 1:
             raise BadInput(f"petscale train: {option} {value}: 1 at least")
-    path = cell_path(args.cell, args.results)
     layout = Layout(args.results)
+    path = layout.named_cell(args.cell)
     if args.spec is None:
         spec, tokens, backbone = _from_study(args, path)
     else:
@@ -67,7 +67,7 @@ def _train(args: argparse.Namespace) -> Exit:
 
     job = Job(
         inputs=Inputs(tokens=tokens.parent, backbone=backbone.parent),
-        folder=Path(layout.result(path)).parent,
+        folder=Path(layout.cell(path)),
         state=Path(layout.state(path)),
         started=args.started,
         deadline_s=args.deadline,
@@ -77,11 +77,6 @@ def _train(args: argparse.Namespace) -> Exit:
         micro_batch=args.micro_batch,
     )
     return run_cell(cell, job)
-
-
-def cell_path(text: str, results: str) -> str:
-    """A cell's path from the text that a user may give: the path itself, its folder, or its result.json."""
-    return text.removesuffix("/result.json").removeprefix(f"{results}/cells/").strip("/")
 
 
 def parse_spec(text: str, command: str = "train") -> dict[str, Any]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from petscale.artefacts.layout import Layout
+from petscale.artefacts.layout import RECORD, Layout
 from petscale.cells.phase import CellPhase, cell_outcome
-from petscale.cells.published import RECORD, SPOOLS, published
+from petscale.cells.published import SPOOLS, published
 from petscale.cells.record import CellResult
 from petscale.cells.state import Phase
 from petscale.errors import BadInput
@@ -46,7 +46,7 @@ def glance(cell: str, root: str) -> Glance | None:
         FileNotFoundError: a file vanished meanwhile.
     """
     layout = Layout(root)
-    folder, state = Path(layout.result(cell)).parent, Path(layout.state(cell))
+    folder, state = Path(layout.cell(cell)), Path(layout.state(cell))
     existed = (state / "status.json").exists()  # asked first: a trainer may write it meanwhile
     outcome = cell_outcome(layout, cell)
     if outcome.damaged:

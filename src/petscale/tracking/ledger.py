@@ -68,7 +68,7 @@ def root_id(root: str, *, make: bool = True) -> str:
     Raises:
         BadInput: the file is not one that this function wrote.
     """
-    path = Path(root, ".petscale-root")
+    path = Path(Layout(root).identifier())
     try:
         found = path.read_text().strip()
     except FileNotFoundError:
@@ -90,7 +90,7 @@ def one_writer(root: str, wait_s: float = WAIT_S) -> Iterator[None]:
     Raises:
         DuplicateTrainer: another writer held the lock for `wait_s` seconds.
     """
-    path = Path(root, "tracking", "writer.lock")
+    path = Path(Layout(root).writer_lock())
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+") as handle:
         until, told = time.monotonic() + wait_s, False

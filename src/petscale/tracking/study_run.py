@@ -15,9 +15,6 @@ from petscale.study.config import Study
 from petscale.tracking.points import Point
 from petscale.tracking.trace import Subject, Trace
 
-# Files that tracking itself writes; they are not sent as artifacts.
-OWN = frozenset({"tracked.json"})
-
 
 def study_subject(study: str) -> Subject:
     """The MLflow experiment and tag by which the run of a study is found."""
@@ -33,15 +30,17 @@ def read_study(study: Study, root: str, phases: Mapping[str, str], root_id: str)
         phases: phase of each cell that has one.
         root_id: `ledger.root_id` of that folder.
     """
-    folder = Path(Layout(root).study(study.name))
+    layout = Layout(root)
+    folder = Path(layout.study(study.name))
     files = {
         str(path.relative_to(folder)): path
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.startswith(".") and path.name not in OWN
+        # Tracking itself writes the one file that is left out.
+        if path.is_file() and not path.name.startswith(".") and path != Path(layout.study_tracked(study.name))
     }
     if not files:
         return None
-    config = Path(root, "tracking", "studies", f"{study.name}.json")
+    config = Path(layout.tracked_study(study.name))
     document = study.model_dump(mode="json")
     write_atomically(config, json.dumps(document, indent=1, sort_keys=True) + "\n")
     files["study.json"] = config

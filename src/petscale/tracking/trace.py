@@ -9,7 +9,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from petscale.cells.published import METRICS, PATTERNS, RECORD, SPOOLS
+from petscale.artefacts.layout import RECORD
+from petscale.cells.published import METRICS, PATTERNS, SPOOLS
 from petscale.cells.record import CellResult, check_files
 from petscale.errors import BadInput
 from petscale.study.grid import PlannedCell

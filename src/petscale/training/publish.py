@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from petscale.artefacts.files import file_digest, write_atomically
-from petscale.cells.published import CURVE, DELTA, RECORD, SPOOLS, predictions, published
+from petscale.artefacts.layout import RECORD
+from petscale.cells.published import CURVE, DELTA, SPOOLS, predictions, published
 from petscale.cells.record import CellResult, Convergence, Counts, Score, Throughput, write_result
 from petscale.families.registry import total_parameters
 from petscale.scoring.evaluate import Evaluation

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from petscale.artefacts.cache import cache_folder
 from petscale.artefacts.files import write_atomically
+from petscale.artefacts.layout import RESULTS
 from petscale.errors import BadInput
 
 
@@ -97,7 +98,7 @@ def enter(image: Image, package: Path, working: Path, folders: Iterable[Path]) -
     """
     read = [package, package.parent / "ladders", cache_folder(), *folders]
     # `results`, or a folder in it, may be a link to a larger disk.
-    links = [path for path in (working / "results", *(working / "results").glob("*")) if path.is_symlink()]
+    links = [path for path in (working / RESULTS, *(working / RESULTS).glob("*")) if path.is_symlink()]
     written = [f"{path}:{path}" for path in (working, *(link.resolve() for link in links))]
     bound = [f"{path}:{path}:ro" for each in read for path in dict.fromkeys((each, each.resolve())) if path.exists()]
     told = [os.environ["APPTAINER_BIND"]] if os.environ.get("APPTAINER_BIND") else []

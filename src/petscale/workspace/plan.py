@@ -49,7 +49,7 @@ def plan_document(grid: Grid) -> dict[str, Any]:
             {
                 "source": transfer.source.cell.path,
                 "target": transfer.target.task,
-                "path": layout.transfer(transfer.source.cell.path, transfer.target.task).removeprefix("results/"),
+                "path": layout.relative(layout.transfer(transfer.source.cell.path, transfer.target.task)),
             }
             for transfer in grid.transfers
         ],

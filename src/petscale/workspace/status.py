@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from petscale.artefacts.layout import Layout
+from petscale.artefacts.layout import RESULTS, Layout
 from petscale.cells.phase import CellPhase, cell_outcome
 from petscale.study.grid import Grid
 from petscale.study.stages import code_digest
@@ -37,7 +37,7 @@ def study_status(grid: Grid, root: Path, command: str) -> list[CellStatus]:
         root: the working directory in which `results/` lies.
         command: options that follow the target in the rerun command, e.g. `--cores 2 --configfile x.yaml`.
     """
-    layout, code = Layout(str(root / Layout().root)), code_digest("train")
+    layout, code = Layout(str(root / RESULTS)), code_digest("train")
     return [_status(path, layout, code, command) for path in grid.cells]
 
 
