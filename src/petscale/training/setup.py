@@ -1,4 +1,4 @@
-"""Everything a cell needs in memory before its first step: tokens, backbone, delta, head."""
+"""Loads everything that a cell needs before its first step: tokens, backbone, delta and head."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Folders that hold a cell's inputs, each with its manifest."""
+    """The folders of a cell's inputs, each with its manifest."""
 
     tokens: Path
     backbone: Path
@@ -47,14 +47,14 @@ class Inputs:
 
 @dataclass
 class Ready:
-    """A cell in memory.
+    """A cell that is loaded and ready to train.
 
-    With a team every process has one, and all of them call its methods together.
+    In a team every process has one, and all processes must call its methods together.
 
     Attributes:
         team: the processes that train it.
-        micro_batch: most examples that a process takes in at once; None for all of its share.
-        sharded: where full fine-tuning over several devices keeps its parameters; None where every process has all.
+        micro_batch: most examples that a process handles at once; None for all of its share.
+        sharded: the sharded model of full fine-tuning on several devices; None if every process has all parameters.
     """
 
     cell: Cell
@@ -75,13 +75,13 @@ class Ready:
 
     @property
     def identity(self) -> str:
-        """Digest of the cell, of its inputs and of the code versions: a checkpoint of another one is not resumed."""
+        """Digest of the cell, its inputs and the code versions; only a checkpoint with an equal one is resumed."""
         versions = f"{STAGES['train'].version}.{METHODS[self.cell.method].version}"
         return f"{self.cell.digest}:{versions}:{self.hashes['tokens']}:{self.hashes['backbone']}"
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
-        """What the optimizer holds: the delta, and the head where it is trained."""
+        """The parameters for the optimizer: the delta, and the head if it is trained."""
         head = list(self.head.values()) if self.cell.head == "trained" else []
         return [*self.delta.parameters(), *head]
 
@@ -91,27 +91,27 @@ class Ready:
 
     @property
     def autocast(self) -> Callable[[], contextlib.AbstractContextManager[Any]]:
-        """Mixed precision for a bfloat16 backbone, so that float32 masters meet its activations."""
+        """Mixed precision for a bfloat16 backbone, so that float32 masters can be used with its activations."""
         if self.cell.precision == "float32":
             return contextlib.nullcontext
         return lambda: torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def trained(self) -> dict[str, torch.Tensor]:
-        """Delta and head as tensors by name; a frozen head goes along, so that a file is complete.
+        """Delta and head as tensors by name; a frozen head is included, so that a file is complete.
 
-        Whole, and in the leading process only: the others get nothing, or large states would be held many times.
+        Only the leading process gets the tensors, in full; otherwise large states would be held several times.
         """
         keep = self.team.leads
         head = ((HEAD + name, full_tensor(value.detach())) for name, value in self.head.items())
         return {**self.delta.state(keep=keep), **{name: value.cpu().clone() for name, value in head if keep}}
 
     def changed(self) -> int:
-        """Scalars of the delta that differ from their start."""
+        """Number of scalars of the delta that differ from their initial value."""
         changed = self.delta.changed()
         return changed if self.sharded is None else sum(self.team.gather(changed))
 
     def load_trained(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Put the leading process's `trained()` back, bit for bit; what the others bring does not count."""
+        """Restore the leading process's result of `trained()` bit for bit; the input of other processes is ignored."""
         if self.team.size > 1:
             places = dict(self.delta.named_parameters()) | {HEAD + name: value for name, value in self.head.items()}
             tensors = {name: self.team.scatter(tensors.get(name), like) for name, like in places.items()}
@@ -145,24 +145,24 @@ def prepare_cell(
     team: Team = ALONE,
     micro_batch: int | None = None,
 ) -> Ready:
-    """Load and check everything; after this, only training can fail.
+    """Load and check everything, so that wrong inputs are found before training.
 
     Args:
-        cell: what to train, or what was trained.
+        cell: the cell to train, or the trained cell to score.
         inputs: folders of tokens and backbone.
-        task: the task of the tokens when it is not the cell's own (zero-shot transfer).
-        classes: classes of the head when they are not those of the tokens.
-        team: the processes that train the cell together, this one's place in it included.
-        micro_batch: most examples that a process takes in at once.
+        task: the task of the tokens, if it is not that of the cell (zero-shot transfer).
+        classes: number of classes of the head, if it is not that of the tokens.
+        team: the processes that train the cell together, as seen by this one.
+        micro_batch: most examples that a process handles at once.
 
     Raises:
         BadInput: an input is missing or corrupt, or the method cannot be installed.
     """
     task = task or task_registry.lookup(cell.task)
     device = _device(team)
-    # A delta is small, so its backbone is copied to every device; what does not fit is the states of full fine-tuning.
+    # Only the states of full fine-tuning are too large for one device. A delta is small, so its backbone is copied.
     shards = team.size > 1 and cell.method == "full"
-    # A second a few gigabytes: nothing against a cell that trains on other weights than its record names.
+    # This takes a second for some gigabytes, and makes sure that a cell trains on the weights that its record names.
     if team.leads:
         verify(inputs.backbone)
     backbone = read_manifest(inputs.backbone)
@@ -216,7 +216,7 @@ def prepare_cell(
 
 
 def was_given_a_gpu() -> bool:
-    """Whether whoever started this process gave it a GPU, and torch is a build that could use one."""
+    """Whether this process was given a GPU and has a build of torch that could use it."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     return torch.version.cuda is not None and given not in ("", "-1", "NoDevFiles")
 
@@ -224,7 +224,7 @@ def was_given_a_gpu() -> bool:
 def _device(team: Team) -> torch.device:
     if not torch.cuda.is_available():
         if was_given_a_gpu():
-            # Else the cell would hold a GPU and train on one core, and its record would look as good as any.
+            # Otherwise the cell would occupy a GPU but train on one core, and its record would not show it.
             raise BadInput(
                 f"{socket.gethostname()}: CUDA_VISIBLE_DEVICES={os.environ['CUDA_VISIBLE_DEVICES']}, but CUDA "
                 f"{torch.version.cuda} of torch {torch.__version__} cannot use it (an older driver, or none?)"
