@@ -99,7 +99,7 @@ def test_a_claim_on_all_is_not_supported_by_some() -> None:
 
 
 def test_pairs_of_which_one_never_converged_forbid_to_deny_a_difference() -> None:
-    """Five ties, and ten pairs in which discrete alone never converged: no ratio, but no equality either."""
+    """There are five ties, and ten pairs in which only discrete never converged; these have no ratio but are no ties."""
     tables = unlike_claimed().tables
     pairs = tables["convergence_pairs"].copy()
     largest = pairs["backbone"] == pairs.loc[pairs["scale"].idxmax(), "backbone"]
@@ -112,7 +112,7 @@ def test_pairs_of_which_one_never_converged_forbid_to_deny_a_difference() -> Non
 
 
 def test_a_task_that_was_not_learnt_has_no_high_threshold() -> None:
-    """Full fine-tuning six points above the baseline: 'three below full' would lie below 'five above nothing'."""
+    """Full fine-tuning is six points above the baseline, so the high level would be below the low one."""
     study = Study(replace(AS_CLAIMED, full=8.0, offsets={}), design(ladders=(("mini-t5", "t5"),)))
     table = study.tables["threshold"]
     assert set(table["high_censored"]) == {"full near baseline"}

@@ -35,7 +35,7 @@ def test_a_95_percent_interval_covers_95_percent(seeds: int, shared: float) -> N
 
 @pytest.mark.parametrize("seeds", [3, 5])
 def test_coverage_holds_with_cells_missing(seeds: int) -> None:
-    """A fifth is missing at random; some tasks are left with one seed."""
+    """A fifth of the cells is missing at random, so some tasks have only one seed."""
     generator = np.random.default_rng(seeds)
     inside = 0
     for _ in range(DRAWS):
@@ -48,7 +48,7 @@ def test_coverage_holds_with_cells_missing(seeds: int) -> None:
 
 @pytest.mark.parametrize("seeds", [3, 5])
 def test_coverage_holds_for_the_population_of_examples(seeds: int) -> None:
-    """Truth is the accuracy on all possible examples; each draw has a test set and seeds of its own."""
+    """The truth is the accuracy on all possible examples; each draw has its own test set and seeds."""
     generator = np.random.default_rng(10 + seeds)
     inside, tasks, n = 0, ["a", "b", "c"], 100
     names = [(t, s) for t in tasks for s in range(seeds)]

@@ -31,7 +31,7 @@ def test_it_is_found_four_times_of_five(seeds: int, tasks: int, shared: float) -
 
 
 def test_test_examples_count_too() -> None:
-    """Two methods, 100 test rows of each of two tasks drawn anew, seeds with a spread of their own."""
+    """Two methods are compared on 100 new test rows of each of two tasks, and the seeds vary too."""
     generator, seeds, tasks, rows, right = np.random.default_rng(0), 5, 2, 100, 0.8
     further = of_examples(tasks, rows, right)
     effect = detectable_difference(seeds, tasks, 1.5, examples=further)

@@ -11,7 +11,7 @@ from analysis.studies import as_claimed, with_holes
 
 
 def test_scores_hold_every_metric_of_every_finished_cell() -> None:
-    """One row a cell and metric, equal to the record; cells without a score have none."""
+    """There is one row per cell and metric, equal to the record, and none for cells without a score."""
     study = with_holes()
     scores, cells = study.tables["scores"], study.tables["cells"]
     assert set(scores["cell"]) == set(cells.loc[cells["status"] == "done", "cell"])

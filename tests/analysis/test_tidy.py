@@ -92,7 +92,7 @@ def test_bad_settings_name_the_key() -> None:
 
 @pytest.mark.parametrize("name", ["curve.csv", "predictions.parquet"])
 def test_a_cell_whose_files_changed_since_is_missing_with_a_reason(tmp_path: Path, name: str) -> None:
-    """Curves and per-example scores enter figures and intervals; a byte flipped in one must not."""
+    """Curves and scores of examples are used in figures and intervals, so a changed byte in one must be noticed."""
     plan = _study(tmp_path)
     folder = tmp_path / "cells" / plan["cells"][0]["cell"]
     document = json.loads((folder / "result.json").read_text())

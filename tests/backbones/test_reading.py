@@ -37,7 +37,7 @@ def shard(folder: Path) -> Path:
 
 @pytest.mark.parametrize("tied", [True, False])
 def test_shards_show_the_shape_that_one_file_shows(tmp_path: Path, tied: bool) -> None:
-    """Tying stands in the names of the tensors alone: `lm_head.weight` may lie in any shard."""
+    """Only the names of the tensors show tying, and `lm_head.weight` may be in any shard."""
     folder = write_folder(tmp_path / "t5", *t5_state(tied=tied))
     whole = read_shape(folder)
     assert whole.tied is tied
@@ -49,7 +49,7 @@ def test_shards_show_the_shape_that_one_file_shows(tmp_path: Path, tied: bool) -
 def test_a_sharded_local_backbone_is_planned_counted_and_copied(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Planning read `model.safetensors` alone, so such a folder could be counted and copied but not planned."""
+    """Planning once read only `model.safetensors`, so such a folder could be counted and copied but not planned."""
     folder = shard(write_folder(tmp_path / "t5", *t5_state(tied=False)))
     study = {
         "name": "own",

@@ -209,7 +209,7 @@ TABLE: dict[Callable[[Files], None], tuple[str, str | None, str | None]] = {
 
 @pytest.mark.parametrize("situation", TABLE, ids=lambda situation: situation.__name__)
 def test_status_and_tracking_give_one_answer(situation: Callable[[Files], None], tmp_path: Path) -> None:
-    """Guards against two answers: a cell whose record was removed was `pending` here and `failed, killed` there."""
+    """A cell whose record was removed was once `pending` in the status and `failed, killed` in tracking."""
     files = Files(tmp_path)
     situation(files)
     phase, cause, tracked = TABLE[situation]

@@ -132,7 +132,7 @@ def test_each_cell_ran_in_the_image_on_a_device(story: dict[str, Any], image: Pa
 
 
 def test_status_tells_the_story(story: dict[str, Any]) -> None:
-    """In the middle some are done and none counts as failed for a reason of Slurm's; at the end one is, and why."""
+    """During the run some cells are done and none failed because of Slurm; at the end one failed, with its cause."""
     middle, after = story["middle"], story["after"]
     assert middle["done"] >= 1
     assert middle["done"] + middle["running"] + middle["interrupted"] + middle["failed"] + middle["pending"] == CELLS
@@ -183,7 +183,7 @@ def test_results_equal_a_run_without_cluster_and_image(story: dict[str, Any], lo
 
 
 def test_results_equal_a_local_run_of_the_image(story: dict[str, Any], make_folder: Callable[[str], Folder]) -> None:
-    """Bit for bit, deltas included."""
+    """Results are equal bit for bit, including deltas."""
     folder = make_folder("contained")
     cells = sorted(story["plan"])[:2]
     targets = [f"results/cells/{cell}/result.json" for cell in cells]
@@ -195,7 +195,7 @@ def test_results_equal_a_local_run_of_the_image(story: dict[str, Any], make_fold
 
 
 def test_another_image_reruns_and_the_same_does_not(story: dict[str, Any], image: Path, tmp_path: Path) -> None:
-    """Reruns follow what the image holds, with and without it; the name of the file says nothing."""
+    """Reruns depend on the versions in the image, not on its name."""
     folder: Folder = story["folder"]
 
     def trains(site: Path | None) -> bool:

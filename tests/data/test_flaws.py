@@ -38,7 +38,7 @@ def folder(local: Write) -> Path:
 def test_a_study_can_drop_flaws_of_local_rows(
     folder: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The way out for full published sets as local files; refusing stays the default."""
+    """This makes complete published data sets usable as local files; refusing stays the default."""
     for flaws, code in (("refuse", 2), ("drop", 0)):
         dag = _dag(folder, root, flaws=flaws)
         (data,) = dag.data
@@ -51,7 +51,7 @@ def test_a_study_can_drop_flaws_of_local_rows(
 
 
 def test_the_key_is_part_of_the_identity_only_where_it_is_not_the_default(folder: Path, root: Path) -> None:
-    """Cells of before stay what they are, and cells on other rows do not pass for them."""
+    """Older cells keep their identity, and cells on other rows have a different one."""
     silent, refusing, dropping = (_dag(folder, root, **key) for key in ({}, {"flaws": "refuse"}, {"flaws": "drop"}))
     assert list(silent.data) == list(refusing.data) != list(dropping.data)
     assert silent.results == refusing.results != dropping.results
@@ -63,6 +63,6 @@ def test_the_key_is_part_of_the_identity_only_where_it_is_not_the_default(folder
 
 
 def test_the_key_is_for_local_rows(folder: Path, root: Path) -> None:
-    """The hub has its own rule, and a key without effect would mislead."""
+    """The hub drops flaws in any case, and a key without effect would mislead."""
     with pytest.raises(BadInput, match="`flaws` is for source local, not mini"):
         _dag(folder, root, source="mini", folder=None, name=None, flaws="drop")

@@ -122,7 +122,7 @@ def _two_parts(cache: Path) -> Path:
 
 @pytest.mark.parametrize("fault", ["first part gone", "last part gone", "a part of another set"])
 def test_a_split_with_parts_missing_is_not_taken_for_the_whole(tmp_path: Path, fault: str) -> None:
-    """Half a split would train under the identity of the whole one."""
+    """Otherwise a cell on half a split would have the identity of one on the whole split."""
     folder = _two_parts(tmp_path)
     first, last = (folder / f"train-0000{part}-of-00002.parquet" for part in range(2))
     if fault == "a part of another set":
@@ -136,7 +136,7 @@ def test_a_split_with_parts_missing_is_not_taken_for_the_whole(tmp_path: Path, f
 
 
 def test_the_number_of_rows_must_be_the_published_one(tmp_path: Path) -> None:
-    """Files that read well may still be cut or of another commit."""
+    """A readable file may still be truncated or come from another commit."""
     folder = _two_parts(tmp_path)
     assert len(read_rows(SST2, HubSource(tmp_path))["train"]) == 6
     assert folder.is_dir()

@@ -50,7 +50,7 @@ def test_a_label_outside_its_set(local: Write) -> None:
     "label", [-1, None, 0.5, True, "positive", float("nan"), [1], {"a": 1}, "²", "--1", "9" * 5000, "\ud83d"]
 )
 def test_a_label_that_is_none(local: Write, label: object) -> None:
-    """Whatever JSON can hold in place of a label is one short line; some of these look like digits to Python."""
+    """Any JSON value that is no label gives one short line; Python takes some of these for digits."""
     message = _refusal(local("sst2", train=reviews(2), validation=[{"sentence": "x", "label": label}]))
     assert "validation.jsonl: row 1: label" in message
     assert len(message) < 300
@@ -66,7 +66,7 @@ def test_a_label_that_is_none(local: Write, label: object) -> None:
     ],
 )
 def test_half_a_surrogate_pair_is_no_text(local: Write, task: str, row: dict[str, object], column: str) -> None:
-    """JSON can write it and Python reads it, but nothing after can: it must be refused here, with its row."""
+    """JSON can contain it and Python reads it, but later steps cannot, so it is refused here with its row."""
     message = _refusal(local(task, train=[row], validation=[row]), task)
     assert f"train.jsonl: row 1: column '{column}' holds '\\ud" in message
     assert message.isascii()
@@ -181,7 +181,7 @@ def test_dropped_flaws_do_not_excuse_other_faults(local: Write) -> None:
 
 
 def test_dropping_flaws_is_part_of_the_identity_and_refusing_them_is_not(local: Write) -> None:
-    """Other rows must not pass for these; and rows that were prepared before there was a choice stay as they are."""
+    """Other rows must have another identity, and rows that were prepared before the option existed keep theirs."""
     source = _flawed(local)
     assert set(describe(SST2, source)) == {"kind", "name", "files"}
     dropping = LocalSource(source.folder, source.name, flaws="drop")

@@ -131,7 +131,7 @@ def _tokens_of(task: Task, row: dict[str, str], local: Write, tokenizer: Path, o
 def test_a_long_source_of_two_texts_is_cut_at_the_longer_one(
     name: str, row: dict[str, str], start: str, stop: str, local: Write, t5: Path, tmp_path: Path
 ) -> None:
-    """A row without its question or its hypothesis has no answer; BERT's pairs keep theirs, and so must T5's."""
+    """A row without its question or hypothesis has no answer; BERT's pairs keep theirs, so T5's must keep them too."""
     tokens = _tokens_of(TASKS[name], row, local, t5, tmp_path)
     ids = tokens.split("test").source[0].tolist()
     text = load_decoder(t5)(ids)

@@ -84,7 +84,7 @@ def test_reachable_buckets_are_those_that_transformers_reads(buckets: int, dista
 
 
 def test_planning_imports_no_torch() -> None:
-    """An 11B plan costs milliseconds, and the study's grid must not pay for torch."""
+    """A plan of an 11B backbone takes milliseconds, and importing torch would take seconds."""
     code = (
         "import sys, petscale.tuning.registry as r, petscale.backbones.catalogue as c;"
         "r.make_plan(c.lookup('t5-11b').shape, 'apet-discrete', budget=1000);"

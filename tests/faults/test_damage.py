@@ -52,7 +52,7 @@ def in_memory(bench: Bench, cell: str, inputs: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("family", ["t5", "bert"])
 def test_a_flipped_byte_in_each_input(bench: Bench, tmp_path: Path, tally: Any, family: str) -> None:
-    """Either one line names the file, or what is in memory is what was written: never other numbers."""
+    """Either an error of one line names the file, or the data in memory are those that were written."""
     cell = bench.cell(family, "lora")
     expected = in_memory(bench, cell, bench.inputs)
     found = bench.dag.cell_inputs(cell)
@@ -110,7 +110,7 @@ def full_disk(call: int) -> Callable[[], None]:
 
 @pytest.mark.slow
 def test_a_disk_that_fills_up(bench: Bench, tmp_path: Path, tally: Any) -> None:
-    """No half file is taken for whole; after space returns the same command gives the same numbers."""
+    """No incomplete file counts as complete; once there is space, the same command gives the same numbers."""
     cell = bench.cell("bert", "lora")
     assert bench.train(cell, tmp_path / "whole") == Exit.DONE
     expected = numbers(tmp_path / "whole", cell)
@@ -183,7 +183,7 @@ def test_a_loss_that_is_not_a_number(bench: Bench, tmp_path: Path, tally: Any) -
 
 
 def test_constant_predictions_are_noted(bench: Bench, tmp_path: Path, tally: Any) -> None:
-    """A model that says one thing is a result, with a word to its reader."""
+    """A model that always gives the same answer is a result, and the record notes it."""
 
     def harm() -> None:
         rate = loop.learning_rate
@@ -199,7 +199,7 @@ def test_constant_predictions_are_noted(bench: Bench, tmp_path: Path, tally: Any
 
 @pytest.mark.parametrize("kind", ["cuda", "host", "limit"])
 def test_out_of_memory(bench: Bench, tmp_path: Path, tally: Any, kind: str) -> None:
-    """Told by its own exit code and cause, on the device and on the host."""
+    """It has its own exit code and cause, on the device and on the host."""
 
     def harm() -> None:
         if kind == "limit":

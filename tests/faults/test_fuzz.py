@@ -116,7 +116,7 @@ def test_configurations(document: Any) -> None:
 @settings(max_examples=400, **FUZZ)
 @given(mutated(STUDY))
 def test_grids_of_configurations(document: Any) -> None:
-    """What the models accept, the grid accepts too or refuses in the same way."""
+    """A study that the Pydantic models accept is accepted by the grid too, or refused with one line."""
     with contextlib.suppress(BadInput):
         study = parse_study(document, "study.yaml")
         # Large grids are tested elsewhere; here they would only cost time.

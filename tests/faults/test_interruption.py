@@ -98,7 +98,7 @@ def dies_at(call: int, half: bool) -> Callable[[], None]:
 @pytest.mark.slow
 @pytest.mark.parametrize("half", [False, True], ids=["before", "after"])
 def test_killed_at_durable_operations(bench: Bench, whole: Any, tmp_path: Path, tally: Any, half: bool) -> None:
-    """Checkpoint, status, spool and publishing are written by fsync and rename: die at every third of these in turn."""
+    """Checkpoints, status, spool and outputs are written by fsync and rename; cells are killed at each third of these."""
     cell = bench.cell("t5", "lora")
     expected, _ = whole(cell)
     count = tally("SIGKILL within writing a checkpoint or output")
@@ -165,7 +165,7 @@ def test_a_time_limit_of_a_third(bench: Bench, whole: Any, tmp_path: Path, tally
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["newest", "truncated", "all", "spool", "end of spool"])
 def test_damaged_checkpoints(bench: Bench, whole: Any, tmp_path: Path, tally: Any, how: str) -> None:
-    """The one before is used, or none: the numbers are the same, and the log says what was set aside."""
+    """The checkpoint before is used, or none; the numbers are the same, and the log names the damaged one."""
     cell = bench.cell("bert", "lora")
     expected, _ = whole(cell)
     count = tally("damaged checkpoint")
@@ -194,7 +194,7 @@ def test_damaged_checkpoints(bench: Bench, whole: Any, tmp_path: Path, tally: An
 
 
 def test_two_trainers_of_one_cell(bench: Bench, whole: Any, tmp_path: Path, tally: Any) -> None:
-    """Exactly one runs; the other names it and leaves."""
+    """Exactly one of them trains; the other names it and exits."""
     cell = bench.cell("t5", "lora")
     expected, _ = whole(cell)
     count = tally("two trainers at once")

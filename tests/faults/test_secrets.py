@@ -38,7 +38,7 @@ ADDRESS = "hunter2-in-the-address"  # the password in the address of a tracking 
 
 
 def test_no_secret_reaches_results(bench: Bench, tmp_path: Path, tally: Any) -> None:
-    """After success and after a crash alike: record, logs, status, lock, spools, checkpoints."""
+    """Record, logs, status, lock, spools and checkpoints hold no secret, after success and after a crash."""
     count = tally("secret in the environment")
 
     def crash() -> None:

@@ -227,7 +227,7 @@ def test_a_fetched_data_set_is_read_offline(stand: Stand, tmp_path: Path, monkey
 
 
 def test_a_small_file_that_was_cut_is_fetched_anew(stand: Stand) -> None:
-    """The commit records no checksum of small files, but their size."""
+    """The commit records the size of small files, but no checksum."""
     folder = stand.hub / "dataset" / "nyu-mll" / "glue" / "sst2"
     folder.mkdir(parents=True)
     for split in ("train", "validation"):

@@ -73,7 +73,7 @@ def test_the_second_sentence_alone_tells_nothing_of_the_label(task: str) -> None
 
 
 def test_a_paraphrase_shares_no_adjective_with_its_first_sentence() -> None:
-    """Else the overlap of words, which any backbone can count, would give the label away."""
+    """Otherwise the overlap of words, which any backbone can count, would reveal the label."""
     polar = {*GOOD, *BAD}
     for row in rows("mini-paraphrase", "test"):
         assert not polar & set(row["sentence1"].split()) & set(row["sentence2"].split())

@@ -20,7 +20,7 @@ from petscale.training.gradient import cut
 @pytest.mark.parametrize("rows", [1, 2, 7, 16])
 @pytest.mark.parametrize("most", [None, 1, 3, 100])
 def test_parts_cover_a_batch_once(rows: int, size: int, most: int | None) -> None:
-    """All members wait for each other in each part, so each has as many; what they weigh is the batch."""
+    """Members wait for each other in each part, so all have equally many; the weights sum to the batch."""
     targets = [3 + row % 4 for row in range(rows)]
     shares = [cut(targets, Team(rank, size), most) for rank in range(size)]
     assert len({len(parts) for parts in shares}) == 1

@@ -64,7 +64,7 @@ def test_every_figure_is_an_svg_file_and_valid_vega_lite() -> None:
 
 
 def test_metrics_beside_the_main_one_are_on_the_page() -> None:
-    """Exact match and further test sets, each with its interval; they were recorded and never shown."""
+    """Exact match and further test sets have intervals on the page; once they were recorded but not shown."""
     section = page_of(as_claimed()).split('<section id="methods">')[1].split("</section>")[0]
     table = section[section.index("Other metrics and further test sets") :]
     for metric in ("em", "mismatched/accuracy"):

@@ -67,7 +67,7 @@ def _tokens(rows: Path, name: str, family: Any, tokenizer: Path, out: Path) -> P
 
 @pytest.mark.parametrize("family", ["t5", "bert"])
 def test_shared_rows_are_found_through_both_tokenizers(shared: Path, rows: Path, tmp_path: Path, family: str) -> None:
-    """Spacing, quotes, brackets, clitics and case differ; a part of a row, or a like one, is another row."""
+    """Shared rows may differ in spacing, quotes, brackets, clitics and case; a part of a row is another row."""
     tokenizer = shared / "tokenizers" / TOKENIZERS[family]
     source, target = (
         load_tokens(_tokens(rows, name, family, tokenizer, tmp_path / name)) for name in ("sst2", "rotten_tomatoes")

@@ -109,7 +109,7 @@ def test_generated_files_are_those_on_disk(root: Path) -> None:
 
 
 def test_default_file_gives_the_default_study(root: Path) -> None:
-    """The commented YAML loses nothing on the way through text."""
+    """Writing the commented YAML and reading it again gives the same study."""
     read = Study.model_validate(yaml.safe_load((root / "config.yaml").read_text()))
     assert read == Study.model_validate(DEFAULT_STUDY)
 

@@ -57,7 +57,7 @@ def test_the_run_of_the_study_is_compared_too(results: Any, open_store: Open, ve
 
 
 def test_one_cell_says_nothing_of_the_study(results: Any, open_store: Open, verify: Any) -> None:
-    """Guards the study's counts: `track --cells` knows one cell only, and must not tell that there is but one."""
+    """`track --cells` knows only one cell, so it must not overwrite the study's counts."""
     for cell in results.cells:
         results.run(cell)
     report = Path(results.layout.study("small"), "report.html")
@@ -75,7 +75,7 @@ def test_one_cell_says_nothing_of_the_study(results: Any, open_store: Open, veri
 def test_damaged_files_do_not_replace_a_good_run(
     results: Any, open_store: Open, verify: Any, name: str, gone: bool
 ) -> None:
-    """A digit flips on the disk: MLflow's copy is the good one, and neither --verify nor track may cost it."""
+    """A digit changes on the disk; neither --verify nor track may replace the good copy in MLflow."""
     for cell in results.cells[:2]:
         results.run(cell)
     cell = results.cells[0]

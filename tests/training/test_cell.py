@@ -116,7 +116,7 @@ def test_interruption_changes_no_number(bench: Bench, family: str, monkeypatch: 
 
 
 def test_time_and_memory_cover_all_attempts(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cell resumed at its last step would else report what scoring takes, beside the training time of all."""
+    """Otherwise a cell that is resumed at its last step would report only the time and memory of scoring."""
     job, cell = bench.job("t5", "attempts"), make_cell("t5", "lora")
 
     @contextlib.contextmanager
@@ -138,7 +138,7 @@ def test_time_and_memory_cover_all_attempts(bench: Bench, monkeypatch: pytest.Mo
 def test_a_trainer_that_lost_its_cell_leaves_everything_to_the_heir(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At its next checkpoint it notices, and neither the heir's status nor its checkpoints are touched."""
+    """It notices this at its next checkpoint, and changes neither the status nor the checkpoints of the new trainer."""
     job = bench.job("t5", "lost", checkpoint_every_steps=2)
     told = {"phase": "running", "attempts": [{"attempt": 1}], "by": "the heir"}
 
@@ -158,7 +158,7 @@ def test_a_trainer_that_lost_its_cell_leaves_everything_to_the_heir(
 
 
 def test_a_signal_before_the_first_step_is_an_interruption(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While weights are loaded, a minute on a large backbone: it must not look like a crash."""
+    """Loading a large backbone takes a minute, and a signal meanwhile must not look like a crash."""
 
     def prepare(*args: Any, **named: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -173,7 +173,7 @@ def test_a_signal_before_the_first_step_is_an_interruption(bench: Bench, monkeyp
 
 
 def test_a_rerun_that_dies_while_it_publishes_leaves_no_mixture(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The record of the run before must not stand beside files of the new one."""
+    """The record of the earlier run must not be left beside files of the new one."""
     job, cell = bench.job("t5", "again"), make_cell("t5", "lora")
     assert run_cell(cell, job) == Exit.DONE
     with monkeypatch.context() as patch:
@@ -204,7 +204,7 @@ def test_a_published_file_that_changed_is_named(bench: Bench, name: str, tmp_pat
 
 
 def test_a_record_whose_number_changed_is_refused(bench: Bench, tmp_path: Path) -> None:
-    """A digit flipped in a score is still JSON that fits the schema."""
+    """A record with a changed digit in a score is still valid JSON that fits the schema."""
     job = bench.job("t5", "published")
     if not job.folder.exists():
         assert run_cell(make_cell("t5", "lora"), job) == Exit.DONE
@@ -272,7 +272,7 @@ def test_a_gpu_that_cannot_be_used_is_no_reason_to_train_on_a_core(monkeypatch: 
 
 
 def test_the_deadline_leaves_time_to_save(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A minute, or what a checkpoint and an evaluation took; a quarter of a short job at most."""
+    """It leaves a minute, or the time of a checkpoint and an evaluation, but at most a quarter of a short job."""
     now = [0.0]
     monkeypatch.setattr(run.time, "time", lambda: now[0])
     job = Job(Path("folder"), Path("state"), Inputs(Path("tokens"), Path("backbone")), deadline_s=3600.0, started=0.0)

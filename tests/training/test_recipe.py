@@ -158,7 +158,7 @@ def test_values_losses_and_rates_are_the_reference_s(
 
 @pytest.mark.parametrize(("family", "method"), [("t5", "lora"), ("bert", "full")])
 def test_every_setting_takes_the_values_elsewhere(bench: Bench, family: str, method: str) -> None:
-    """Else the test above would guard nothing: a setting that changes nothing can be left out unseen."""
+    """A setting without effect could be ignored unnoticed, so each must change the values."""
     ends = {}
     for name, settings in SETTINGS.items():
         ready = prepare_cell(make(family, method, **settings), bench.inputs[family])

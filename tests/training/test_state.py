@@ -45,7 +45,7 @@ def test_two_checkpoints_are_kept(tmp_path: Path) -> None:
 
 
 def test_halves_of_a_killed_writer_are_swept_up(tmp_path: Path) -> None:
-    """Each kill while a checkpoint is written would otherwise leave one for ever."""
+    """Otherwise each kill during the writing of a checkpoint would leave such a file for ever."""
     half = tmp_path / ".ckpt-000000001.safetensors.tmp"
     half.write_bytes(b"half")
     save_checkpoint(tmp_path, 2, checkpoint(2))
@@ -85,7 +85,7 @@ def test_checkpoint_of_another_cell_is_not_resumed(tmp_path: Path) -> None:
 
 
 def test_checkpoints_without_their_metrics_are_passed_over_for_good(tmp_path: Path) -> None:
-    """Left in place they would be found again after the next kill, and push out the younger run's own."""
+    """Otherwise they would be found again after the next kill, and replace those of the newer run."""
     for step in (80, 90):
         save_checkpoint(tmp_path, step, checkpoint(step))
     found = load_newest(tmp_path, digest="d", fits=lambda data: data["step"] < 90)
@@ -180,7 +180,7 @@ def test_second_trainer_is_told_who_holds_the_cell(tmp_path: Path) -> None:
 
 
 def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some cluster file systems are mounted so; two heirs of a dead trainer could both win there."""
+    """Some cluster file systems have no locks, and two trainers could take over the same cell there."""
 
     def refuse(descriptor: object, how: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
@@ -197,7 +197,7 @@ def held_elsewhere(folder: Path, **more: str) -> Path:
 
 
 def test_lock_of_another_host_is_judged_by_its_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that beats is left alone; one that fell silent a moment ago is waited for; an old one is taken at once."""
+    """A lock with heartbeats is respected, one that stopped a moment ago is waited for, an old one is taken at once."""
     lock = held_elsewhere(tmp_path)
     waits: list[float] = []
 
@@ -240,7 +240,7 @@ def test_fenced_trainer_knows_that_it_lost_the_cell(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_cannot_be_read_is_not_lost(tmp_path: Path) -> None:
-    """A file server that is away for a moment must not end a cell; nothing is published on such a lock either."""
+    """A file server that is briefly unavailable must not end a cell, but nothing is published meanwhile."""
     with CellLock(tmp_path) as lock:
         (tmp_path / "lock").write_text("torn")
         assert not lock.fence.is_lost()
@@ -250,7 +250,7 @@ def test_a_lock_that_cannot_be_read_is_not_lost(tmp_path: Path) -> None:
 
 
 def test_the_heart_beats_on_after_an_error_and_not_for_an_heir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One failed touch must not hand the cell to another host; an heir's lock must not live longer than the heir."""
+    """One failed heartbeat must not lose the cell, and a lost cell must get no more heartbeats from the old trainer."""
     beats: list[Path] = []
     told = threading.Event()
 

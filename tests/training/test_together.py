@@ -219,7 +219,7 @@ class Failing:
 def test_one_process_that_fails_fails_the_cell(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, step: Callable[[Loop], None], code: Exit, cause: str
 ) -> None:
-    """One line with the cause, not with its consequence in the others, and nobody is left waiting."""
+    """The line names the cause and not its consequence in the other processes, and no process is left waiting."""
     monkeypatch.setattr(run, "_member", Failing(step))
     job = bench.job("t5", f"fails-{code}-{step.__name__}", devices=2)
     assert run_cell(make_cell("t5", "lora"), job) == code
@@ -273,7 +273,7 @@ def test_sigterm_reaches_all_processes(running: tuple[subprocess.Popen[str], Pat
 
 
 def test_no_process_outlives_the_command(running: tuple[subprocess.Popen[str], Path, list[psutil.Process]]) -> None:
-    """SIGKILL cannot be passed on."""
+    """SIGKILL cannot be passed on, so the members must notice that the command died."""
     asking, _, members = running
     assert len(members) >= 2
     asking.kill()

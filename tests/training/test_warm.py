@@ -86,7 +86,7 @@ def test_sigterm_reaches_the_cell(bench: Bench, tmp_path: Path, environment: dic
 
 
 def test_cell_dies_with_who_asked_for_it(bench: Bench, tmp_path: Path, environment: dict[str, str]) -> None:
-    """SIGKILL cannot be passed on: the worker ends the orphan, so that no cell trains on unseen."""
+    """SIGKILL cannot be passed on, so the worker ends the child, which would otherwise train on unnoticed."""
     cell = make_cell("t5", "lora", steps=100_000, evaluate_every=50_000)
     asking = subprocess.Popen(command(bench, cell), cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
     state = tmp_path / "results" / "state" / cell.path

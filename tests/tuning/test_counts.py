@@ -96,7 +96,7 @@ def test_published_counts(backbone: str, method: str, published: int) -> None:
 
 
 def test_the_table_is_the_papers(shared: Path) -> None:
-    """Guards the list above against the seed's own table, where that table is at hand."""
+    """Compares the list above with the table of the reference data, if that table is available."""
     table = shared / "reference" / "su2023_trainable_parameters.csv"
     rows = [row for row in csv.DictReader(table.open()) if not row["backbone"].startswith("bloom")]
     assert [(row["hub_name"], int(row["trainable_parameters"])) for row in rows] == [

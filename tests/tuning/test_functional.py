@@ -62,7 +62,7 @@ def _generate(tiny: Tiny) -> Any:
 
 
 def test_one_backbone_serves_two_deltas_in_turn() -> None:
-    """The door to training several cells on one backbone: contexts leave nothing behind."""
+    """Leaving the context restores the model, so one backbone can be used with several deltas."""
     tiny = TINY["t5"]()
     states = {}
     expected = {}

@@ -30,7 +30,7 @@ def test_a_prefix_is_spread_evenly() -> None:
 
 
 def test_pairs_of_coordinates_are_spread_evenly() -> None:
-    """A weak mixing shows as rows that fix columns; 64 cells of (row mod 8, column mod 8)."""
+    """With weak mixing, the row would predict the column; 64 cells of (row mod 8, column mod 8) are compared."""
     flat = permuted_prefix(512 * 512, 20_000, KEY)
     cells = np.bincount(flat // 512 % 8 * 8 + flat % 512 % 8, minlength=64)
     assert ((cells - 312.5) ** 2 / 312.5).sum() < 120
@@ -88,7 +88,7 @@ def test_the_same_seed_gives_the_same_mask_in_another_process() -> None:
 
 
 def test_known_entries() -> None:
-    """Pins the entries: results of a mask seed must not move silently. Raise mask.VERSION when they are to."""
+    """The entries of a mask seed must not change silently; raise mask.VERSION if they have to change."""
     assert Mask("discrete", (6,), 1).indices((100, 100), "site").tolist() == DISCRETE
     assert Mask("adjacent", (3,), 1).indices((100, 100), "site").tolist() == ADJACENT
 

@@ -55,7 +55,7 @@ def test_the_search_finds_comparisons(code: str) -> None:
 
 
 def test_nobody_else_compares_an_operations_name() -> None:
-    """Else a new operation needs a change in modules that know nothing of it."""
+    """Otherwise a new operation would need changes in other modules."""
     found = {
         str(file.relative_to(PACKAGE)): sorted(set(names_compared(file.read_text())))
         for file in PACKAGE.rglob("*.py")

@@ -60,7 +60,7 @@ def test_command_works(root: Path, command: str) -> None:
 
 @pytest.mark.parametrize("study", ["su2023", "su2023-small"])
 def test_the_readme_sizes_the_paper_s_studies_as_their_plans_do(root: Path, study: str) -> None:
-    """The README said "a few days" of a study whose plan said three weeks, and cell counts of an older grid."""
+    """The README once gave "a few days" for a study whose plan gave three weeks, and outdated counts of cells."""
     text = " ".join((root / "README.md").read_text().split())
     told = re.search(rf"`studies/{study}.yaml`.*?([\d,]+) cells, ([\d,]+) transfers, about ([\d,]+) device-hours", text)
     assert told is not None

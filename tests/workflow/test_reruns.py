@@ -109,7 +109,7 @@ def test_a_deleted_result_is_rerun_alone_by_the_command_of_status(workflow: Work
 
 
 def test_a_failing_cell_fails_alone(workflow: Workflow) -> None:
-    """A folder where the cell's delta belongs: it cannot be published. The other new cell is, and status tells."""
+    """A folder blocks the path of one cell's delta, so it cannot be published. The other is, and the status says so."""
     workflow.write(seeds=[1, 2])
     plan = json.loads(workflow.petscale("plan", "study.yaml", "--json").stdout)
     broken, fine = (c["cell"] for c in plan["cells"] if c["seed"] == 2)

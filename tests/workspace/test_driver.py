@@ -15,7 +15,7 @@ from petscale.workspace.slurm import driver, settings
 
 
 def test_one_driver_a_folder(tmp_path: Path) -> None:
-    """A second one would take the first one's jobs for those of a dead driver and cancel them."""
+    """A second driver would cancel the jobs of the first one, as if that driver were dead."""
     first = driver.only_driver(str(tmp_path))
     with pytest.raises(BadInput, match=rf"process {os.getpid()} on .* wait for it"):
         driver.only_driver(str(tmp_path))
@@ -30,7 +30,7 @@ def test_orphans_are_this_folders_petscale_jobs(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_job_that_comes_again_leaves_alone_what_was_finished_for_it(tmp_path: Path) -> None:
-    """Of its members, one was made since the driver started, one before it (and is to be replaced), one never."""
+    """One member was made after the driver started, one before it (and must be replaced), and one never."""
     layout, started = Layout(str(tmp_path)), tmp_path / "started"
     jobs = [SimpleNamespace(rulename="train", wildcards_dict={"cell": f"b/t/m/seed{i}"}) for i in range(3)]
     other = SimpleNamespace(rulename="tokenize", wildcards_dict={})
@@ -43,7 +43,7 @@ def test_a_job_that_comes_again_leaves_alone_what_was_finished_for_it(tmp_path: 
 
 
 def test_cells_that_ended_without_a_driver_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of this code and image alone, once, and nothing that is to run or that a driver saw end."""
+    """Only cells of this code and image are recorded, once, and none that must run or that a driver saw end."""
 
     def job(name: str, rule: str = "train") -> SimpleNamespace:
         return SimpleNamespace(rule=SimpleNamespace(name=rule), output=[name])

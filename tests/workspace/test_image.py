@@ -30,7 +30,7 @@ def test_a_description_is_read_back(image: Path) -> None:
 
 
 def test_an_image_replaced_in_place_is_refused(image: Path) -> None:
-    """Snakemake compares names of images only; the description would tell of the one before."""
+    """Snakemake compares only names of images, and the description would be that of the earlier image."""
     later = description_of(image).stat().st_mtime_ns + 10**9
     os.utime(image, ns=(later, later))
     with pytest.raises(BadInput, match="newer than"):
@@ -43,7 +43,7 @@ def test_a_missing_image_names_the_command(tmp_path: Path) -> None:
 
 
 def test_a_build_of_torch_is_no_other_version(root: Path) -> None:
-    """The lock pins torch without a build, an image has one: the same cells. Another torch: other cells."""
+    """The lock file pins torch without a build, so the build reruns no cell; another version of torch reruns them."""
     pins = locked(root / "envs" / "requirements.lock")
     built = {**pins, "torch": pins["torch"] + "+cpu"}
     assert numeric_digest(built) == numeric_digest(pins)

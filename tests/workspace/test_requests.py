@@ -10,13 +10,13 @@ from petscale.workspace.slurm.requests import cpus, memory_mb
 
 @pytest.mark.parametrize("attempt, most, asked", [(1, None, 900), (2, None, 1800), (3, None, 2700), (9, None, 2700)])
 def test_memory_grows_threefold_at_most(attempt: int, most: int | None, asked: int) -> None:
-    """Attempts are also how a long cell gets its time: the tenth must not ask for a node that no site has."""
+    """Long cells need many attempts, and the tenth must not request more memory than any node has."""
     assert memory_mb(900, attempt, most) == asked
 
 
 @pytest.mark.parametrize("wanted, asked", [(900, 1000), (600, 1000), (300, 600), (1200, 1000)])
 def test_memory_stays_within_the_sites_nodes(wanted: int, asked: int) -> None:
-    """Slurm takes a job that no node can hold, and it never starts."""
+    """Slurm accepts a job that fits on no node, and such a job never starts."""
     assert memory_mb(wanted, 2, 1000) == asked
 
 

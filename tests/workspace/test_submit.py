@@ -18,7 +18,7 @@ from petscale.workspace.slurm.submit import PAUSE_S, submit
     ],
 )
 def test_sbatch_waits_for_what_time_mends(tmp_path: Path, error: str, tries: int) -> None:
-    """A stand-in refuses twice, then takes the job: refusals that pass are waited out, others end at once."""
+    """A fake sbatch refuses twice and then accepts: temporary refusals are retried, others are returned at once."""
     program, calls, slept = tmp_path / "sbatch", tmp_path / "calls", list[float]()
     program.write_text(
         f'#!/bin/sh\necho "$@ $(cat)" >>{calls}\n[ $(wc -l <{calls}) -gt 2 ] && echo 41 && exit 0\n'

@@ -34,7 +34,7 @@ def watch(clock: Clock) -> Watch:
 
 @pytest.mark.parametrize("told, settled", [("CANCELLED by 1000", "CANCELLED"), ("CANCELLED+", "CANCELLED")])
 def test_a_cancelled_job_ends(watch: Watch, told: str, settled: str) -> None:
-    """`sacct` names who cancelled; the plugin compares the whole text and would see a running job."""
+    """`sacct` adds the user who cancelled; the plugin compares the whole text and would see a running job."""
     assert watch.settle({"1": told}) == {"1": settled}
 
 
@@ -54,7 +54,7 @@ def test_a_requeued_job_goes_on(watch: Watch, clock: Clock) -> None:
 
 
 def test_a_job_that_slurm_forgot_ends(watch: Watch, clock: Clock) -> None:
-    """Gone from `squeue` while the driver slept: its outputs decide, which UNKNOWN makes the plugin look at."""
+    """It vanished from `squeue` while the driver was suspended; UNKNOWN makes the plugin check the outputs."""
     watch.settle({"1": "RUNNING", "2": "COMPLETED"})
     assert watch.settle({}) == {"1": "RUNNING", "2": "COMPLETED"}
     clock.now = 61
@@ -88,7 +88,7 @@ def test_a_silent_controller_is_no_news(watch: Watch) -> None:
 
 
 def test_the_plugin_still_has_what_is_watched() -> None:
-    """A new version of the plugin may move these; then the watch would guard nothing, without a word."""
+    """A new version of the plugin may rename these functions, and then the watch would silently do nothing."""
     plugin = pytest.importorskip(PLUGIN)
     assert "query_job_status(" in Path(plugin.__file__).read_text()
     assert callable(plugin.query_job_status)
@@ -96,7 +96,7 @@ def test_the_plugin_still_has_what_is_watched() -> None:
 
 
 def test_jobs_are_submitted_with_patience() -> None:
-    """The plugin's own command line, with what waits in the place of its first word."""
+    """This is the plugin's command line with the first word replaced by the command that retries."""
     plugin = pytest.importorskip(PLUGIN)
 
     class Resources(dict[str, Any]):
