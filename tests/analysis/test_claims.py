@@ -99,7 +99,7 @@ def test_a_claim_on_all_is_not_supported_by_some() -> None:
 
 
 def test_pairs_of_which_one_never_converged_forbid_to_deny_a_difference() -> None:
-    """There are five ties, and ten pairs in which only discrete never converged; these have no ratio but are no ties."""
+    """There are five ties, and ten pairs in which discrete alone never converged: no ratio, but no tie."""
     tables = unlike_claimed().tables
     pairs = tables["convergence_pairs"].copy()
     largest = pairs["backbone"] == pairs.loc[pairs["scale"].idxmax(), "backbone"]

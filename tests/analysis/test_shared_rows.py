@@ -15,7 +15,7 @@ from petscale.analysis.transfer_scores import transfer_scores
 
 
 def test_seen_rows_are_out_of_score_and_ratio(tmp_path: Path) -> None:
-    """One pair shares 300 of 500 rows and scores 0.9 on all, 0.7 on the others; other pairs share none or are unknown."""
+    """One pair shares 300 of 500 rows and scores 0.9 on all, 0.7 on the others; other pairs share none or unknown."""
     tasks = (("reviews", "sentiment", 2), ("films", "sentiment", 2))
     design = Design(scales=1, seeds=(1, 2), tasks=tasks, threshold_tasks=0)
     plan = read_plan(write_study(tmp_path, design, Truth()))

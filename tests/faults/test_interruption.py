@@ -98,7 +98,7 @@ def dies_at(call: int, half: bool) -> Callable[[], None]:
 @pytest.mark.slow
 @pytest.mark.parametrize("half", [False, True], ids=["before", "after"])
 def test_killed_at_durable_operations(bench: Bench, whole: Any, tmp_path: Path, tally: Any, half: bool) -> None:
-    """Checkpoints, status, spool and outputs are written by fsync and rename; cells are killed at each third of these."""
+    """Checkpoints, status, spool and outputs are written by fsync and rename; a kill comes at every third of these."""
     cell = bench.cell("t5", "lora")
     expected, _ = whole(cell)
     count = tally("SIGKILL within writing a checkpoint or output")
