@@ -8,7 +8,7 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
-# Snakemake merges configfiles deeply: loading the default beside another study would leak its keys into it.
+# Snakemake merges configfiles key by key, so the default study would add its keys to another study.
 if not workflow.overwrite_configfiles:
 
     configfile: "config.yaml"
@@ -30,7 +30,7 @@ rule all:
     localrule: True
 
 
-# Everything that has a number, without the report.
+# All cells and transfers, without the report.
 rule cells:
     input:
         STUDY.results,

@@ -11,7 +11,7 @@ from petscale.errors import BadInput
 from petscale.families.registry import shape_from_config, total_parameters
 from petscale.families.shape import BackboneShape
 
-TOTALS = {  # facts 1.1; T5 v1.0 from the transformers models on the meta device
+TOTALS = {  # published totals; T5 v1.0 from the transformers models on the meta device
     "google/t5-v1_1-small": 76_961_152,
     "google/t5-v1_1-base": 247_577_856,
     "google/t5-v1_1-large": 783_150_080,

@@ -148,7 +148,7 @@ def _preparations(dag: Dag) -> list[list[str]]:
 
 
 def numbers(results: Path, cell: str) -> dict[str, Any]:
-    """All numbers that a cell left, with times and places masked (the promise of design section 9)."""
+    """All numbers that a cell left, with times and places masked (the promise of docs/reliability.md)."""
     folder = Path(Layout(str(results)).result(cell)).parent
     record = json.loads((folder / "result.json").read_text())
     record["hashes"].pop("code")  # of the files on disk, which someone may be editing meanwhile

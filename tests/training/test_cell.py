@@ -33,7 +33,7 @@ TIMES = ("throughput", "peak_memory", "provenance", "energy_j", "files", "seal")
 
 
 def numbers(job: Job) -> dict[str, object]:
-    """All that the promise of design section 9 covers: everything but times and system metrics."""
+    """All that the promise of docs/reliability.md covers: everything but times and system metrics."""
     record = json.loads((job.folder / "result.json").read_text())
     for key in TIMES:
         record.pop(key)

@@ -29,7 +29,7 @@ def example() -> dict[str, Any]:
 
 
 def test_counts_are_the_papers(example: dict[str, Any]) -> None:
-    """122 norms of width 1,024, constant over T5-large, 3B and 11B (facts 2.1)."""
+    """122 norms of width 1,024, constant over T5-large, 3B and 11B."""
     for name in ("t5-large", "t5-3b", "t5-11b"):
         assert make_plan(lookup(name).shape, example["LN_TUNING"]).trainable == 122 * 1024
 

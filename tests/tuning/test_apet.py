@@ -110,7 +110,7 @@ def test_adjacent_and_discrete_have_equal_quotas_at_every_site(
 
 @pytest.mark.parametrize("budget", [1, 17, 51200, 229376, 803584])
 def test_shares_by_role_are_equal_at_all_scales(budget: int) -> None:
-    """A uniform draw would put 43 % of T5-small's budget but 2.4 % of XXL's into the vocabulary (design 3)."""
+    """A uniform draw would put 43 % of T5-small's budget but 2.4 % of XXL's into the vocabulary."""
     for ladder in (("small", "base", "xxl"),):
         by_role = [
             make_plan(lookup(f"t5-v1_1-{size}").shape, "apet-discrete", budget=budget).counts.by_role for size in ladder

@@ -123,7 +123,7 @@ def test_optimizer_and_file_hold_the_published_count(backbone: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("backbone", "method", "effective"),
     [
-        ("t5-v1_1-small", "bitfit", 121_216 - 6_144),  # key biases (design section 3)
+        ("t5-v1_1-small", "bitfit", 121_216 - 6_144),  # key biases
         ("t5-v1_1-xxl", "bitfit-t5-xxl", 2_444_644 - 72 * 4096 - 23 * 2048 - 64),  # and tables that nothing reads
         ("bert-small", "bitfit", 14_336 - 4 * 512),
         ("t5-v1_1-small", "lora", 229_376),

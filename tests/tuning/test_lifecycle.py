@@ -101,7 +101,7 @@ def test_merged_equals_unmerged(family: str, method: str) -> None:
 @pytest.mark.parametrize("method", methods_for(tiny_t5().shape))
 @pytest.mark.parametrize("beams", [1, 2])
 def test_generation_with_cache_equals_without(method: str, beams: int) -> None:
-    """Regression guard: the released LoRA adds the cached values again at every decoding step (facts 1.7.1)."""
+    """Regression guard: the released LoRA adds the cached values again at every decoding step."""
     tiny = tiny_t5()
     delta = install(tiny.model, small_plan(tiny.shape, method), seed=0)
     randomise(delta, 0.2)
@@ -193,7 +193,7 @@ def test_a_plan_for_another_backbone_is_refused() -> None:
 
 @pytest.mark.parametrize("method", ["apet-adjacent", "apet-discrete", "bitfit", "full"])
 def test_bfloat16_weights_follow_their_float32_masters(method: str) -> None:
-    """1,000 steps at 5e-5: accumulated in bfloat16 each step would round away (design section 3, "Near the floor")."""
+    """1,000 steps at 5e-5: accumulated in bfloat16 each step would round away."""
     tiny = tiny_bert(torch.bfloat16)
     original = {name: value.detach().clone() for name, value in tiny.model.named_parameters()}
     delta = install(tiny.model, small_plan(tiny.shape, method), seed=0)

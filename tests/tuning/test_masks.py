@@ -67,7 +67,7 @@ def test_adjacent_entries_are_neighbours_in_rows_or_columns() -> None:
 
 
 def test_sites_and_seeds_have_streams_of_their_own() -> None:
-    """Guards against one seed for all layers, by which same-shaped layers shared one mask (facts 3.3)."""
+    """Guards against one seed for all layers, by which same-shaped layers shared one mask."""
     masks = [
         tuple(Mask("discrete", (40,), seed).indices((64, 64), site))
         for seed in (0, 1)

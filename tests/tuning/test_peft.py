@@ -52,7 +52,7 @@ def test_lora(family: str, targets: list[str]) -> None:
 
 
 def test_prompt_tuning_on_t5() -> None:
-    """One submodule: PEFT's default of two allocates twice the tokens and uses half of them (facts 3.6)."""
+    """One submodule: PEFT's default of two allocates twice the tokens and uses half of them."""
     tiny = tiny_t5()
     plan = small_plan(tiny.shape, "prompt")
     logits, state, gradients = _ours(tiny, plan)

@@ -1,4 +1,5 @@
-# Training of cells and their zero-shot transfer. The parameters carry everything that determines the numbers.
+# Rules that train cells and score their zero-shot transfer. Their parameters contain everything that determines
+# numbers.
 
 
 rule train:

@@ -1,9 +1,11 @@
-# From results to MLflow. Nothing depends on this: the report reads results/, never MLflow, so a dead tracking server
-# costs one failed job at the end, and the next `snakemake` (or `petscale track`) sends what is missing.
+# Rules that send results to MLflow. No other rule depends on them: the report reads results/, never MLflow. If the
+# tracking server is dead, one job at the end fails, and the next `snakemake` (or `petscale track`) sends what is
+# missing.
 #
-# One process a study, not one a cell: importing mlflow costs a second, a small cell trains for as long, and one writer
-# with receipts sends only what is new. On a cluster, `petscale track --follow` on the submit host sends cells while
-# they run; `snakemake results/tracking/cells/<cell>.json` tracks one cell and trains it first where needed.
+# There is one process per study and not per cell, because importing mlflow takes a second, and a small cell trains for
+# as long. This process sends only what its receipts do not list yet. On a cluster, `petscale track --follow` on the
+# submit host sends cells while they run. `snakemake results/tracking/cells/<cell>.json` tracks one cell, and trains it
+# first if necessary.
 
 
 rule track:
@@ -39,6 +41,6 @@ rule track_cell:
         "exec python -m petscale track --study-json {params.study:q} --cells {wildcards.cell:q} 2> {log:q}"
 
 
-# A study with failed cells has no report yet, but its cells, failed ones too, belong into the UI.
+# A study with failed cells has no report yet, but all its cells are sent to the UI, including failed ones.
 onerror:
     shell("python -m petscale track --study-json {STUDY.study_json:q} || true")

@@ -1,9 +1,9 @@
 """How documents grow: a new field with a default changes no digest and makes no old document unreadable.
 
-A dataclass that is written as JSON marks each field that came after its first format with `later(default)`. Such a
-field is left out of the document while it holds its default, so documents and digests of before stay what they are;
-where it is missing, the default is filled in. Fields of the first format must be there, and a field that the class does
-not know is refused: it would say something that this version cannot take into account.
+A dataclass that is written as JSON marks each field that was added after its first format with `later(default)`. Such a
+field is left out of the document while it has its default, so older documents and digests stay the same. If it is
+missing, it gets its default. Fields of the first format must be present. A field that the class does not know is
+refused, because this version cannot take its meaning into account.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _LATER = "petscale.later"
 
 
 def later(default: Any) -> Any:
-    """A dataclass field that the first format did not have; an empty dict as default is made anew for each object."""
+    """A dataclass field that the first format did not have; if the default is {}, each object gets its own."""
     if default == {} and isinstance(default, dict):
         return field(default_factory=dict, metadata={_LATER: True})
     return field(default=default, metadata={_LATER: True})
 
 
 def outgoing(entry: Any) -> dict[str, Any]:
-    """The fields of a dataclass, without later ones that hold their default. Values are not copied."""
+    """The fields of a dataclass, without later ones that have their default. Values are not copied."""
     known = ((name, getattr(entry, name), default) for name, default in _defaults(type(entry)).items())
     return {name: value for name, value, default in known if default is MISSING or value != default}
 
@@ -37,11 +37,11 @@ def incoming(cls: type[T], document: object, what: str) -> T:
 
     Args:
         cls: the dataclass.
-        document: its fields; nested values must be made already.
-        what: names the document in the message.
+        document: its fields; nested values must be converted already.
+        what: name of the document for the message.
 
     Raises:
-        BadInput: it is no mapping, a field of the first format is missing, or a field is unknown.
+        BadInput: the document is not a mapping, a field of the first format is missing, or a field is unknown.
     """
     if not isinstance(document, Mapping):
         raise BadInput(f"{what}: expected a mapping of fields, found {document!r}")
@@ -56,7 +56,7 @@ def incoming(cls: type[T], document: object, what: str) -> T:
 
 
 def _defaults(cls: Any) -> dict[str, Any]:
-    """Every field with the default that stands for its absence; MISSING for fields of the first format."""
+    """Every field with the value that it gets if it is absent; MISSING for fields of the first format."""
     return {entry.name: _default(entry) for entry in fields(cls)}
 
 

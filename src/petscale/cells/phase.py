@@ -1,6 +1,6 @@
-"""What became of a cell, from the files that it left: the one answer that `petscale status` and tracking give.
+"""The phase of a cell (done, running, failed, ...), read from its files; `petscale status` and tracking both use it.
 
-Nothing is asked of a scheduler, and nothing is written.
+No scheduler is asked, and nothing is written.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ RECORD_IS_GONE = "it had ended, but its record (result.json) is gone; run the ce
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a cell.
+    """The phase of a cell and its cause.
 
     Attributes:
-        phase: `done` or `diverged` by its record; without one `running`, `failed`, `interrupted` or `pending`.
-        cause: one line, where there is something to tell.
-        status: the document of its `status.json`; empty where there is none that can be read.
-        record: its record, where it has one that can be read.
-        damaged: the cell has a record that cannot be read; the phase is `failed`, the cause names file and key.
+        phase: `done` or `diverged` according to its record; without a record `running`, `failed`, `interrupted` or
+            `pending`.
+        cause: the cause in one line, if there is one.
+        status: the document of its `status.json`; empty if there is none or it cannot be read.
+        record: its record, if there is one that can be read.
+        damaged: whether the record cannot be read; the phase is then `failed`, and the cause names file and key.
     """
 
     phase: CellPhase
@@ -41,13 +42,13 @@ class Outcome:
 
 
 def cell_outcome(layout: Layout, cell: str) -> Outcome:
-    """Read what became of a cell.
+    """Read the phase of a cell.
 
-    A record decides. Without one, a trainer that holds the cell's lock and lives says that the cell is running; else
-    the last phase that the cell's state tells decides, and where there is no state, the log of the job.
+    If there is a record, it decides. Otherwise the cell is running if a live trainer holds its lock. Otherwise the last
+    phase in its state folder decides, and without such a folder the log of the job.
     """
     state, result = Path(layout.state(cell)), Path(layout.result(cell))
-    # The lock is asked before the files and after them: a trainer may begin or end while they are read.
+    # The lock is read both before and after the files, because a trainer may begin or end meanwhile.
     was_alive = _is_held(state)
     status = read_status(state) or {}
     if result.exists():
@@ -56,7 +57,7 @@ def cell_outcome(layout: Layout, cell: str) -> Outcome:
         except BadInput as error:
             if result.exists():
                 return Outcome("failed", str(error), status, damaged=True)
-            # It was removed just now, since the cell is run again.
+            # The record was removed just now, because the cell runs again.
         else:
             return Outcome(record.status, record.cause, status, record)
     if was_alive or _is_held(state):
@@ -68,7 +69,7 @@ def cell_outcome(layout: Layout, cell: str) -> Outcome:
         return Outcome(phase, status.get("cause"), status)
     if phase in ("done", "diverged"):
         return Outcome("pending", RECORD_IS_GONE, status)
-    # Nothing was told. A job that failed before its cell could begin (in the image, at the lock) left only its log.
+    # There is no status. A job that failed before its cell could begin (in the image, at the lock) left only its log.
     began = bool(status) or (state / "lock").exists()
     words = None if began else _last_line(Path(layout.log("train", cell)))
     return Outcome("failed" if words else "pending", words, status)
@@ -81,7 +82,7 @@ def _is_held(state: Path) -> bool:
 
 
 def _last_line(log: Path) -> str | None:
-    """The last line of a log that says something."""
+    """The last line of a log that is not empty."""
     try:
         lines = log.read_text(errors="replace").split("\n")
     except OSError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 METRICS = "metrics.jsonl"  # the spool of the training loop
-SYSTEM = "system.jsonl"  # the spool of what the cell costs while it runs
+SYSTEM = "system.jsonl"  # the spool of system metrics
 DELTA = "delta.safetensors"
 CURVE = "curve.csv"
 
@@ -13,7 +13,7 @@ SPOOLS = (METRICS, SYSTEM)
 """Metrics that grow in the state folder while the cell runs, and are copied beside the record at its end."""
 
 PATTERNS = (*SPOOLS, DELTA, CURVE, "predictions*.parquet")
-"""What a cell leaves beside its record. A diverged cell has no predictions; a cell of MNLI has two files of them."""
+"""Files of a cell in addition to its record. A diverged cell has no predictions; a cell of MNLI has two such files."""
 
 
 def predictions(split: str) -> str:

@@ -82,13 +82,13 @@ DEVIATIONS = (
     ),
     Deviation(
         "BitFit and LoRA sites",
-        "the counts of table 2 come from two code bases (reference facts 1.2)",
+        "the counts of table 2 come from two code bases",
         "the sites that give the published counts, with `effective` reported beside `trainable`",
         "the published counts include entries that cannot change the output (key biases, unused tables)",
     ),
     Deviation(
         "prompt's budget on BERT-small",
-        "0.09 % in table 2, which is 25,600 parameters or 50 tokens; 100 tokens everywhere else (facts 1.2)",
+        "0.09 % in table 2, which is 25,600 parameters or 50 tokens; 100 tokens everywhere else",
         "100 tokens on every backbone, which is 51,200 parameters or 0.18 % on BERT-small; the comparison with the "
         "paper marks that row as `other budget` and gives no difference. A study of BERT-small with the group "
         "`prompt-50` trains the paper's count",

@@ -1,7 +1,7 @@
 """Checks the names in a study against what exists: tasks, backbones, methods and their options.
 
-The sections of a study file know nothing of the registries. This module does, so that a wrong name or option is one
-line before anything is planned. Parts of the study that no cell uses are checked as well.
+The models of a study file do not use the registries. This module does, so that a wrong name or option gives an error of
+one line before anything is planned. Parts of the study that no cell uses are checked too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from petscale.tasks import TASKS
 from petscale.tuning import registry
 from petscale.tuning.options import BadOption
 
-# Lists of methods in experiments: those with a count of their own, and those that take a budget.
+# The keys of experiments that list methods without a budget, and those that list methods that take one.
 OWN_COUNT = {
     "methods": ("methods",),
     "structure": ("groups",),
@@ -34,7 +34,7 @@ TAKES_BUDGET = {
 
 
 def check_names(study: Study) -> None:
-    """Refuse a study that names what does not exist.
+    """Refuse a study with unknown names or wrong options.
 
     Raises:
         BadInput: a name is unknown or an option is wrong; the message names the key and the closest known name.

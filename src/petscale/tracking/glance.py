@@ -1,4 +1,4 @@
-"""A cheap look at a cell's files: its phase, its last attempt, and whether anything changed. Reads only; no mlflow."""
+"""A quick look at a cell's files: its phase, its last attempt, and whether anything changed since it was sent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from petscale.errors import BadInput
 
 @dataclass(frozen=True)
 class Glance:
-    """A cheap look at a cell: enough to know whether anything changed since it was last sent."""
+    """What a quick look at a cell shows, which is enough to know whether anything changed since it was sent."""
 
     phase: CellPhase
     attempt: str
@@ -29,17 +29,17 @@ class Glance:
     attempts: int
     started_ms: int
     ended_ms: int | None
-    folder: Path  # where the spools lie
+    folder: Path  # folder that contains the spools
     files: dict[str, Path]
     fingerprint: str
     record: CellResult | None  # of a cell that has ended
 
 
 def glance(cell: str, root: str) -> Glance | None:
-    """Look at a cell's files below `root` (the folder of results); None while there is nothing to track.
+    """Look at a cell's files below `root` (the folder of results); None if there is nothing to track.
 
-    A pending cell has nothing to track, also one that is to run again because its record is gone: what the store holds
-    of its earlier run stays until the next attempt begins.
+    A pending cell has nothing to track, even if it ran before and its record was removed so that it runs again: the
+    store keeps the earlier run until the next attempt begins.
 
     Raises:
         BadInput: the record or `status.json` is damaged; the message names file and key.
@@ -47,7 +47,7 @@ def glance(cell: str, root: str) -> Glance | None:
     """
     layout = Layout(root)
     folder, state = Path(layout.cell(cell)), Path(layout.state(cell))
-    existed = (state / "status.json").exists()  # asked first: a trainer may write it meanwhile
+    existed = (state / "status.json").exists()  # tested first, because a trainer may write it meanwhile
     outcome = cell_outcome(layout, cell)
     if outcome.damaged:
         raise BadInput(str(outcome.cause))
@@ -81,10 +81,10 @@ def glance(cell: str, root: str) -> Glance | None:
 
 
 def _check(path: Path, told: Mapping[str, Any], existed: bool) -> None:
-    """Check the document of a `status.json` as far as it is used here; it is empty where the file cannot be read.
+    """Check the keys of a `status.json` that are used here; the document is empty if the file cannot be read.
 
     Raises:
-        BadInput: it is damaged; the message names file and key.
+        BadInput: the file is damaged; the message names file and key.
     """
     if not told:
         if existed:
@@ -106,7 +106,7 @@ def _check(path: Path, told: Mapping[str, Any], existed: bool) -> None:
 
 
 def _fingerprint(phase: str, files: Mapping[str, Path]) -> str:
-    """Digest of names, sizes and times of the files: a receipt that carries it is up to date."""
+    """Digest of names, sizes and times of the files; a receipt with an equal one is up to date."""
     rows: list[Any] = [phase]
     for name, path in sorted(files.items()):
         found = path.stat()
@@ -119,7 +119,7 @@ def _digest(path: Path) -> str:
 
 
 def _is_stamp(value: Any) -> bool:
-    """Whether a value is a time as state folders write it."""
+    """Whether a value is a time in the format of state folders."""
     try:
         return isinstance(value, str) and bool(time.strptime(value, "%Y-%m-%dT%H:%M:%SZ"))
     except ValueError:

@@ -28,21 +28,22 @@ from petscale.tuning.start import check_start
 __all__ = ["Counts", "Plan", "Site", "Trained"]
 
 FORMAT = 1
-SHARED = "shared"  # in place of a site's name, and of a role, for tensors that several sites use
+SHARED = "shared"  # used instead of a site's name and of a role for tensors that several sites use
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a plan trains, keeps and changes, in scalars; a classification head is no part of it.
+    """Numbers of scalars of a plan, without a classification head (docs/mechanism.md explains them).
 
     Attributes:
-        trainable: what the optimizer holds. A tensor that several sites share counts once.
-        effective: of these, entries with a structurally non-zero derivative (docs/mechanism.md).
-        deployed: what must be kept beside the backbone at inference, once every site that can be folded into existing
-            weights is folded and every generator is replaced by what it makes (Lialin et al. 2024, guideline 1). Sites
-            are judged one by one; entries without effect count where their site is kept, sites that do nothing do not.
-        touched: entries of the backbone's own weights that may differ from the backbone's after that folding: those
-            that trained entries reach, each once. Of masked pairs of factors it depends on the mask seed.
+        trainable: scalars that the optimizer holds. A tensor that several sites share counts once.
+        effective: trainable scalars whose derivative is structurally non-zero.
+        deployed: scalars that inference needs in addition to the backbone, after every site that can be merged into
+            existing weights was merged, and every generator was replaced by the tensor that it makes (Lialin et al.
+            2024, guideline 1). Each site is considered by itself. Dead entries of a site that is kept are counted, but
+            sites without any effect are not.
+        touched: entries of the backbone's weights that may have changed after this merging, each counted once. For
+            masked pairs of factors this number depends on the mask seed.
         by_operation: `trainable` by operation; shared tensors under `shared`.
         by_role: `trainable` by role; shared tensors under `shared`.
     """
@@ -109,12 +110,12 @@ class Plan:
 
     @cached_property
     def trainable(self) -> int:
-        """Scalars that the optimizer holds."""
+        """Number of scalars that the optimizer holds."""
         return sum(named.tensor.count for named in self.tensors.values())
 
     @cached_property
     def effective(self) -> int:
-        """Of these, scalars whose derivative is structurally non-zero (docs/mechanism.md)."""
+        """Number of trainable scalars whose derivative is structurally non-zero (docs/mechanism.md)."""
         return sum(named.tensor.effective for named in self.tensors.values())
 
     @cached_property
@@ -146,11 +147,11 @@ class Plan:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the plan's canonical JSON: equal plans train equal entries."""
+        """SHA-256 of the plan's canonical JSON; plans with equal digests train the same entries."""
         return digest(self.to_json(), 64)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; masks as structure, quotas and seed, not as lists of entries."""
+        """The plan as plain data; a mask is stored as structure, quotas and seed, not as a list of entries."""
         document = {"format": FORMAT, "masks": MASK_VERSION, **outgoing(self), "shape": self.shape.to_json()}
         document["sites"] = [
             {**outgoing(site), "tensors": [_tensor_document(tensor) for tensor in site.tensors]} for site in self.sites
@@ -164,7 +165,7 @@ class Plan:
         """The inverse of `to_json`; fields that came after the first format may be missing (docs/mechanism.md).
 
         Raises:
-            BadInput: another format or other masks than this version makes, or a missing or unknown field.
+            BadInput: the format or the masks are not those of this version, or a field is missing or unknown.
         """
         found, known = (document.get("format"), document.get("masks")), (FORMAT, MASK_VERSION)
         if found != known:
@@ -196,7 +197,7 @@ def _trained(document: Mapping[str, Any]) -> Trained:
 
 
 def _check_names(plan: Plan) -> None:
-    """Names are keys of blocks, files and random streams: two equal ones would be one tensor, silently."""
+    """Refuse equal names: they are keys of blocks, files and random streams, so two tensors would become one."""
     if twice := _twice(site.name for site in plan.sites):
         raise BadInput(f"plan: {plan.method}: two sites are named {twice}; names must differ")
     if twice := _twice(tensor.key for tensor in plan.shared):
@@ -215,7 +216,7 @@ def _check_names(plan: Plan) -> None:
 
 
 def _twice(names: Iterable[str]) -> str | None:
-    """The first name that comes a second time; None where all differ."""
+    """The first name that occurs twice; None if all differ."""
     seen: set[str] = set()
     for name in names:
         if name in seen:

@@ -65,7 +65,7 @@ class Site:
 
     @property
     def count(self) -> int:
-        """Scalars that are this site's own; shared ones belong to the plan."""
+        """Number of trained scalars of this site, without shared ones, which belong to the plan."""
         return sum(tensor.count for tensor in self.tensors)
 
     def key(self, tensor: Trained) -> str:

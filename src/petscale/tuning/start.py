@@ -43,9 +43,9 @@ class Kind:
     """A kind of start.
 
     Attributes:
-        draw: makes the values ``(count,)`` in mask order; None where they are zero or the backbone's.
-        needs: settings that must be given.
-        takes: settings that may be given.
+        draw: function that makes the values ``(count,)`` in mask order; None if they are zero or the backbone's.
+        needs: required settings.
+        takes: optional settings.
     """
 
     draw: Draw | None = None
@@ -84,7 +84,7 @@ def check_start(named: Named) -> None:
     """Check that the start of a tensor exists and has the settings that it takes.
 
     Raises:
-        BadInput: it is not; the line names the tensor and the setting.
+        BadInput: the kind is unknown or a setting is missing or unknown; the message names tensor and setting.
     """
     start, settings = named.tensor.start, named.tensor.start_settings
     kind = KINDS.get(start)
