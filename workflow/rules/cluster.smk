@@ -1,4 +1,4 @@
-# What differs on a cluster and in an image: where jobs go, what they ask for, how small ones share a device.
+# Settings for clusters and images: partitions of jobs, their resources, and groups of small cells that share a device.
 
 import inspect
 import os
@@ -24,7 +24,7 @@ try:
         method.name == "APPTAINER"
         for method in workflow.deployment_settings.deployment_method
     ):
-        # Jobs in an image rerun for what it holds, not for its name: the same versions give the same cells.
+        # Cells rerun when the package versions in the image change, not when its name does.
         image = read_image(IMAGE)
         STUDY.run_in(image)
         IMAGE_DIGEST = image.digest
@@ -34,12 +34,12 @@ except PetscaleError as error:
     sys.exit(int(error.exit_code))
 
 
-# `make image` builds it from the lock that `make install` installs; used with `--sdm apptainer`.
+# The image is used with `--sdm apptainer`. `make image` builds it from the lock file that `make install` uses.
 container: str(IMAGE)
 
 
 settings.settle_settings(workflow)
-DRIVER = []  # the lock of this driver, held while the process lives
+DRIVER = []  # holds the lock of this driver while the process lives
 
 
 onstart:
@@ -91,14 +91,14 @@ def transfer_runtime(wildcards, attempt):
 
 
 def allowed(minutes, kind, cell):
-    """What the partition lets a job ask for; those that share one, whose minutes add up, their part of it."""
+    """Minutes that a job may request in its partition; cells that share a job divide them, because they add up."""
     shared = is_shared(cell)
     told = f"PETSCALE_MINUTES_{kind.upper() if shared else 'ALONE'}"
     if workflow.is_main_process and not workflow.local_exec:
         limit = SITE.max_minutes or ask.time_limit(SITE.partition)
         members = workflow.group_settings.group_components.get(kind, 1) if shared else 1
         if limit:
-            # Jobs inherit it: their deadlines follow from the same minutes.
+            # Jobs inherit this variable, so that their deadlines follow from the same minutes.
             os.environ[told] = str(max(1, limit // members))
     return min(minutes, int(os.environ.get(told, minutes)))
 
@@ -112,7 +112,7 @@ def group_of(kind, cell):
     if workflow.local_exec or not is_shared(cell):
         return None
     group = f"{kind}-{cell.split('/')[0]}"
-    # By the parent's name the profile says how many share a device.
+    # The profile sets the number of cells that share a device for the name of the parent group.
     workflow.parent_groupids[group] = kind
     return group
 
@@ -125,11 +125,11 @@ def transfer_group(wildcards):
     return group_of("transfers", wildcards.cell)
 
 
-# Beside these, cells and transfers ask for one `device`, a resource of our own: the profile allows one a job, so the
-# members of a group take turns, with GPUs or without.
+# In addition, cells and transfers request one unit of `device`, a resource of this workflow. The profile allows one per
+# job, so the members of a group run one after the other, with GPUs or without.
 COUNT = cell_devices if STUDY.study.hardware.max_devices > 1 else 1
 GPUS = STUDY.study.hardware.gpus
-# One node: Slurm may find a job's GPUs on several otherwise, and its processes talk through one node's memory.
+# A job gets one node, because its processes communicate within a node. Otherwise Slurm may use GPUs of several nodes.
 CELL_PLACE = {
     **SITE.placement(GPUS),
     **({"nodes": 1, **SITE.devices(COUNT)} if GPUS else {}),
@@ -138,7 +138,8 @@ CELL_PLACE = {
 OTHER_PLACE = SITE.placement(False)
 
 
-# Snakemake works out the parameters of each function at each call, a fifth of a dry run; those that are told are found.
+# Snakemake inspects the parameters of each function at each call, which takes a fifth of a dry run. It finds those that
+# are registered here without inspecting them.
 for looked_up in (
     data_files,
     data_spec,

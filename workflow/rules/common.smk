@@ -1,4 +1,4 @@
-# Look-ups for the rules. All of them ask one pure object, the study's STUDY.
+# Functions for inputs, parameters and resources of rules. All of them use one object, STUDY.
 
 import gc
 import os
@@ -9,8 +9,8 @@ from petscale.errors import PetscaleError
 from petscale.workspace.commit import VARIABLE, commit_of
 from petscale.workspace.dag import Dag
 
-# Thousands of jobs are millions of objects that live as long as the run: looking through them again and again for cycles
-# takes a part of every dry run.
+# Thousands of jobs are millions of objects that live as long as the run, so Python's search for reference cycles would
+# take a part of every dry run.
 gc.set_threshold(1_000_000, 50, 100)
 
 STUDY_FILES = workflow.overwrite_configfiles or ["config.yaml"]
@@ -18,16 +18,16 @@ STUDY_FILES = workflow.overwrite_configfiles or ["config.yaml"]
 try:
     STUDY = Dag.from_config(config, str(STUDY_FILES[-1]), Path(workflow.basedir))
 except PetscaleError as error:
-    # One line in place of a traceback through Snakemake.
+    # This prints one line instead of a traceback through Snakemake.
     print(f"petscale: {error}", file=sys.stderr)
     sys.exit(int(error.exit_code))
 
-# Every record names the commit, also from a job in an image without the repository.
+# The variable passes the commit to all jobs, because those in an image have no repository.
 if commit := commit_of(Path(workflow.basedir)):
     os.environ[VARIABLE] = commit
 
 
-# Names are validated when the study is read; here they only keep the parts of a path apart.
+# Names are validated when the study is read; these constraints only separate the parts of a path.
 wildcard_constraints:
     cell=r"[^/]+/[^/]+/[^/]+/seed\d+-[0-9a-f]{12}",
     data=r"[^/]+-[0-9a-f]{8}",
@@ -61,13 +61,14 @@ def cell_spec(wildcards):
     return STUDY.cell_spec(wildcards.cell)
 
 
-# Asks for resources to count as derived from them: on how many devices a cell runs is no reason to run it again.
+# The argument `resources` tells Snakemake that this parameter is derived from resources. So a cell does not rerun when
+# it gets another number of devices.
 def cell_placement(wildcards, resources):
     placement = STUDY.placement(wildcards.cell)
     if workflow.is_main_process:
         return placement
-    # In a job, a cell saves before its time is up: Slurm's own signal reaches all processes, and the one that serves
-    # the image to the container dies of it before the trainer has saved.
+    # In a job, a cell must save before its time is up. It cannot wait for Slurm's signal, which reaches all processes
+    # and kills the one that serves the image to the container before the trainer has saved.
     return f"{placement} --deadline {max(60, 60 * resources.runtime - 60)}"
 
 

@@ -1,4 +1,4 @@
-# Rows, tokens and backbones. Each rule writes a manifest last; its content, not its time, is what reruns cells.
+# Rules that make rows, tokens and backbones. Each writes a manifest last, whose content, not its time, reruns cells.
 
 
 rule prepare:

@@ -1,4 +1,4 @@
-# From finished cells to the report.
+# Rules that make the tables and the report of a study from its finished cells.
 
 
 rule collect:

@@ -1,4 +1,4 @@
-"""From a finished journey to the files of a cell: each by temporary name and rename, `result.json` last."""
+"""Writes the files of a finished cell; each is renamed into place when complete, and `result.json` comes last."""
 
 from __future__ import annotations
 
@@ -37,20 +37,21 @@ def publish(
     peak_memory: int,
     attempts: Sequence[Mapping[str, Any]] = (),
 ) -> CellResult | None:
-    """Write delta, predictions, curve and, last, the record, which names the digests of all. Returns the record.
+    """Write delta, predictions, curve and, last, the record, which contains the digests of all. Returns the record.
 
-    All processes of a cell come here, since values are gathered; the leading one writes, the others return None.
+    All processes of a cell must call this, since values are gathered; only the leading one writes, and the others
+    return None.
 
     Args:
         folder: the cell's folder below results/cells.
-        evaluations: `dev`, `test` and further test sets at the selected step; empty when the cell diverged. Scores
-            of a further test set stand beside the test's, as `<set>/<metric>`, and its examples' in a file of its own,
-            `predictions-<set>.parquet`.
-        energy_j: joules of all attempts; None where no GPU was sampled.
+        evaluations: `dev`, `test` and further test sets at the selected step; empty if the cell diverged. Scores of a
+            further test set are recorded with those of the test as `<set>/<metric>`, and its examples are in a
+            separate file, `predictions-<set>.parquet`.
+        energy_j: joules of all attempts; None if no GPU was sampled.
         startup_s: seconds from the command to the first step of this attempt.
         wall_s: seconds of all attempts.
-        peak_memory: bytes, the most of any attempt.
-        attempts: of the cell, this one last (for the provenance).
+        peak_memory: bytes, the largest of any attempt.
+        attempts: the attempts at the cell, this one last (for the provenance).
     """
     trained, changed = ready.trained(), ready.changed()
     if not ready.team.leads:
@@ -113,9 +114,9 @@ def publish(
 
 
 def publish_metrics(state: Path, folder: Path) -> None:
-    """Copy the spools beside the other files; the state folder may be cleaned later.
+    """Copy the spools to the cell's folder, since the state folder may be cleaned later.
 
-    What an earlier run published goes first, its record before all: it must not stand beside files not its own.
+    Files of an earlier run are removed before, its record first, so that a record is never beside files of another run.
     """
     for path in (folder / RECORD, *published(folder)):
         path.unlink(missing_ok=True)

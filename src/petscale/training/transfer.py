@@ -1,4 +1,4 @@
-"""Zero-shot transfer: the delta and head of a source cell on another task's test rows (Su et al. appendix E)."""
+"""Zero-shot transfer: scores the delta and head of a source cell on another task's test rows (Su et al. appendix E)."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _SLICE = 1_000  # rows decoded at once
 def transfer(source: Path, tokens: Path, own: Path, backbone: Path, out: Path) -> None:
     """Score a source cell on a target task and write the scores as JSON.
 
-    A metric that the source cannot earn (a class head has no words to generate, a generator of class digits no
-    summaries) is still scored where the model can run at all; the analysis marks such cells as undefined.
+    A metric without meaning for the source (a classification head generates no words, and a model trained on class
+    digits writes no summaries) is still scored if the model can run; the analysis marks such transfers as undefined.
 
-    `shared_rows` is the number of test rows whose input stands in the source's train or dev rows, and
-    `scores_without_shared` has the scores of the others where there are such rows. Only tasks of one kind are
-    compared, and only where `own` is what the source trained on; else `shared_rows` is null.
+    `shared_rows` is the number of test rows whose input is also among the source's train or dev rows. If there are such
+    rows, `scores_without_shared` has the scores of the other rows. Rows are compared only between tasks of the same
+    kind, and only if `own` has the tokens that the source was trained on; otherwise `shared_rows` is null.
 
     Args:
         source: `result.json` of the source cell.
@@ -86,7 +86,7 @@ def transfer(source: Path, tokens: Path, own: Path, backbone: Path, out: Path) -
 
 
 def _shared_with(cell: Cell, own: Path, trained_on: str, target: TokenSet, backbone: Path) -> NDArray[np.bool_] | None:
-    """`shared_rows`; None where the tasks are of two kinds, or `own` is not what the source trained on."""
+    """`shared_rows`; None if the tasks are of two kinds, or if the source was not trained on `own`."""
     kinds = {task_registry.lookup(name).kind for name in (cell.task, target.manifest["task"])}
     if len(kinds) > 1:
         return None
@@ -95,11 +95,11 @@ def _shared_with(cell: Cell, own: Path, trained_on: str, target: TokenSet, backb
 
 
 def shared_rows(source: TokenSet, target: TokenSet, backbone: Path) -> NDArray[np.bool_]:
-    """Which test rows of the target have an input that the source trained or was selected on, (test rows,).
+    """Which test rows of the target have an input that was used to train or select the source, (test rows,).
 
-    Inputs are compared by their letters and digits alone, without case: SST-2 and Rotten Tomatoes hold the same
-    snippets, but write quotes, brackets and clitics differently. What a task's maximum length cut off is not compared,
-    and neither are parts of a row: SST-2's phrases count where they are the whole input.
+    Only letters and digits of inputs are compared, without case, because SST-2 and Rotten Tomatoes contain the same
+    snippets but write quotes, brackets and clitics differently. Text beyond a task's maximum length is not compared.
+    Parts of a row are not compared either: a phrase of SST-2 counts only if it is the whole input of a row.
 
     Args:
         source, target: tokens of the two tasks, made by one tokenizer.
@@ -111,7 +111,7 @@ def shared_rows(source: TokenSet, target: TokenSet, backbone: Path) -> NDArray[n
 
 
 def _inputs(tokens: TokenSet, split: str, tokenizer: Any) -> Iterator[str]:
-    """Inputs of a split as letters and digits, without the words that the task's template puts around them."""
+    """Inputs of a split, reduced to letters and digits, without the words that the task's template adds."""
     task, rows = task_registry.lookup(tokens.manifest["task"]), tokens.split(split).source
     head, tail = map(_letters, lookup(tokens.family).affixes(task))
     for start in range(0, len(rows), _SLICE):

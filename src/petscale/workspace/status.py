@@ -1,4 +1,4 @@
-"""What became of the cells of a study, from the files they leave; nothing is asked of a scheduler."""
+"""The status of the cells of a study, read from their files without asking a scheduler."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from petscale.study.stages import code_digest
 
 @dataclass(frozen=True)
 class CellStatus:
-    """What `petscale status` says of one cell: what became of it and why, and how far it is while it runs."""
+    """The status of one cell: its phase and cause, and its progress while it runs."""
 
     cell: str
     phase: CellPhase
@@ -25,8 +25,8 @@ class CellStatus:
     loss: float | None
     dev: float | None
     left_s: float | None
-    stale: bool  # made by other code than the package's
-    rerun: str  # the full command
+    stale: bool  # whether other code than the package's made it
+    rerun: str  # the full command that reruns it
 
 
 def study_status(grid: Grid, root: Path, command: str) -> list[CellStatus]:
@@ -34,7 +34,7 @@ def study_status(grid: Grid, root: Path, command: str) -> list[CellStatus]:
 
     Args:
         grid: the study's grid.
-        root: the working directory in which `results/` lies.
+        root: the working directory, which contains `results/`.
         command: options that follow the target in the rerun command, e.g. `--cores 2 --configfile x.yaml`.
     """
     layout, code = Layout(str(root / RESULTS)), code_digest("train")
@@ -43,7 +43,7 @@ def study_status(grid: Grid, root: Path, command: str) -> list[CellStatus]:
 
 def _status(path: str, layout: Layout, code: str, command: str) -> CellStatus:
     outcome = cell_outcome(layout, path)
-    # How far it is matters only while the cell runs.
+    # Progress is shown only while the cell runs.
     progress = outcome.status if outcome.phase == "running" else {}
     return CellStatus(
         cell=path,
