@@ -19,7 +19,6 @@ from petscale.report.build import build, make_figures, read_tables
 from petscale.report.deviations import DEVIATIONS, as_markdown
 from petscale.report.figures.figure import interval_text, runs_text
 from petscale.report.html_table import number, significant
-from petscale.report.theme import METHODS, method_scales
 from petscale.tasks import TASKS
 
 EXPERIMENTS = ("methods", "structure", "convergence", "threshold", "transfer", "control")
@@ -158,12 +157,6 @@ def test_the_deviations_page_counts_mnli_s_classes_as_the_task_does() -> None:
     transfer = next(one for one in DEVIATIONS if one.place == "transfer")
     assert (classes == 3) == ("three classes" in transfer.here)
     assert "collapsed" not in transfer.here
-
-
-def test_no_two_methods_share_colour_or_shape() -> None:
-    colours, shapes = method_scales([*METHODS, "ia3"][:8])
-    assert len(set(colours)) == len(colours)
-    assert len(set(shapes)) == len(shapes)
 
 
 def test_numbers_read_well() -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 from petscale.analysis.run import Tables
 from petscale.report import theme
 from petscale.report.figures.figure import Figure, backbones_of, data, hover, interval_layers, note_of, rows
+from petscale.report.marks import cycle
 
 
 def figures(tables: Tables) -> list[Figure]:
@@ -26,7 +27,7 @@ def figures(tables: Tables) -> list[Figure]:
 
 def _bars(table: pd.DataFrame) -> alt.LayerChart:
     kinds = list(dict.fromkeys(table["kind"]))
-    colours, shapes = theme.cycle(len(kinds))
+    colours, shapes = cycle(len(kinds))
     columns = ["display", "kind", "difference", "low", "high", "pretrained", "random", "seeds"]
     records = rows(table, columns)
     base = alt.Chart(data(records)).encode(

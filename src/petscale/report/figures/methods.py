@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import altair as alt
 import pandas as pd
 
@@ -9,12 +11,13 @@ from petscale.analysis.means import MEAN
 from petscale.analysis.run import Tables
 from petscale.report import theme
 from petscale.report.figures.figure import Figure, backbones_of, data, hover, interval_layers, note_of, rows
+from petscale.report.marks import Mark, marks_of
 
 
 def figures(tables: Tables) -> list[Figure]:
     """One chart of means and one of gaps for each ladder."""
     made = []
-    table, gaps = tables["methods"], tables["gaps"]
+    table, gaps, marks = tables["methods"], tables["gaps"], marks_of(tables)
     for ladder in dict.fromkeys(table.loc[table["value"].notna(), "ladder"]) if len(table) else ():
         means = table[(table["ladder"] == ladder) & (table["task"] == MEAN)]
         made.append(
@@ -22,7 +25,7 @@ def figures(tables: Tables) -> list[Figure]:
                 f"methods-{ladder}",
                 "methods",
                 f"{ladder}: mean score by method and scale",
-                _means(means),
+                _means(means, marks),
                 "methods",
                 note_of(means),
             )
@@ -34,9 +37,9 @@ def figures(tables: Tables) -> list[Figure]:
     return made
 
 
-def _means(table: pd.DataFrame) -> alt.LayerChart:
+def _means(table: pd.DataFrame, marks: Mapping[str, Mark]) -> alt.LayerChart:
     methods = list(dict.fromkeys(table["method"]))
-    colours, shapes = theme.method_scales(methods)
+    colours, shapes = [marks[method].colour for method in methods], [marks[method].shape for method in methods]
     columns = [
         "display",
         "method",

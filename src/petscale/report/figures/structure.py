@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import altair as alt
 import pandas as pd
 
@@ -9,13 +11,14 @@ from petscale.analysis.means import MEAN
 from petscale.analysis.run import Tables
 from petscale.report import theme
 from petscale.report.figures.figure import Figure, data, hover, interval_layers, note_of, rows
+from petscale.report.marks import Mark, marks_of
 
 _OWN = "the PET method"
 
 
 def figures(tables: Tables) -> list[Figure]:
     """One chart per backbone; those of a ladder share one axis range, so that gaps can be compared by eye."""
-    table = tables["structure"]
+    table, marks = tables["structure"], marks_of(tables)
     made = []
     means = table[table["task"] == MEAN] if len(table) else table
     for ladder in dict.fromkeys(means["ladder"]) if len(means) else ():
@@ -24,7 +27,7 @@ def figures(tables: Tables) -> list[Figure]:
         domain = [float(ends.min(axis=None)), float(ends.max(axis=None))]
         for display in dict.fromkeys(part.loc[part["value"].notna(), "display"]):
             own = part[part["display"] == display]
-            chart = _groups(own, domain)
+            chart = _groups(own, domain, marks)
             name = f"structure-{ladder}-{display}".replace("/", "--")
             made.append(
                 Figure(name, "structure", f"{display}: groups of equal budget", chart, "structure", note_of(own))
@@ -32,12 +35,12 @@ def figures(tables: Tables) -> list[Figure]:
     return made
 
 
-def _groups(table: pd.DataFrame, domain: list[float]) -> alt.LayerChart:
+def _groups(table: pd.DataFrame, domain: list[float], marks: Mapping[str, Mark]) -> alt.LayerChart:
     groups = list(dict.fromkeys(table["group"]))
     shown = table.assign(role=[_OWN if m == g else m for m, g in zip(table["method"], table["group"], strict=True)])
     roles = [_OWN, *[role for role in dict.fromkeys(shown["role"]) if role != _OWN]]
-    colours, shapes = theme.method_scales(roles)
-    colours[0], shapes[0] = theme.BLACK, "circle"
+    colours = [theme.BLACK, *(marks[role].colour for role in roles[1:])]
+    shapes = ["circle", *(marks[role].shape for role in roles[1:])]
     labels = {group: f"{group} ({int(part['trainable'].max()):,})" for group, part in shown.groupby("group")}
     shown = shown.assign(bar=[labels[group] for group in shown["group"]])
     columns = ["bar", "group", "role", "method", "value", "low", "high", "seeds", "difference", "trainable"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
@@ -9,8 +10,8 @@ import pandas as pd
 
 from petscale.analysis.means import REFERENCES
 from petscale.analysis.run import Tables
-from petscale.report import theme
 from petscale.report.figures.figure import Figure, backbones_of, data, hover, interval_layers, note_of, rows
+from petscale.report.marks import Mark, cycle, marks_of
 
 _ENDS = {"low": "low threshold", "high": "high threshold"}
 _MARK_HOVER = hover(
@@ -23,7 +24,7 @@ _MARK_HOVER = hover(
 
 def figures(tables: Tables) -> list[Figure]:
     """One chart for each ladder and task."""
-    points, thresholds = tables["threshold_points"], tables["threshold"]
+    points, thresholds, marks = tables["threshold_points"], tables["threshold"], marks_of(tables)
     made: list[Figure] = []
     if points.empty:
         return made
@@ -40,7 +41,7 @@ def figures(tables: Tables) -> list[Figure]:
                     name,
                     "threshold",
                     f"{ladder}, {task}: score by budget",
-                    _sweep(part, found),
+                    _sweep(part, found, marks),
                     "threshold",
                     note_of(part),
                 )
@@ -48,15 +49,14 @@ def figures(tables: Tables) -> list[Figure]:
     return made
 
 
-def _sweep(table: pd.DataFrame, found: pd.DataFrame) -> alt.LayerChart:
+def _sweep(table: pd.DataFrame, found: pd.DataFrame, marks: Mapping[str, Mark]) -> alt.LayerChart:
     displays = backbones_of(table)
     methods = [m for m in dict.fromkeys(table["method"]) if m not in REFERENCES]
-    colours, _ = theme.cycle(len(displays))
+    colours, _ = cycle(len(displays))
     colour = alt.Color("display:N", sort=displays, scale=alt.Scale(domain=displays, range=colours), title="backbone")
-    dash = alt.StrokeDash("method:N", sort=methods, title="method", scale=alt.Scale(domain=methods))
-    shape = alt.Shape(
-        "method:N", sort=methods, title="method", scale=alt.Scale(domain=methods, range=theme.method_scales(methods)[1])
-    )
+    dashes, shapes = [list(marks[method].dash) for method in methods], [marks[method].shape for method in methods]
+    dash = alt.StrokeDash("method:N", sort=methods, title="method", scale=alt.Scale(domain=methods, range=dashes))
+    shape = alt.Shape("method:N", sort=methods, title="method", scale=alt.Scale(domain=methods, range=shapes))
     columns = ["display", "method", "budget", "value", "low", "high", "seeds", "learning_rate"]
     records = rows(table[table["method"].isin(methods)], columns)
     swept = alt.Chart(data(records)).encode(
@@ -75,7 +75,7 @@ def _sweep(table: pd.DataFrame, found: pd.DataFrame) -> alt.LayerChart:
     y = alt.Y("value:Q", title="score, points")
     full = alt.Chart(data(rows(table[table["method"] == "full"], columns))).encode(y="value:Q", color=colour)
     frozen = alt.Chart(data(rows(table[table["method"] == "frozen"], columns))).encode(y="value:Q", color=colour)
-    marks = _marks(found)
+    ends = _ends(found)
     layers = [
         frozen.mark_rule(strokeWidth=1, opacity=0.7, strokeDash=[2, 3]).encode(tooltip=tip),
         full.mark_rule(strokeWidth=1, opacity=0.7).encode(tooltip=tip),
@@ -83,13 +83,13 @@ def _sweep(table: pd.DataFrame, found: pd.DataFrame) -> alt.LayerChart:
         *interval_layers(swept, records, opacity=0.6),
         swept.mark_point(filled=True, size=55, opacity=1).encode(y=y, shape=shape, tooltip=tip),
     ]
-    if marks:
-        ticks = alt.Chart(data(marks)).mark_tick(orient="vertical", thickness=2.5, size=16)
+    if ends:
+        ticks = alt.Chart(data(ends)).mark_tick(orient="vertical", thickness=2.5, size=16)
         layers.append(ticks.encode(x="at:Q", y="edge:Q", color=colour, tooltip=_MARK_HOVER))
     return alt.layer(*layers)
 
 
-def _marks(found: pd.DataFrame) -> list[dict[str, Any]]:
+def _ends(found: pd.DataFrame) -> list[dict[str, Any]]:
     """Ticks along the bottom (low) and the top (high) edge; a censored threshold has none."""
     records = []
     for row in found.to_dict("records"):
