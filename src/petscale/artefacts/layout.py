@@ -1,4 +1,4 @@
-"""Paths in the results folder. All paths of the project are made here; rules pass wildcards in place of names."""
+"""Paths in the results folder. All paths of the project are made here; rules pass wildcards instead of names."""
 
 from __future__ import annotations
 

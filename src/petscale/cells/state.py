@@ -1,4 +1,4 @@
-"""The state folder of a cell: status, attempts and their logs. No declared output, so it survives every retry."""
+"""The state folder of a cell: status, attempts and their logs. No rule declares it, so it survives every retry."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def now() -> str:
 
 
 class StateFolder:
-    """`results/state/<cell>/`: status.json, attempt-<n>.log, checkpoints, the spool."""
+    """The folder `results/state/<cell>/` with status.json, attempt-<n>.log, checkpoints and the spool."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -52,19 +52,19 @@ class StateFolder:
             write_atomically(self.folder / "status.json", json.dumps(self.status, indent=1) + "\n")
 
     def refresh(self) -> None:
-        """Take in what another process told about the same attempt."""
+        """Read the changes that another process wrote for the same attempt."""
         found = read_status(self.folder)
         if found is not None and len(found["attempts"]) == len(self.status["attempts"]):
             self.status = found
 
     def end(self, phase: Phase, cause: str | None = None) -> None:
-        """Close the attempt with its outcome, one line."""
+        """End the attempt with its phase and its cause in one line."""
         self.status["attempts"][-1].update(ended=now(), outcome=phase, cause=cause)
         self.tell(phase, cause=cause)
 
 
 def read_status(folder: Path) -> dict[str, Any] | None:
-    """The status of a cell, or None where no attempt ever ran (or the file is torn)."""
+    """The status of a cell, or None if no attempt ever ran or the file is incomplete."""
     try:
         document = json.loads((folder / "status.json").read_text())
     except (OSError, ValueError):

@@ -1,1 +1,1 @@
-"""The command line: one file a command, each importing only what it needs."""
+"""The command line: each command has a module, which imports only what the command needs."""

@@ -40,7 +40,7 @@ class Job:
     inputs: Inputs
     folder: Path  # results/cells/<cell>
     state: Path  # results/state/<cell>
-    started: float = field(default_factory=time.time)  # epoch seconds of the process that asked for the cell
+    started: float = field(default_factory=time.time)  # epoch seconds of the process that requested the cell
     deadline_s: float | None = None
     checkpoint_every_s: float = 300.0
     checkpoint_every_steps: int | None = None
