@@ -45,9 +45,9 @@ class StateFolder:
         return self.folder / f"attempt-{number}.log"
 
     def tell(self, phase: Phase, **changes: Any) -> None:
-        """Write the phase and what else is new (step, loss, dev, seconds left, cause)."""
+        """Write the phase and other changes (step, loss, dev, seconds left, cause) to status.json."""
         self.status.update(phase=phase, updated=now(), **changes)
-        # Telling is a courtesy: a full disk must stop training at the checkpoint, where it is handled, not here.
+        # The status is optional: a full disk must stop training at the checkpoint, where that is handled, but not here.
         with contextlib.suppress(OSError):
             write_atomically(self.folder / "status.json", json.dumps(self.status, indent=1) + "\n")
 
