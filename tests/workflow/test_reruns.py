@@ -86,10 +86,19 @@ def test_bumping_a_stage_reruns_that_stage(
     package = edited_package(workflow, tmp_path)
     path = package / "petscale" / "study" / "stages.json"
     document = json.loads(path.read_text())
-    document[stage]["version"] += 1
+    document["stages"][stage]["version"] += 1
     path.write_text(json.dumps(document))
     planned = Workflow(workflow.root, workflow.folder, package).planned()
     assert expected.items() <= planned.items()
+
+
+def test_another_interval_remakes_tables_and_page_and_no_cell(workflow: Workflow, tmp_path: Path) -> None:
+    """What is made in seconds from finished cells needs no version: its code is a parameter of its rule."""
+    package = edited_package(workflow, tmp_path)
+    formulas = package / "petscale" / "analysis" / "interval.py"
+    formulas.write_text(formulas.read_text() + "\n\nFACTOR = 2.0\n")
+    planned = Workflow(workflow.root, workflow.folder, package).planned()
+    assert planned == {"analyse": 1, "report": 1, "track": 1}
 
 
 def test_a_deleted_result_is_rerun_alone_by_the_command_of_status(workflow: Workflow) -> None:

@@ -46,7 +46,7 @@ def test_cells_that_ended_without_a_driver_are_recorded(monkeypatch: pytest.Monk
     """Only cells of this code and image are recorded, once, and none that must run or that a driver saw end."""
 
     def job(name: str, rule: str = "train") -> SimpleNamespace:
-        return SimpleNamespace(rule=SimpleNamespace(name=rule), output=[name])
+        return SimpleNamespace(rule=SimpleNamespace(name=rule), output=[name], wildcards=SimpleNamespace(cell=name))
 
     class Persistence:
         known: ClassVar = {"seen"}
@@ -64,5 +64,5 @@ def test_cells_that_ended_without_a_driver_are_recorded(monkeypatch: pytest.Monk
         async_run=lambda done: done,
     )
     monkeypatch.setattr(driver, "_made_by", lambda path, code, image: path.name != "other code")
-    assert [driver.adopt(workflow, None) for _ in range(2)] == [1, 0]
+    assert [driver.adopt(workflow, None, lambda cell: "code") for _ in range(2)] == [1, 0]
     assert Persistence.known == {"seen", "unseen"}

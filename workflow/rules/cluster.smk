@@ -56,7 +56,7 @@ onstart:
                 f"petscale: cancelled {len(cancelled)} jobs of an earlier driver; their cells go on in new ones",
                 file=sys.stderr,
             )
-        driver.adopt(workflow, IMAGE_DIGEST)
+        driver.adopt(workflow, IMAGE_DIGEST, STUDY.cell_code)
         settings.mark_start()
 
 

@@ -49,6 +49,10 @@ def tokenizer_backbone(wildcards):
     return STUDY.tokenizer_backbone(wildcards.tokenizer)
 
 
+def tokenize_version(wildcards):
+    return STUDY.tokenize_version(wildcards.tokenizer)
+
+
 def backbone_spec(wildcards):
     return STUDY.backbone_spec(wildcards.backbone)
 

@@ -29,7 +29,7 @@ rule tokenize:
         **OTHER_PLACE,
         mem_mb=input_memory,
     params:
-        version=STUDY.tokenize_version,
+        version=tokenize_version,
     shell:
         "exec python -m petscale tokenize --data {input.data:q} --backbone {input.backbone:q}"
         " --labels {wildcards.labels} --out {output:q} 2> {log:q}"

@@ -12,6 +12,7 @@ rule collect:
     localrule: True
     params:
         study=STUDY.study_json,
+        code=lambda wildcards: STUDY.code_of("collect"),
     shell:
         "exec python -m petscale collect --study-json {params.study:q} --out {output:q} 2> {log:q}"
 
@@ -24,6 +25,8 @@ rule analyse:
     log:
         STUDY.layout.log("analyse", STUDY.study.name),
     localrule: True
+    params:
+        code=lambda wildcards: STUDY.code_of("analyse"),
     shell:
         "exec python -m petscale analyse {input:q} --out $(dirname {output:q}) 2> {log:q}"
 
@@ -37,6 +40,8 @@ rule report:
     log:
         STUDY.layout.log("report", STUDY.study.name),
     localrule: True
+    params:
+        code=lambda wildcards: STUDY.code_of("report"),
     shell:
         "exec python -m petscale report {input.plan:q} --tables $(dirname {input.tables:q})"
         " --out {output:q} 2> {log:q}"

@@ -20,9 +20,11 @@ def main(socket: Path) -> None:
     import petscale.training.run
     import petscale.training.transfer  # noqa: F401
     from petscale.cli.main import run_forked
-    from petscale.study.stages import code_digest
+    from petscale.study.stages import ENTRIES, cell_code
 
-    code_digest("train")  # the result is cached, so that the children need not parse the sources again
+    for family in ENTRIES["families"]:
+        for method in ENTRIES["methods"]:
+            cell_code(method, family)  # the result is cached, so that the children need not parse the sources again
     warm.serve(socket, run_forked)
 
 

@@ -18,7 +18,7 @@ from petscale.cells.published import CURVE, DELTA, SPOOLS, predictions, publishe
 from petscale.cells.record import CellResult, Convergence, Counts, Score, Throughput, write_result
 from petscale.families.registry import total_parameters
 from petscale.scoring.evaluate import Evaluation
-from petscale.study.stages import code_digest
+from petscale.study.stages import cell_code
 from petscale.training.loop import Curve, Journey
 from petscale.training.provenance import capture
 from petscale.training.setup import Ready
@@ -105,7 +105,7 @@ def publish(
         ),
         peak_memory=peak_memory,
         energy_j=energy_j,
-        hashes={**ready.hashes, "code": code_digest("train"), "delta": files[delta.name]},
+        hashes={**ready.hashes, "code": cell_code(cell.method, ready.family.name), "delta": files[delta.name]},
         files=files,
         provenance=capture(ready.device, ready.team.size, attempts),
     )

@@ -26,7 +26,7 @@ from petscale.parallel.team import ALONE, Team, full_tensor
 from petscale.scoring.evaluate import Evaluation, evaluate
 from petscale.study.cell import Cell
 from petscale.study.counting import plan_of
-from petscale.study.stages import STAGES
+from petscale.study.stages import version
 from petscale.tasks import Task
 from petscale.tuning.files import HEAD
 from petscale.tuning.install import Delta, install
@@ -76,7 +76,7 @@ class Ready:
     @property
     def identity(self) -> str:
         """Digest of the cell, its inputs and the code versions; only a checkpoint with an equal one is resumed."""
-        versions = f"{STAGES['train'].version}.{METHODS[self.cell.method].version}"
+        versions = f"{version('train', self.family.name)}.{METHODS[self.cell.method].version}"
         return f"{self.cell.digest}:{versions}:{self.hashes['tokens']}:{self.hashes['backbone']}"
 
     @property

@@ -21,7 +21,7 @@ from petscale.errors import BadInput
 from petscale.study.cell import DataSpec
 from petscale.study.estimate import Cost
 from petscale.study.grid import Backbone, Grid, PlannedCell, PlannedTransfer
-from petscale.study.stages import STAGES
+from petscale.study.stages import cell_code, code_digest, version
 from petscale.tuning.registry import METHODS
 from petscale.workspace.grid import folder_of, open_grid
 from petscale.workspace.image import Image
@@ -93,7 +93,7 @@ class Dag:
         """Parameters of `prepare`: the specification, the folder of local rows and the stage's version."""
         spec = self._known(self.data, data, "data")
         folder = os.path.expandvars(str(self.study.data.folder)) if spec.source == "local" else None
-        return canonical({"spec": spec.spec(), "folder": folder, "version": STAGES["prepare"].version})
+        return canonical({"spec": spec.spec(), "folder": folder, "version": version("prepare")})
 
     def data_files(self, data: str) -> list[str]:
         """Files of local rows, as inputs of `prepare`; empty for the other sources."""
@@ -105,9 +105,9 @@ class Dag:
             raise BadInput(f"{self.study.name}: data.folder: {folder} is no folder")
         return sorted(str(path) for path in folder.iterdir() if path.is_file())
 
-    @property
-    def tokenize_version(self) -> int:
-        return STAGES["tokenize"].version
+    def tokenize_version(self, tokenizer: str) -> int | str:
+        """Version of the stage and of the family whose models read the tokens."""
+        return version("tokenize", self._known(self.tokenizers, tokenizer, "tokenizer").shape.family)
 
     @cached_property
     def tokenizers(self) -> dict[str, Backbone]:
@@ -140,7 +140,7 @@ class Dag:
                 "weights": backbone.weights,
                 "folder": str(local) if local else None,
                 "content": _listing(local) if local else None,
-                "version": STAGES["backbone"].version,
+                "version": version("backbone", backbone.shape.family),
             }
         )
 
@@ -165,8 +165,14 @@ class Dag:
 
     def cell_versions(self, cell: str) -> str:
         """Versions whose change reruns a cell: of its stage, of its method, and of the packages."""
-        method = self.planned(cell).cell.method
-        return f"train {STAGES['train'].version}, {method} {METHODS[method].version}, pins {self.environment}"
+        planned = self.planned(cell)
+        method, train = planned.cell.method, version("train", planned.backbone.shape.family)
+        return f"train {train}, {method} {METHODS[method].version}, pins {self.environment}"
+
+    def cell_code(self, cell: str) -> str:
+        """Digest of the code that makes the cell."""
+        planned = self.planned(cell)
+        return cell_code(planned.cell.method, planned.backbone.shape.family)
 
     def cost(self, cell: str) -> Cost:
         found = self._costs.get(cell)
@@ -215,9 +221,14 @@ class Dag:
         return max(5, int(cost_of_transfer(transfer, self.study.hardware).seconds / 30))
 
     def transfer_versions(self, cell: str, target: str) -> str:
-        return f"transfer {STAGES['transfer'].version}, pins {self.environment}"
+        family = self._known(self.transfers, (cell, target), "transfer").source.backbone.shape.family
+        return f"transfer {version('transfer', family)}, pins {self.environment}"
 
     # Study ------------------------------------------------------------------------------------------------
+
+    def code_of(self, stage: str) -> str:
+        """Digest of the code of a cheap stage (collect, analyse, report), which reruns when its code changes."""
+        return code_digest(("stages", stage))
 
     @cached_property
     def study_json(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from petscale.artefacts.layout import RESULTS, Layout
 from petscale.cells.phase import CellPhase, cell_outcome
 from petscale.study.grid import Grid
-from petscale.study.stages import code_digest
+from petscale.study.stages import cell_code
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,11 @@ def study_status(grid: Grid, root: Path, command: str) -> list[CellStatus]:
         root: the working directory, which contains `results/`.
         command: options that follow the target in the rerun command, e.g. `--cores 2 --configfile x.yaml`.
     """
-    layout, code = Layout(str(root / RESULTS)), code_digest("train")
-    return [_status(path, layout, code, command) for path in grid.cells]
+    layout = Layout(str(root / RESULTS))
+    return [
+        _status(path, layout, cell_code(planned.cell.method, planned.backbone.shape.family), command)
+        for path, planned in grid.cells.items()
+    ]
 
 
 def _status(path: str, layout: Layout, code: str, command: str) -> CellStatus:

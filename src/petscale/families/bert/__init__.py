@@ -1,5 +1,5 @@
-"""The family of BERT-style encoders."""
+"""BERT-style encoders."""
 
-from petscale.families.bert.family import Bert
+from petscale.families.bert.family import BertFamily
 
-__all__ = ["Bert"]
+BERT = BertFamily()

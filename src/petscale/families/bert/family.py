@@ -20,7 +20,7 @@ _UNUSED = ("cls.", "bert.embeddings.position_ids")
 _HEAD = "classifier."
 
 
-class Bert(Encoder):
+class BertFamily(Encoder):
     """The BERT family."""
 
     name = "bert"

@@ -1,5 +1,5 @@
-"""The family of T5 models, v1.0 and v1.1."""
+"""T5, v1.0 and v1.1."""
 
-from petscale.families.t5.family import T5
+from petscale.families.t5.family import T5Family
 
-__all__ = ["T5"]
+T5 = T5Family()

@@ -23,7 +23,7 @@ _COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
 _UNREAD = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
 
 
-class T5(EncoderDecoder):
+class T5Family(EncoderDecoder):
     """The T5 family."""
 
     name = "t5"

@@ -9,12 +9,12 @@ import fcntl
 import os
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
 from petscale.cells.record import read_result
 from petscale.errors import BadInput
-from petscale.study.stages import code_digest
 from petscale.workspace.slurm.ask import ask
 
 PREFIX = "petscale"
@@ -71,17 +71,24 @@ def cancel_orphans(folder: str, wait_s: float = 120.0) -> list[str]:
     return found
 
 
-def adopt(workflow: Any, image: str | None) -> int:
+def adopt(workflow: Any, image: str | None, code_of: Callable[[str], str]) -> int:
     """Record the parameters of cells that ended while no driver ran, as Snakemake does for jobs; return how many.
 
     Without such a record, a later change of its parameters would not rerun a cell. Only cells that were made by the
     current code and image are recorded; `petscale status --stale` lists the others.
+
+    Args:
+        workflow: Snakemake's, with its graph of jobs.
+        image: digest of the image in which jobs run; None if they run in none.
+        code_of: gives the digest of the code that makes a cell, from the cell's path.
     """
-    code, adopted = code_digest("train"), 0
+    adopted = 0
     for job in workflow.dag.jobs:
         if job.rule.name != "train" or workflow.dag.needrun(job):
             continue
-        if workflow.persistence.has_metadata(job) or not _made_by(Path(job.output[0]), code, image):
+        if workflow.persistence.has_metadata(job):
+            continue
+        if not _made_by(Path(job.output[0]), code_of(job.wildcards.cell), image):
             continue
         workflow.async_run(workflow.persistence.finished(job))
         adopted += 1
