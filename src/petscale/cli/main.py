@@ -77,9 +77,11 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"petscale {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     asked = next((word for word in arguments if not word.startswith("-")), None)
+    # The list of all commands is shown only where no command comes first, and making it takes longer than small ones.
+    listed = asked is None or arguments[0] != asked or asked not in COMMANDS
     for name, line in COMMANDS.items():
         if name == asked:
             import_module(f"petscale.cli.{name}").add_parser(subparsers)
-        else:
+        elif listed:
             subparsers.add_parser(name, help=line)
     return parser
