@@ -205,7 +205,7 @@ def test_out_of_memory(bench: Bench, tmp_path: Path, tally: Any, kind: str) -> N
         if kind == "limit":
             # A true lack: an array that the address space cannot hold.
             resource.setrlimit(resource.RLIMIT_AS, (12 << 30, 12 << 30))
-        real = loop.collate
+        real = loop.Loop._batch
 
         def hungry(*arguments: Any) -> Any:
             if kind == "cuda":
@@ -215,7 +215,7 @@ def test_out_of_memory(bench: Bench, tmp_path: Path, tally: Any, kind: str) -> N
             torch.empty(64 << 30, dtype=torch.uint8)
             return real(*arguments)
 
-        loop.collate = hungry
+        loop.Loop._batch = hungry  # type: ignore[method-assign]
 
     cell = bench.cell("bert", "full")
     code, status = outcome(bench, cell, tmp_path, harm)

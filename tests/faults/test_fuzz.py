@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from petscale.data.prepare import prepare
 from petscale.data.sources import make_source
 from petscale.errors import BadInput
 from petscale.study.cell import Cell
+from petscale.study.grid import PlannedCell
 from petscale.tasks.registry import TASKS
 from petscale.tasks.task import Task
 from petscale.tracking.glance import glance
@@ -287,12 +289,16 @@ def test_command_lines(elsewhere: Path, command: str, words: list[str]) -> None:
     run([command, *(word for word in words if word not in ("--verify", "study.yaml") or command != "track")])
 
 
+@cache
+def some_cell() -> tuple[str, PlannedCell]:
+    return next(iter(open_grid(parse_study(STUDY, "fuzz")).cells.items()))
+
+
 @settings(max_examples=600, **FUZZ)
 @given(st.data())
 def test_specifications(elsewhere: Path, data: Any) -> None:
     """Mutated specifications, as a rule would hand them over."""
-    grid = open_grid(parse_study(STUDY, "fuzz"))
-    path, planned = next(iter(grid.cells.items()))
+    path, planned = some_cell()
     spec = data.draw(mutated(planned.cell.spec()))
     with contextlib.suppress(ValueError):
         text = json.dumps(spec, allow_nan=False)
