@@ -22,14 +22,15 @@ from petscale.training import warm
 from training.bench import Bench, make_cell
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """A worker of this test's own, ended with it."""
-    env = {**os.environ, "TMPDIR": str(tmp_path), "PETSCALE_WORKER": "1"}
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A worker of these tests' own, which serves one after the other and is ended after the last."""
+    folder = tmp_path_factory.mktemp("worker")
+    env = {**os.environ, "TMPDIR": str(folder), "PETSCALE_WORKER": "1"}
     env.pop("SLURM_JOB_ID", None)
     yield env
     for process in psutil.process_iter(["cmdline"]):
-        if str(tmp_path) in " ".join(process.info["cmdline"] or ()):
+        if str(folder) in " ".join(process.info["cmdline"] or ()):
             process.kill()
 
 
