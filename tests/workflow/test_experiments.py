@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from workflow.project import Workflow
@@ -16,7 +17,9 @@ EXPERIMENTS = {
 }
 
 
-def test_every_experiment_runs_to_the_report(root: Path, tmp_path: Path) -> None:
+def test_every_experiment_runs_to_the_report(root: Path, tmp_path: Path, empty_database: Path) -> None:
+    (tmp_path / "results" / "tracking").mkdir(parents=True)
+    shutil.copyfile(empty_database, tmp_path / "results" / "tracking" / "mlflow.db")
     workflow = Workflow(root, tmp_path, root / "src")
     workflow.write(
         ladders=[
