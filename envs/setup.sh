@@ -24,5 +24,7 @@ if [ ! -x .venv/bin/pip ]; then
     fi
 fi
 echo "installing the locked environment into .venv (a few minutes the first time)"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$lock"
+# The lock names every package, so nothing is resolved anew; modules are compiled when they are first imported.
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile -r "$lock"
+.venv/bin/python -m pip --disable-pip-version-check check
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
