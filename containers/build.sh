@@ -40,5 +40,5 @@ apptainer build --force --mksquashfs-args "-comp zstd -Xcompression-level 3" "$@
     --build-arg "pip=$options" "$image.part" containers/petscale.def
 apptainer exec "$image.part" cat /opt/petscale/environment.json >"$image.environment"
 mv "$image.part" "$image"
-python3 -m petscale.workspace.image "$image" "$image.environment"
+PYTHONPATH=src${PYTHONPATH:+:$PYTHONPATH} python3 -m petscale.workspace.image "$image" "$image.environment"
 rm "$image.environment"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A one-node Slurm with two stand-in GPUs, and Apptainer, for the tests: on a bare Debian machine, as root.
 #
-#   tests/cluster/cluster.sh up      install what is missing, start; a second call finds it done
+#   tests/cluster/cluster.sh install get what is missing: packages of Debian, Apptainer; a second call finds it done
+#   tests/cluster/cluster.sh up      the same, and start
 #   tests/cluster/cluster.sh env     print the variables that point commands at it (eval them)
 #   tests/cluster/cluster.sh down    stop the daemons; with --purge also remove the folder
 #
@@ -152,11 +153,16 @@ stop() {
     done
 }
 
-case "${1:-}" in
-up)
+install() {
     mkdir -p "$folder"
     packages
     apptainer_unpack
+}
+
+case "${1:-}" in
+install) install ;;
+up)
+    install
     slurm_write
     munge_start
     slurm_start
@@ -174,5 +180,5 @@ down)
         rm -rf "$folder"
     fi
     ;;
-*) die "usage: $0 up|env|down [--purge]" ;;
+*) die "usage: $0 install|up|env|down [--purge]" ;;
 esac
