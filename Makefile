@@ -8,7 +8,7 @@ BIN := .venv/bin
 RUN := env PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONNOUSERSITE=1
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES) --rerun-incomplete --keep-going --quiet rules host
 
-.PHONY: help install install-profile image demo study ladder test test-all test-chromium test-cluster faults lint lock ui
+.PHONY: help install install-profile image demo study ladder test test-all test-chromium test-cluster faults mutants lint lock ui
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -60,6 +60,9 @@ lint: .venv/.dev  ## format, lint, types, order of packages, workflow lint, gene
 faults: .venv/.dev  ## break cells in every way of docs/reliability.md; prints fault, tries, survived, lost
 	$(RUN) OMP_NUM_THREADS=1 python -m pytest -q tests/faults tests/tracking/test_outage.py tests/tracking/test_server.py \
 		tests/tracking/test_bad_cells.py tests/tracking/test_roots.py tests/tracking/test_verify.py
+
+mutants: .venv/.dev  ## change the code that moves numbers, place by place; prints what no test notices (FILES=tuning/start.py)
+	$(RUN) OMP_NUM_THREADS=1 PYTHONPATH=src:tests python -m mutants.run $(FILES)
 
 ui: .venv/.runtime  ## the MLflow UI on this machine's loopback address
 	$(RUN) mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///results/tracking/mlflow.db

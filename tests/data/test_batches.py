@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from petscale.artefacts.ragged import Ragged
@@ -55,6 +55,32 @@ def test_the_order_is_pinned() -> None:
 PINNED = [[3, 1, 6], [4], [5, 0, 2]]
 
 
+@given(st.integers(1, 700), st.integers(1, 6), st.integers(0, 3))
+@example(count=40, size=4, seed=0)  # ten batches: pools of three, so that there are four of them
+@example(count=700, size=4, seed=0)  # 175 batches: pools of 32
+def test_order_by_a_second_implementation(count: int, size: int, seed: int) -> None:
+    """Lists and words: shuffle, cut into pools, sort each by length (ties as shuffled), cut into batches, shuffle.
+
+    A pool has 32 batches, or a quarter of all batches, rounded up, where there are few.
+    """
+    lengths = [hash_of(index) % 50 for index in range(count)]
+    random = np.random.Generator(np.random.PCG64([seed, 3]))
+    order = random.permutation(count).tolist()
+    batches_a_pool = min(32, -(-count // (4 * size)))
+    ordered: list[int] = []
+    while order:
+        pool, order = order[: batches_a_pool * size], order[batches_a_pool * size :]
+        ordered += sorted(pool, key=lambda index: lengths[index])
+    batches = [ordered[start : start + size] for start in range(0, count, size)]
+    expected = [batches[place] for place in random.permutation(len(batches))]
+    assert [batch.tolist() for batch in epoch_batches(lengths, size, seed, epoch=3)] == expected
+
+
+def hash_of(index: int) -> int:
+    """Scattered, and equal in every run."""
+    return index * 2_654_435_761 % 2**32 >> 7
+
+
 def test_batches_hold_examples_of_like_length() -> None:
     lengths = np.random.default_rng(0).integers(1, 257, 4000)
     padded = sum(len(batch) * lengths[batch].max() for batch in epoch_batches(lengths, 32, 0, 0))
@@ -71,6 +97,14 @@ def test_scoring_batches_keep_to_their_tokens(lengths: list[int], tokens: int) -
     longest = [int(array[batch].max()) for batch in batches]
     assert longest == sorted(longest, reverse=True)
     assert all(len(batch) == 1 or len(batch) * top <= tokens for batch, top in zip(batches, longest, strict=True))
+
+
+def test_scoring_batches_by_hand() -> None:
+    """As many as fit: ten of one token in ten; an example of no tokens takes no room and breaks nothing."""
+    assert [len(batch) for batch in scoring_batches(np.ones(12, int), 10)] == [10, 2]
+    assert [batch.tolist() for batch in scoring_batches(np.array([0, 3, 0, 4]), 7)] == [[3], [1, 0], [2]]
+    assert [batch.tolist() for batch in scoring_batches(np.zeros(3, int), 2)] == [[0, 1], [2]]
+    assert [batch.tolist() for batch in scoring_batches(np.array([9]), 7)] == [[0]]
 
 
 def test_t5_batches() -> None:

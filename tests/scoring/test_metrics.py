@@ -118,11 +118,14 @@ def test_a_constant_model_scores_the_level_of_chance() -> None:
 
 def test_values_that_are_no_numbers_earn_nothing() -> None:
     scores = np.array([[np.nan, np.nan], [np.nan, 1.0], [0.0, 1.0]])
-    assert credit(scores, np.array([0, 1, 1])).tolist() == [0, 0, 1]
+    with np.errstate(all="raise"):
+        assert credit(scores, np.array([0, 1, 1])).tolist() == [0, 0, 1]
 
 
 def test_a_class_that_the_head_lacks_is_never_right() -> None:
-    assert credit(np.array([[0.0, 1.0]]), np.array([2])).tolist() == [0]
+    """Neither a class above its last nor free text's -1, which numpy would take for its last."""
+    scores = np.array([[0.0, 1.0]] * 4)
+    assert credit(scores, np.array([2, 3, -1, 1])).tolist() == [0, 0, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -135,6 +138,12 @@ def test_standard_errors_agree_with_a_brute_force_bootstrap(values: np.ndarray) 
     score = mean(values)
     assert score.se == pytest.approx(np.std(means), rel=0.05)
     assert (score.value, score.n) == (pytest.approx(values.mean()), 400)
+
+
+def test_standard_error_by_hand() -> None:
+    """Unbiased: of 0 and 1 the variance is 1/2, of 0, 0, 0, 1, 1 it is 3/10."""
+    assert mean([0.0, 1.0]).se == pytest.approx((1 / 2 / 2) ** 0.5)
+    assert mean([0.0, 0.0, 0.0, 1.0, 1.0]).se == pytest.approx((3 / 10 / 5) ** 0.5)
 
 
 def test_means_of_one_and_of_none() -> None:
