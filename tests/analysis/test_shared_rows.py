@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from analysis.synthetic import Design, Truth, write_study
-from petscale.analysis.plan import read_plan, settings_of
+from petscale.analysis.study_plan import read_plan, settings_of
 from petscale.analysis.tidy import tidy
 from petscale.analysis.transfer import transfer_table, with_ratios
 from petscale.analysis.transfer_scores import transfer_scores

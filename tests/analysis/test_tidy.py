@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from analysis.synthetic import Design, Truth, make_plan, write_study
-from petscale.analysis.plan import read_plan, settings_of
+from petscale.analysis.study_plan import read_plan, settings_of
 from petscale.analysis.tidy import curves, tidy
 from petscale.errors import BadInput
 

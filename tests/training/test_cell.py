@@ -10,6 +10,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -282,3 +283,12 @@ def test_the_deadline_leaves_time_to_save(monkeypatch: pytest.MonkeyPatch) -> No
             assert not stop.is_due(need_s)
             now[0] = late_at + 1
             assert stop.is_due(need_s)
+
+
+def test_tokens_of_another_task_are_refused(bench: Bench) -> None:
+    """A cell whose record names one task must not train on the rows of another."""
+    cell, job = make_cell("t5", "lora"), bench.job("t5", "other-task")
+    other = replace(cell, data=replace(cell.data, task="mini-paraphrase"))
+    assert run_cell(other, job) == Exit.BAD_INPUT
+    cause = (read_status(job.state) or {})["cause"]
+    assert cause == f"{job.inputs.tokens}: tokens of task mini-sentiment, but the cell's task is mini-paraphrase"

@@ -11,8 +11,8 @@ import pandas as pd
 
 from petscale.analysis import means
 from petscale.analysis.interval import Estimate, difference, mean_over_tasks
-from petscale.analysis.plan import Plan, read_plan, settings_of
 from petscale.analysis.run import make_tables
+from petscale.analysis.study_plan import StudyPlan, read_plan, settings_of
 from petscale.analysis.threshold import Threshold, find_thresholds
 from petscale.analysis.tidy import tidy
 from petscale.artefacts.layout import PLAN
@@ -26,7 +26,7 @@ _GROUP = ["backbone", "method", "budget", "labels", "head"]
 class Side:
     """One of the two studies."""
 
-    plan: Plan
+    plan: StudyPlan
     results_root: Path
     cells: pd.DataFrame
 

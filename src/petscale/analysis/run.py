@@ -19,7 +19,7 @@ from petscale.analysis import (
 )
 from petscale.analysis.claims import Evidence, claims_markdown, claims_table
 from petscale.analysis.examples import example_scores
-from petscale.analysis.plan import Plan, read_plan, settings_of
+from petscale.analysis.study_plan import StudyPlan, read_plan, settings_of
 from petscale.analysis.tidy import curves, tidy
 from petscale.analysis.transfer_scores import transfer_scores
 from petscale.artefacts.files import write_atomically
@@ -47,7 +47,7 @@ def analyse(plan_path: Path, results_root: Path, out_dir: Path) -> Tables:
     return tables
 
 
-def make_tables(plan: Plan, results_root: Path) -> Tables:
+def make_tables(plan: StudyPlan, results_root: Path) -> Tables:
     """Make all tables; the keys are their names, in the order of the report.
 
     Raises:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from petscale.analysis.plan import Plan, chance_points
+from petscale.analysis.study_plan import StudyPlan, chance_points
 from petscale.artefacts.layout import Layout
 from petscale.cells.published import CURVE
 from petscale.cells.record import CellResult, Score, check_files, read_result
@@ -29,7 +30,7 @@ _MEASURED = (
 )  # fmt: skip
 
 
-def tidy(plan: Plan, results_root: Path) -> pd.DataFrame:
+def tidy(plan: StudyPlan, results_root: Path) -> pd.DataFrame:
     """The cells of a plan as a table, in the order of the plan.
 
     Args:
@@ -102,12 +103,12 @@ def curves(cells: pd.DataFrame, results_root: Path) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
 
 
-def _matches(planned: Plan) -> tuple[str, ...]:
+def _matches(planned: Mapping[str, Any]) -> tuple[str, ...]:
     several = planned.get("matches") or ([planned["match"]] if planned.get("match") else [])
     return tuple(several)
 
 
-def _measured(planned: Plan, results_root: Path) -> dict[str, Any]:
+def _measured(planned: Mapping[str, Any], results_root: Path) -> dict[str, Any]:
     path = Path(Layout(str(results_root)).result(planned["cell"]))
     if not path.exists():
         return {"status": "missing", "cause": "not run"}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from petscale.analysis.plan import Plan
+from petscale.analysis.study_plan import StudyPlan
 from petscale.analysis.tidy import POINTS, asked_by
 
 _COLUMNS = (
@@ -19,7 +19,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def transfer_scores(plan: Plan, cells: pd.DataFrame, results_root: Path) -> pd.DataFrame:
+def transfer_scores(plan: StudyPlan, cells: pd.DataFrame, results_root: Path) -> pd.DataFrame:
     """Collect all planned transfers and, as rows with source = target, the test score of every source on its own task.
 
     Args:
@@ -84,12 +84,12 @@ def _place(row: pd.Series, task: str) -> tuple[Any, ...]:
     return (row["backbone"], row["method"], row["budget"], row["seed"], task)
 
 
-def _chance(target: Plan) -> float:
+def _chance(target: StudyPlan) -> float:
     classes = target.get("classes")  # unified labels keep all classes of a task: MNLI has `1`, `2` and `0`
     return POINTS / classes if classes else 0.0
 
 
-def _outcome(path: Path, source: Plan, target: Plan) -> dict[str, Any]:
+def _outcome(path: Path, source: StudyPlan, target: StudyPlan) -> dict[str, Any]:
     """Read the columns of one transfer from its file.
 
     Between classification and generation the metric has no meaning: a source trained on class digits writes no

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import vl_convert
 
-from petscale.analysis.plan import read_plan
 from petscale.analysis.run import Tables
+from petscale.analysis.study_plan import read_plan
 from petscale.artefacts.files import write_atomically
 from petscale.errors import BadInput
 from petscale.report.figures import Figure, control, convergence, methods, structure, threshold, transfer

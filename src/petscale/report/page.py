@@ -14,15 +14,15 @@ import pandas as pd
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from petscale.analysis.plan import Plan
 from petscale.analysis.run import Tables
+from petscale.analysis.study_plan import StudyPlan
 from petscale.report import sections as parts
 from petscale.report import verdicts
 from petscale.report.deviations import DEVIATIONS
 from petscale.report.figures import Figure
 
 
-def render(plan: Plan, tables: Tables, figures: list[Figure], tables_dir: Path, results_root: Path) -> str:
+def render(plan: StudyPlan, tables: Tables, figures: list[Figure], tables_dir: Path, results_root: Path) -> str:
     """The page as text.
 
     Args:
@@ -98,7 +98,7 @@ def _holes(missing: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     return holes
 
 
-def _provenance(plan: Plan, cells: pd.DataFrame, results_root: Path) -> dict[str, str]:
+def _provenance(plan: StudyPlan, cells: pd.DataFrame, results_root: Path) -> dict[str, str]:
     """Where the numbers come from: the study, and the code, data and backbones that its records name."""
     told = {str(key): str(value) for key, value in (plan.get("provenance") or {}).items()}
     hashes = {

@@ -42,7 +42,7 @@ class PlannedCell:
     cell: Cell
     backbone: Backbone
     kind: str
-    structure: str | None
+    mask_structure: str | None  # of an APET mask, adjacent or discrete; None for other methods
     experiments: tuple[str, ...]
     matches: tuple[str, ...]  # PET methods whose number of trained parameters it matches
 
@@ -73,7 +73,7 @@ class Grid:
             cell=cell,
             backbone=self.backbones[cell.backbone],
             kind=task_registry.lookup(cell.task).kind,
-            structure=_structure(cell.method),
+            mask_structure=_mask_structure(cell.method),
             experiments=tuple(dict.fromkeys(experiments)),
             matches=tuple(dict.fromkeys(matches)),
         )
@@ -127,8 +127,8 @@ class _Builder:
             self.grid.add(self._cell(backbone, task, "full", seed), "structure")
             for group in asked.groups:
                 self.grid.add(self._cell(backbone, task, group, seed), "structure", match=group)
-                for structure in asked.structures:
-                    cell = self._cell(backbone, task, structure, seed, budget=self._match(backbone, group))
+                for method in asked.structures:
+                    cell = self._cell(backbone, task, method, seed, budget=self._match(backbone, group))
                     self.grid.add(cell, "structure", match=group)
 
     def _convergence(self) -> None:
@@ -137,8 +137,8 @@ class _Builder:
         for backbone, task, seed in self._walk(asked):
             self.grid.add(self._cell(backbone, task, UNTRAINED, seed), "convergence")
             for group in asked.match:
-                for structure in asked.structures:
-                    cell = self._cell(backbone, task, structure, seed, budget=self._match(backbone, group))
+                for method in asked.structures:
+                    cell = self._cell(backbone, task, method, seed, budget=self._match(backbone, group))
                     self.grid.add(cell, "convergence", match=group)
 
     def _threshold(self) -> None:
@@ -160,11 +160,11 @@ class _Builder:
         assert asked is not None
         for backbone, task, seed in self._walk(asked):
             targets = [self.tasks[name] for name in asked.targets or asked.tasks or self.study.tasks]
-            for structure in asked.structures:
+            for method in asked.structures:
                 cell = self._cell(
                     backbone,
                     task,
-                    structure,
+                    method,
                     seed,
                     budget=self._match(backbone, asked.match),
                     labels="unified" if task.has_labels else "words",
@@ -270,7 +270,7 @@ class _Builder:
             self._checked.add(key)
 
 
-def _structure(method: str) -> str | None:
+def _mask_structure(method: str) -> str | None:
     """The structure of an APET mask, adjacent or discrete; None for the methods with which they are compared."""
     known = lookup(method)
     return known.structure if known.takes_budget else None

@@ -121,7 +121,7 @@ def _planned_tags(planned: PlannedCell, study: str) -> dict[str, str]:
         "ladder": backbone.ladder,
         "scale": backbone.scale,
         "method": cell.method,
-        "structure": planned.structure or "dense",
+        "structure": planned.mask_structure or "dense",
         "budget": cell.budget,
         "match": ",".join(planned.matches) or None,
         "task": cell.task,

@@ -82,7 +82,7 @@ class Journey:
         return cls(**{**data, "best_dev": best, "curve": [Curve(**row) for row in data["curve"]]})
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Limits:
     """Conditions that stop the loop before its last step, and the times at which it saves checkpoints."""
 

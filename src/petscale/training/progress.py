@@ -9,7 +9,7 @@ from petscale.cells.state import StateFolder
 
 log = logging.getLogger("petscale.cell")
 
-TELL_EVERY_S = 2.0
+REPORT_EVERY_S = 2.0
 
 
 class Progress:
@@ -21,19 +21,19 @@ class Progress:
         self._steps = steps
         self._started = time.perf_counter()
         self._first_step: int | None = None
-        self._told = float("-inf")
+        self._reported = float("-inf")
         self._dev: float | None = None
 
     def step(self, step: int, loss: float | None) -> None:
-        """Report a finished step, unless one was reported less than `TELL_EVERY_S` seconds ago."""
-        elapsed = time.perf_counter()
+        """Report a finished step, unless one was reported less than `REPORT_EVERY_S` seconds ago."""
+        now = time.perf_counter()
         if self._first_step is None:
-            self._first_step, self._started = step, elapsed
-        if elapsed - self._told < TELL_EVERY_S and step != self._steps:
+            self._first_step, self._started = step, now
+        if now - self._reported < REPORT_EVERY_S and step != self._steps:
             return
-        self._told = elapsed
+        self._reported = now
         done = step - self._first_step
-        left = (self._steps - step) * (elapsed - self._started) / done if done else None
+        left = (self._steps - step) * (now - self._started) / done if done else None
         log.info(
             "step %d/%d  loss %s  dev %s  left %s",
             step,

@@ -137,6 +137,8 @@ def _train_until(stop: Stop, cell: Cell, job: Job, state: StateFolder | None, fe
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     torch.use_deterministic_algorithms(True, warn_only=True)
     ready = prepare_cell(cell, job.inputs, team=team, micro_batch=job.micro_batch)
+    if ready.task.name != cell.task:
+        raise BadInput(f"{job.inputs.tokens}: tokens of task {ready.task.name}, but the cell's task is {cell.task}")
     startup_s = time.time() - job.started
     log.info(
         "%s: %d trainable of %d, ready after %.2f s",
@@ -148,12 +150,12 @@ def _train_until(stop: Stop, cell: Cell, job: Job, state: StateFolder | None, fe
     told = Telemetry(job.state, ready.device, count=team.size) if team.leads else contextlib.nullcontext()
     with told as telemetry:
         limits = Limits(
-            stop.is_due,
-            lambda: stop.asked,
-            fence.is_lost if team.leads else lambda: False,
-            job.started,
-            job.checkpoint_every_s,
-            job.checkpoint_every_steps,
+            stop=stop.is_due,
+            asked=lambda: stop.asked,
+            lost=fence.is_lost if team.leads else lambda: False,
+            started=job.started,
+            checkpoint_every_s=job.checkpoint_every_s,
+            checkpoint_every_steps=job.checkpoint_every_steps,
         )
         loop = Loop(ready, job.state, Progress(state, cell.steps), limits)
         journey = loop.run()

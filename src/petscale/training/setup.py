@@ -58,7 +58,7 @@ class Ready:
     """
 
     cell: Cell
-    task: Task
+    task: Task  # of the tokens
     tokens: TokenSet
     decode: Decode | None
     shape: BackboneShape
@@ -140,8 +140,6 @@ def prepare_cell(
     cell: Cell,
     inputs: Inputs,
     *,
-    task: Task | None = None,
-    classes: int | None = None,
     team: Team = ALONE,
     micro_batch: int | None = None,
 ) -> Ready:
@@ -149,16 +147,14 @@ def prepare_cell(
 
     Args:
         cell: the cell to train, or the trained cell to score.
-        inputs: folders of tokens and backbone.
-        task: the task of the tokens, if it is not that of the cell (zero-shot transfer).
-        classes: number of classes of the head, if it is not that of the tokens.
+        inputs: folders of tokens and backbone. The tokens are those of the cell's task, or of another task on which
+            the trained cell is scored (zero-shot transfer).
         team: the processes that train the cell together, as seen by this one.
         micro_batch: most examples that a process handles at once.
 
     Raises:
         BadInput: an input is missing or corrupt, or the method cannot be installed.
     """
-    task = task or task_registry.lookup(cell.task)
     device = _device(team)
     # Only the states of full fine-tuning are too large for one device. A delta is small, so its backbone is copied.
     shards = team.size > 1 and cell.method == "full"
@@ -172,7 +168,8 @@ def prepare_cell(
     model = load_model(
         inputs.backbone,
         family.name,
-        num_labels=(classes or family.head_units(task, cell.labels)) if family.has_head else None,
+        # The head is that of the cell's own task, also where the tokens are of another one.
+        num_labels=family.head_units(task_registry.lookup(cell.task), cell.labels) if family.has_head else None,
         head_seed=cell.seed,
         dtype=cell.precision,
         device="cpu" if shards else str(device),
@@ -194,7 +191,7 @@ def prepare_cell(
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return Ready(
         cell=cell,
-        task=task,
+        task=task_registry.lookup(tokens.manifest["task"]),
         tokens=tokens,
         decode=None if family.has_head else load_decoder(inputs.backbone),
         shape=shape,

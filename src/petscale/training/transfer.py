@@ -24,10 +24,10 @@ from petscale.errors import BadInput
 from petscale.families.registry import lookup
 from petscale.scoring import metrics
 from petscale.study.cell import Cell
+from petscale.study.stages import STAGES
 from petscale.training.setup import Inputs, prepare_cell
-from petscale.tuning.files import HEAD, load_delta, load_extra
+from petscale.tuning.files import load_delta, load_extra
 
-TRANSFER_VERSION = 2
 _BRACKETS = re.compile(r"-\s*[lr][rcs]b\s*-")  # how SST-2 writes ( ) { } [ ], after the tokenizer too
 _SLICE = 1_000  # rows decoded at once
 
@@ -57,7 +57,7 @@ def transfer(source: Path, tokens: Path, own: Path, backbone: Path, out: Path) -
     target = load_tokens(tokens)
     task = task_registry.lookup(target.manifest["task"])
     document: dict[str, Any] = {
-        "version": TRANSFER_VERSION,
+        "version": STAGES["transfer"].version,
         "source": record.cell,
         "target": task.name,
         "metric": task.metric,
@@ -70,7 +70,7 @@ def transfer(source: Path, tokens: Path, own: Path, backbone: Path, out: Path) -
             raise BadInput(f"{delta}: missing or not the file that {source.name} names; rerun the source cell")
         tensors = {**load_delta(delta)[1], **load_extra(delta)}
         cell = Cell.from_spec(record.spec)
-        ready = prepare_cell(cell, Inputs(tokens, backbone), task=task, classes=_classes(tensors))
+        ready = prepare_cell(cell, Inputs(tokens, backbone))
         ready.load_trained(tensors)
         evaluation = ready.evaluate("test")
         scores = {name: score.model_dump() for name, score in evaluation.scores.items()}
@@ -122,9 +122,3 @@ def _inputs(tokens: TokenSet, split: str, tokenizer: Any) -> Iterator[str]:
 
 def _letters(text: str) -> str:
     return "".join(filter(str.isalnum, _BRACKETS.sub(" ", text.casefold())))
-
-
-def _classes(tensors: dict[str, torch.Tensor]) -> int | None:
-    """Classes of the source's head; None where the family has none."""
-    bias = tensors.get(HEAD + "bias")
-    return None if bias is None else len(bias)

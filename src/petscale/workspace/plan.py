@@ -158,7 +158,7 @@ def _cell(planned: PlannedCell, cost: Cost) -> dict[str, Any]:
         "task": cell.task,
         "kind": planned.kind,
         "method": cell.method,
-        "structure": planned.structure,
+        "structure": planned.mask_structure,
         "budget": cell.budget,
         "match": planned.matches[0] if planned.matches else None,
         "matches": list(planned.matches),

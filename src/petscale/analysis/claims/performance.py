@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from petscale.analysis import gaps, means, spread
-from petscale.analysis.claims.row import ClaimRow, Evidence, undecided, words, worst
+from petscale.analysis.claims.row import NO_EVIDENCE, ClaimRow, Evidence, undecided, words, worst
 from petscale.analysis.gaps import LOG_ODDS, POINTS
+from petscale.analysis.interval import Estimate
 from petscale.analysis.methods import pet_methods
 from petscale.analysis.spread import Cube
 from petscale.analysis.structure import budget_groups
@@ -20,11 +22,19 @@ LOG_ODDS_PER_POINT = 0.04  # at 50 %, where one point changes the log-odds least
 
 
 @dataclass(frozen=True)
-class _Compared:
-    """Scores at both ends of a ladder, a cube and its methods for each budget group, and the cells behind them."""
+class _Claim:
+    """One of the claims that gaps shrink with scale, on one scale of scores."""
 
-    unit: str
-    table: str
+    claim_id: str
+    text: str
+    unit: str  # points or log-odds
+    table: str  # the CSV table with the numbers behind it
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Scores at both ends of a ladder: in each group of methods that are compared, a cube of its scores."""
+
     small: list[Cube]
     large: list[Cube]
     methods: list[list[str]]
@@ -35,55 +45,22 @@ class _Compared:
 
 def gap_shrinks(evidence: Evidence, unit: str) -> ClaimRow:
     """Gaps among PET methods shrink with scale: between-method variance, smallest minus largest backbone."""
-    suffix = "" if unit == POINTS else " (log-odds)"
-    name, claim = (
-        "gap-shrinks" + ("" if unit == POINTS else "-log-odds"),
-        f"Gaps among PET methods shrink with scale{suffix}",
-    )
-    ladder = asked_by(evidence.cells, "methods")
-    methods = pet_methods(ladder)
+    claim = _on_scale("gap-shrinks", "Gaps among PET methods shrink with scale", unit, "gaps.csv")
+    asked = asked_by(evidence.cells, "methods")
+    methods = pet_methods(asked)
     if not evidence.scaled or len(methods) < 2:
-        return undecided(name, claim, evidence, "gaps.csv", "needs two scales and two methods")
-    chosen = ladder[ladder["method"].isin(methods)]
-    tasks, left_out = means.common_tasks(_ends(chosen, evidence), ["backbone", "method"])
-    seeds = sorted(set(chosen["seed"]))
-    small, large = (
-        [gaps.on_scale(chosen[chosen["backbone"] == backbone], methods, tasks, seeds, unit)]
-        for backbone in (evidence.smallest, evidence.largest)
-    )
-    behind = _ends(chosen, evidence)
-    compared = _Compared(unit, "gaps.csv", small, large, [methods], tasks, left_out, behind)
-    return _shrinkage(evidence, name, claim, compared)
+        return _undecided(evidence, claim, "needs two scales and two methods")
+    return _shrinkage(evidence, claim, [asked[asked["method"].isin(methods)]])
 
 
 def structure_matters_less(evidence: Evidence, unit: str) -> ClaimRow:
     """Within groups of equal budget, the gap among PET and APET shrinks with scale."""
-    suffix = "" if unit == POINTS else " (log-odds)"
-    name, claim = (
-        "structure-less" + ("" if unit == POINTS else "-log-odds"),
-        f"Module structure matters less with scale{suffix}",
-    )
-    ladder = asked_by(evidence.cells, "structure")
-    groups = budget_groups(ladder)
+    claim = _on_scale("structure-less", "Module structure matters less with scale", unit, "structure_gaps.csv")
+    asked = asked_by(evidence.cells, "structure")
+    groups = budget_groups(asked)
     if not evidence.scaled or not groups:
-        return undecided(name, claim, evidence, "structure_gaps.csv", "needs two scales and a budget group")
-    seeds = sorted(set(ladder["seed"]))
-    ends: list[list[Cube]] = [[], []]
-    bars: list[list[str]] = []
-    behind = []
-    used: list[str] = []
-    lost: list[str] = []
-    for group in groups:
-        part = _ends(in_group(ladder, group), evidence)
-        tasks, left_out = means.common_tasks(part, ["backbone", "method"])
-        used, lost = means.ordered([*used, *tasks]), means.ordered([*lost, *left_out])
-        bars.append(means.ordered(part["method"]))
-        behind.append(part)
-        for end, backbone in zip(ends, (evidence.smallest, evidence.largest), strict=True):
-            rung = part[part["backbone"] == backbone]
-            end.append(gaps.on_scale(rung, bars[-1], tasks, seeds, unit))
-    compared = _Compared(unit, "structure_gaps.csv", ends[0], ends[1], bars, used, lost, pd.concat(behind))
-    return _shrinkage(evidence, name, claim, compared)
+        return _undecided(evidence, claim, "needs two scales and a budget group")
+    return _shrinkage(evidence, claim, [in_group(asked, group) for group in groups])
 
 
 def all_reach_full(evidence: Evidence) -> ClaimRow:
@@ -97,7 +74,7 @@ def all_reach_full(evidence: Evidence) -> ClaimRow:
     if not methods or full.empty or not tasks:
         return undecided(name, claim, evidence, "methods.csv", behind=rung)
 
-    def differences(confidence: float) -> list:  # type: ignore[type-arg]
+    def differences(confidence: float) -> list[Estimate]:
         return [
             means.paired(rung[rung["method"] == method], full, tasks, confidence, evidence.examples)
             for method in methods
@@ -133,23 +110,54 @@ def all_reach_full(evidence: Evidence) -> ClaimRow:
     )
 
 
-def _shrinkage(evidence: Evidence, name: str, claim: str, compared: _Compared) -> ClaimRow:
-    unit, table, behind = compared.unit, compared.table, compared.behind
+def _on_scale(claim_id: str, text: str, unit: str, table: str) -> _Claim:
+    """A claim with the name that it has on a scale of scores; points are not named."""
+    if unit == POINTS:
+        return _Claim(claim_id, text, unit, table)
+    return _Claim(f"{claim_id}-log-odds", f"{text} (log-odds)", unit, table)
+
+
+def _undecided(
+    evidence: Evidence, claim: _Claim, why: str = NO_EVIDENCE, behind: pd.DataFrame | None = None
+) -> ClaimRow:
+    return undecided(claim.claim_id, claim.text, evidence, claim.table, why, behind)
+
+
+def _compared(evidence: Evidence, groups: Sequence[pd.DataFrame], unit: str) -> _Compared:
+    """The scores of each group of cells on the smallest and the largest backbone."""
+    seeds = sorted(set(pd.concat(groups)["seed"]))
+    found = _Compared([], [], [], [], [], _ends(pd.concat(groups), evidence))
+    for group in groups:
+        part = _ends(group, evidence)
+        methods = means.ordered(group["method"])
+        tasks, left_out = means.common_tasks(part, ["backbone", "method"])
+        found.methods.append(methods)
+        found.tasks.extend(task for task in tasks if task not in found.tasks)
+        found.left_out.extend(task for task in left_out if task not in found.left_out)
+        for cubes, backbone in ((found.small, evidence.smallest), (found.large, evidence.largest)):
+            cubes.append(gaps.on_scale(part[part["backbone"] == backbone], methods, tasks, seeds, unit))
+    return found
+
+
+def _shrinkage(evidence: Evidence, claim: _Claim, groups: Sequence[pd.DataFrame]) -> ClaimRow:
+    """Decide whether the variance between the methods of each group falls from the smallest backbone to the largest."""
+    unit = claim.unit
+    compared = _compared(evidence, groups, unit)
     ends, dropped = _at_both_ends(compared)
     if not ends[0]:
         why = f"no two methods have cells at both ends ({', '.join(dropped)})"
-        return undecided(name, claim, evidence, table, why, behind)
+        return _undecided(evidence, claim, why, compared.behind)
     margin = evidence.settings.margins.gap_points * (1 if unit == POINTS else LOG_ODDS_PER_POINT)
     estimate = gaps.shrinkage(ends[0], ends[1], evidence.settings.confidence)
     if np.isnan(estimate.value):
-        return undecided(name, claim, evidence, table, behind=behind)
+        return _undecided(evidence, claim, behind=compared.behind)
     variances = [gaps.variance_of(end, evidence.settings.confidence).value for end in ends]
     sd = [spread.signed_root(variance) for variance in variances]
     gap = [float(np.nanmean([spread.largest_gap(spread.per_seed(one)) for one in end])) for end in ends]
     digits = 1 if unit == POINTS else 2
     return ClaimRow(
-        name,
-        claim,
+        claim.claim_id,
+        claim.text,
         evidence.ladder,
         f"between-method variance, {evidence.smallest} minus {evidence.largest}",
         "points squared" if unit == POINTS else "log-odds squared",
@@ -162,8 +170,8 @@ def _shrinkage(evidence: Evidence, name: str, claim: str, compared: _Compared) -
         + ("" if estimate.bounded else "; no interval: with any seed left out, a method has fewer than two")
         + (f"; not at both ends: {', '.join(dropped)}" if dropped else "")
         + _left_out(compared.left_out),
-        table,
-        behind,
+        claim.table,
+        compared.behind,
     )
 
 

@@ -30,8 +30,7 @@ class Mask:
 
     Attributes:
         structure: `dense`, every entry; `adjacent`, a run of neighbours in rows or columns that continues in the next
-        row
-            or column; `discrete`, entries scattered at random.
+            row or column; `discrete`, entries scattered at random.
         quotas: number of entries in each lane. A lane is the whole tensor or, in the factors of a pair, one rank (one
             row). Empty for dense masks.
         seed: the mask seed.

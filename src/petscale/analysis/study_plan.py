@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from pydantic import ValidationError
 from petscale.errors import BadInput
 from petscale.study.config.analysis import AnalysisSettings
 
-Plan = dict[str, Any]
+StudyPlan = dict[str, Any]
+"""The document of a plan.json, as `petscale.workspace.plan.plan_document` makes it."""
 
 _NEEDED = ("study", "settings", "ladders", "tasks", "cells", "transfers")
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: Path) -> StudyPlan:
     """Read a plan.
 
     Raises:
@@ -34,7 +36,7 @@ def read_plan(path: Path) -> Plan:
     return plan
 
 
-def settings_of(plan: Plan) -> AnalysisSettings:
+def settings_of(plan: StudyPlan) -> AnalysisSettings:
     """The analysis settings that the plan carries.
 
     Raises:
@@ -48,13 +50,13 @@ def settings_of(plan: Plan) -> AnalysisSettings:
         raise BadInput(f"plan of study {plan['study']}: key settings.{key}: {first['msg']}") from None
 
 
-def backbone_order(plan: Plan) -> dict[str, int]:
+def backbone_order(plan: StudyPlan) -> dict[str, int]:
     """Position of each backbone: ladders in the order of the plan, and ascending scale within a ladder."""
     names = [rung["name"] for ladder in plan["ladders"] for rung in ladder["backbones"]]
     return {name: position for position, name in enumerate(names)}
 
 
-def chance_points(task: Plan, *, class_head: bool) -> float:
+def chance_points(task: Mapping[str, Any], *, class_head: bool) -> float:
     """Score of guessing, in points: 100/classes if the model always answers with a class, otherwise 0.
 
     A model that generates text (T5) scores 0 when it does not write a label, whatever the number of classes.
