@@ -24,7 +24,7 @@ from petscale.errors import BadInput
 from petscale.families.registry import lookup
 from petscale.scoring import metrics
 from petscale.study.cell import Cell
-from petscale.study.stages import STAGES
+from petscale.study.stages import version
 from petscale.training.setup import Inputs, prepare_cell
 from petscale.tuning.files import load_delta, load_extra
 
@@ -57,7 +57,7 @@ def transfer(source: Path, tokens: Path, own: Path, backbone: Path, out: Path) -
     target = load_tokens(tokens)
     task = task_registry.lookup(target.manifest["task"])
     document: dict[str, Any] = {
-        "version": STAGES["transfer"].version,
+        "version": version("transfer"),
         "source": record.cell,
         "target": task.name,
         "metric": task.metric,
