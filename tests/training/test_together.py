@@ -247,15 +247,19 @@ def running(bench: Bench, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str
     env = {**os.environ, "PETSCALE_WORKER": "0"}
     asking = subprocess.Popen(words, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True)
     state = tmp_path / "results" / "state" / cell.path
-    wait_for(state / "metrics.jsonl")
-    until = time.monotonic() + 60
-    while "step" not in (read_status(state) or {}):  # both are in the loop
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    members = psutil.Process(asking.pid).children(recursive=True)
+    members: list[psutil.Process] = []
     try:
+        wait_for(state / "metrics.jsonl")
+        until = time.monotonic() + 180
+        while "step" not in (read_status(state) or {}):  # both are in the loop
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        members = psutil.Process(asking.pid).children(recursive=True)
         yield asking, state, members
     finally:
+        # Also where the cell did not get that far: it would train on for hours.
+        with contextlib.suppress(psutil.Error):
+            members += psutil.Process(asking.pid).children(recursive=True)
         for process in (asking, *members):
             with contextlib.suppress(psutil.Error):
                 process.kill()
