@@ -92,9 +92,9 @@ class Copy:
             # Bytecode of a changed file would outlive the change, so only the unchanged code's is written. Python
             # takes it for a file of the same time and size, and a file that was changed is younger.
             sys.dont_write_bytecode = not compiles
-            os.environ |= {"PYTHONPATH": str(self.folder / "src"), "CI": "1"} | (
-                {} if compiles else {"PYTHONDONTWRITEBYTECODE": "1"}
-            )
+            os.environ |= {"PYTHONPATH": str(self.folder / "src")}
+            os.environ |= {} if compiles else {"PYTHONDONTWRITEBYTECODE": "1"}
+            _same_examples()
             sys.path.insert(0, str(self.folder / "src"))
             import pytest
 
@@ -102,6 +102,15 @@ class Copy:
         finally:
             sys.stdout.flush()
             os._exit(code)
+
+
+def _same_examples() -> None:
+    """Make hypothesis try the same examples in each trial, and stop at the first that fails."""
+    from hypothesis import Phase, settings
+
+    os.environ.pop("CI", None)  # else tests/conftest.py chooses another profile
+    settings.register_profile("mutants", derandomize=True, phases=[Phase.explicit, Phase.generate])
+    settings.load_profile("mutants")
 
 
 def _wait(child: int, until: float) -> int | None:
