@@ -42,7 +42,7 @@ class Change:
 
 
 def changes(path: Path, functions: Sequence[str] = ()) -> Iterator[Change]:
-    """All changes of a file, those left out that no run can notice: of annotations, which are never evaluated.
+    """All changes of a file but those that move no number: see `_idle`.
 
     Args:
         path: the file.
@@ -50,7 +50,7 @@ def changes(path: Path, functions: Sequence[str] = ()) -> Iterator[Change]:
     """
     text = path.read_text()
     tree = ast.parse(text)
-    idle = [_span(part) for part in _annotations(tree)]
+    idle = [_span(part) for part in _idle(tree)]
     wanted = [_span(n) for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name in functions]
     seen = {text}
     for operator in (get_operator(name)() for name in operator_names() if OPERATORS.match(name)):
@@ -82,8 +82,19 @@ def _span(node: ast.expr | ast.stmt) -> Span:
     return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
 
 
-def _annotations(tree: ast.AST) -> Iterator[ast.expr]:
+def _idle(tree: ast.AST) -> Iterator[ast.expr]:
+    """Code that moves no number whatever it says.
+
+    Annotations, which are never evaluated; whether a dataclass is frozen; `strict` of zip, which can only raise; and
+    imports for the type checker alone.
+    """
     for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            yield from node.decorator_list
+        if isinstance(node, ast.keyword) and node.arg == "strict":
+            yield node.value
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            yield node.test
         for name in ("annotation", "returns"):
             found = getattr(node, name, None)
             if isinstance(found, ast.expr):

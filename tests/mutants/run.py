@@ -103,7 +103,7 @@ def named_mistakes(bench: Bench) -> bool:
     print("named mistakes")
     fine = True
     for mistake in read("named")["mutant"]:
-        text = (ROOT / SOURCE / mistake["file"]).read_text()
+        text = (bench.copy.folder / SOURCE / mistake["file"]).read_text()
         changed = text.replace(mistake["old"], mistake["new"])
         killer = bench.trial(mistake["file"], changed, [mistake["test"]], 600.0)
         fine &= killer is not None
@@ -116,7 +116,7 @@ def named_mistakes(bench: Bench) -> bool:
 
 def file_changes(bench: Bench, file: str, entry: Mapping[str, Any], limit: int | None) -> bool:
     """Make every change of a file; True where each survivor is explained, and each explanation has a survivor."""
-    found = list(changes(ROOT / SOURCE / file, entry.get("functions", ())))
+    found = list(changes(bench.copy.folder / SOURCE / file, entry.get("functions", ())))
     whole = limit is None or len(found) <= limit
     if not whole:
         found = random.Random(file).sample(found, limit or 0)
