@@ -42,9 +42,9 @@ def command(bench: Bench, cell: Cell) -> list[str]:
     ]  # fmt: skip
 
 
-def wait_for(path: Path, seconds: float = 60) -> None:
+def wait_for(path: Path, seconds: float = 180) -> None:
     until = time.monotonic() + seconds
-    while not path.exists():
+    while not path.exists() or path.stat().st_size == 0:  # an empty spool is opened before the first step
         assert time.monotonic() < until, f"{path} did not appear"
         time.sleep(0.02)
 

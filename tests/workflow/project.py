@@ -52,7 +52,7 @@ class Workflow:
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments, "--snakefile", str(self.root / "Snakefile"),
              "--directory", str(self.folder), "--configfile", "study.yaml"],
-            cwd=self.folder, env=env, capture_output=True, text=True, timeout=300,
+            cwd=self.folder, env=env, capture_output=True, text=True, timeout=900,
         )  # fmt: skip
         if check:
             assert done.returncode == 0, done.stdout + done.stderr
@@ -74,7 +74,7 @@ class Workflow:
             env={**os.environ, "PYTHONPATH": str(self.package)},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
         )
         if check:
             assert done.returncode == 0, done.stdout + done.stderr
