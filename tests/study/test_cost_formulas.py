@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from petscale.families.registry import total_parameters
 from petscale.study.config import Hardware
 from petscale.study.estimate import Cost, estimate, estimate_transfer, rows_of
 from petscale.study.grid import PlannedCell
@@ -108,6 +109,16 @@ def test_memory(changes: dict[str, Any], hardware: dict[str, Any], weights: int,
     assert (found.devices, found.host) == (1, found.memory)
 
 
+@pytest.mark.parametrize(
+    ("layers", "at_once"), [(0, 0.0), (1, 34 * LENGTH * WIDTH * 32), (4, 2 * 34 * LENGTH * WIDTH * 32)]
+)
+def test_checkpointing_keeps_the_square_root_of_the_blocks(layers: int, at_once: float) -> None:
+    cell = planned("lora", gradient_checkpointing=True)
+    shape = replace(cell.backbone.shape, layers=layers, decoder_layers=0)
+    found = estimate(cell.cell, TASKS["sst2"], shape, 0, Hardware()).memory
+    assert found - 2 * total_parameters(shape) - ROOM == pytest.approx(at_once, rel=1e-9, abs=1)
+
+
 def test_several_devices_share_the_batch_and_full_fine_tuning_its_states() -> None:
     """A device too small for the cell on one, two or four; at most eight are there."""
     for method, trainable, shards in (("lora", LORA, 1), ("full", PARAMETERS, 8)):
@@ -148,6 +159,15 @@ def test_a_transfer_is_one_scoring(precision: str, bytes_each: int) -> None:
     seconds = 20 + 2 * MATRICES * 408 * tokens / PEAK + 408 / 32 * 0.025
     memory = bytes_each * PARAMETERS + ROOM
     assert found == Cost(pytest.approx(seconds, rel=1e-13), pytest.approx(memory, rel=1e-13), 4_000, 1, found.memory)
+
+
+def test_a_transfer_at_another_peak() -> None:
+    """Without start-up and overhead what is left is the arithmetic alone."""
+    source, task = planned("lora"), TASKS["mrpc"]
+    hardware = Hardware(tflops=7.0, utilisation=0.5, startup_s=0, step_overhead_ms=0)
+    found = estimate_transfer(source.cell, planned("lora", "mrpc").cell.data, task, source.backbone.shape, hardware)
+    flop = 2 * MATRICES * 408 * (task.source_length / 2 + task.target_length)
+    assert found.seconds == pytest.approx(flop / 3.5e12, rel=1e-13)
 
 
 def test_a_lower_peak_takes_longer() -> None:

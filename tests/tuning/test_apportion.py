@@ -59,6 +59,49 @@ def test_pairs_never_hold_one_seat_and_all_but_one_seat_nests(
     assert lost <= 1
 
 
+def pair_by_pair(seats: int, weights: list[Fraction], capacities: list[int], pairs: list[bool]) -> list[int]:
+    """The rule for pairs by its words, a seat at a time: an opening takes two, and who would have been next is next."""
+    held = [0] * len(weights)
+    owed: int | None = None
+    while sum(held) < seats:
+        if owed is not None:
+            held[owed] += 1
+            owed = None
+            continue
+        claims = sorted((-w / (2 * h + 1), p) for p, (w, h) in enumerate(zip(weights, held, strict=True)))
+        line = [p for _, p in claims if held[p] < capacities[p]]
+        singles = [p for p in line if held[p] or not pairs[p]]
+        first = line[0]
+        if first in singles:
+            held[first] += 1
+        elif seats - sum(held) >= 2:
+            held[first] += 2
+            owed = singles[0] if singles else None
+        elif singles:
+            held[singles[0]] += 1
+        else:
+            lender = next(p for p, h in enumerate(held) if h > (2 if pairs[p] else 0))
+            held[lender] -= 1
+            held[first] += 2
+    return held
+
+
+@given(st.lists(st.tuples(st.integers(1, 99), st.integers(2, 120), st.booleans()), min_size=1, max_size=6), st.data())
+@settings(max_examples=150, deadline=None)
+def test_equals_the_rule_for_pairs_a_seat_at_a_time(parties: list[tuple[int, int, bool]], data: st.DataObject) -> None:
+    weights, capacities = [Fraction(w) for w, _, _ in parties], [c for _, c, _ in parties]
+    pairs = [pair for _, _, pair in parties]
+    seats = data.draw(st.integers(2, sum(capacities)) | st.integers(sum(capacities) - 2, sum(capacities)))
+    assert apportion(seats, weights, capacities, pairs=pairs) == pair_by_pair(seats, weights, capacities, pairs)
+
+
+def test_a_large_house_is_divided_at_once() -> None:
+    """A billion seats, a seat at a time, would take an hour. A third and two thirds; what is full leaves the others."""
+    billion = 10**9
+    assert apportion(billion, [Fraction(1), Fraction(2)], [billion, billion]) == [333_333_333, 666_666_667]
+    assert apportion(billion, [Fraction(1), Fraction(9)], [billion, 1_000]) == [billion - 1_000, 1_000]
+
+
 def test_a_house_beyond_the_capacities_and_a_single_seat_for_a_pair_are_refused() -> None:
     with pytest.raises(BadInput, match="at most 5"):
         apportion(6, [Fraction(1)], [5])

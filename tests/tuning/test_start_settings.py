@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import torch
 
+from petscale.errors import BadInput
 from petscale.tuning.masks.mask import Mask
 from petscale.tuning.site import Named, Trained
-from petscale.tuning.start import draw
+from petscale.tuning.start import check_start, draw
 
 
 def _first(start: str, key: str = "site/down", mask: Mask | None = None, seed: int = 0, **settings: Any) -> Any:
@@ -49,3 +50,43 @@ def test_a_stream_has_a_name(start: str, settings: dict[str, float]) -> None:
     named = [_first(start, key=key, stream="experts", **settings) for key in ("a/down", "b/down")]
     assert torch.equal(*named)
     assert not torch.equal(named[0], _first(start, key="a/down", seed=1, stream="experts", **settings))
+
+
+@pytest.mark.parametrize(
+    ("start", "settings"),
+    [
+        ("zeros", {}),
+        ("constant", {"value": 1}),
+        ("normal", {}),
+        ("normal", {"std": 0.5}),
+        ("normal", {"std": 0.5, "stream": "shared"}),
+        ("uniform", {"bound": 0.5, "stream": "shared"}),
+        ("fan-in", {"stream": "shared"}),
+        ("vocabulary", {"stream": "shared"}),
+        ("origin", {}),
+    ],
+)
+def test_settings_that_a_start_takes(start: str, settings: dict[str, Any]) -> None:
+    check_start(Named("site/down", Trained("down", (2, 3), Mask("dense"), start, 0, settings)))
+
+
+@pytest.mark.parametrize(
+    ("start", "settings", "reason"),
+    [
+        ("wide", {}, "unknown start 'wide'"),
+        ("constant", {}, "needs a setting value"),
+        ("uniform", {"stream": "shared"}, "needs a setting bound"),
+        ("zeros", {"value": 1.0}, "takes no setting 'value'"),
+        ("fan-in", {"std": 1.0}, "takes no setting 'std'"),
+        ("normal", {"bound": 1.0}, "takes no setting 'bound'"),
+        ("constant", {"value": "one"}, "value cannot be 'one'"),
+        ("constant", {"value": True}, "value cannot be True"),
+        ("normal", {"std": float("inf")}, "std cannot be inf"),
+        ("normal", {"std": float("nan")}, "std cannot be nan"),
+        ("normal", {"stream": 1}, "stream cannot be 1"),
+        ("normal", {"stream": True}, "stream cannot be True"),
+    ],
+)
+def test_settings_that_no_start_takes(start: str, settings: dict[str, Any], reason: str) -> None:
+    with pytest.raises(BadInput, match=rf"site/down: .*{reason}"):
+        check_start(Named("site/down", Trained("down", (2, 3), Mask("dense"), start, 0, settings)))
