@@ -137,13 +137,15 @@ def test_difference_by_hand() -> None:
 )
 def test_an_interval_needs_both_ends(low: float, high: float, bounded: bool) -> None:
     assert Estimate(1.5, low, high).bounded == bounded
+    assert Estimate(1.5).seeds == 0
 
 
 def test_values_become_a_matrix() -> None:
     """Repeats are averaged, strangers are left out, and a score that is no number counts as absent."""
     rows = [("a", 1, 3.0), ("a", 1, 5.0), ("b", 2, 7.0), ("b", 1, NAN), ("c", 1, 9.0), ("a", 3, 9.0), ("a", 2, 0.0)]
     frame = pd.DataFrame(rows, columns=["task", "seed", "score"])
-    found = task_seed_matrix(frame, "score", ["b", "a"], [1, 2])
+    with np.errstate(all="raise"):
+        found = task_seed_matrix(frame, "score", ["b", "a"], [1, 2])
     np.testing.assert_array_equal(found, [[NAN, 7.0], [4.0, 0.0]])
     other = task_seed_matrix(frame.rename(columns={"task": "budget"}), "score", ["c"], [1], stratum="budget")
     assert other.tolist() == [[9.0]]
@@ -217,9 +219,9 @@ def test_censoring_and_point(low: float, high: float, censored: str, point: floa
 def test_the_interval_of_bounds_takes_each_end_from_its_own_draws() -> None:
     """Of 20 draws at 90 % the lowest and the highest one are left out, by order and without interpolation."""
     low, high = [float(n) for n in range(20)], [100.0 + n for n in range(20)]
-    one = bounds([50.0, *low[::-1]], [60.0, *high[::-1]])
+    one = bounds([50.0, *low[::-1]], [500.0, *high[::-1]])
     found = one.estimate(0.9)
-    assert (found.value, found.low, found.high, found.seeds) == (55.0, 0.0, 118.0, 3)
+    assert (found.value, found.low, found.high, found.seeds) == (275.0, 0.0, 118.0, 3)
     assert math.isnan(found.se)
     assert bounds([50.0, *low], [60.0, *high], seeds=2).estimate(0.9).bounded
     for none in (bounds([1.0, 2.0], [1.0, 2.0], seeds=1), bounds([1.0], [1.0]), bounds([1.0, NAN], [1.0, 2.0])):
@@ -248,6 +250,7 @@ def test_percentiles_by_hand() -> None:
         percentiles(np.array([7.0]), 0.9, 3),
     ):
         assert not none.bounded
+    assert percentiles(draws, 0.9, 1).value == 1_000.0
     assert percentiles(np.array([7.0, NAN]), 0.9, 3).seeds == 3
     assert percentiles(np.array([7.0, 3.0]), 0.9, 3).low == 3.0  # one draw is enough
 
@@ -275,11 +278,20 @@ def test_each_budget_takes_the_rate_with_the_best_median() -> None:
     assert len(found) == 6 and found["complete"].all()
 
 
+def test_a_diverged_cell_counts_as_nothing_and_not_as_less() -> None:
+    """Half a point beats it, no point does not: of equal medians the lower rate is taken."""
+    lost = [(8, 0.1, NAN, "diverged")] * 2
+    assert best_rates(swept(*lost, (8, 0.2, 0.5, "done")))["learning_rate"].tolist() == [0.2]
+    assert best_rates(swept(*lost, (8, 0.2, 0.0, "done")))["learning_rate"].tolist() == [0.1, 0.1]
+
+
 def test_a_rate_without_a_score_leaves_the_best_one_open() -> None:
     found = best_rates(swept((8, 0.1, 50.0, "done"), (8, 0.2, NAN, "absent")))
     assert (found["learning_rate"].tolist(), found["complete"].tolist()) == ([0.1], [False])
     found = best_rates(swept((8, 0.1, NAN, "absent"), (8, 0.2, NAN, "absent")))
     assert (sorted(found["learning_rate"]), found["complete"].tolist()) == ([0.1, 0.2], [False, False])
+    found = best_rates(swept((8, 0.1, 50.0, "done"), (8, NAN, NAN, "absent")))  # not even its rate is known
+    assert (found["learning_rate"].tolist(), found["complete"].tolist()) == ([0.1], [False])
     assert best_rates(swept((8, 0.1, 1.0, "done")).iloc[:0])["complete"].tolist() == []
 
 
@@ -321,3 +333,12 @@ def test_convergence_by_loops(dev: list[int], window: int, baseline: int, tolera
 def test_a_target_is_reached_when_it_is_met() -> None:
     rule = ConvergenceSettings(smoothing=1)
     assert target_step(np.array([5.0, 9.0]), np.array([1.0, 2.0]), 2.0, rule) == 9.0
+
+
+def test_a_score_at_the_tolerance_is_near_enough() -> None:
+    rule = ConvergenceSettings(smoothing=1, tolerance=2.0, rise=4.0)
+    steps = np.array([5.0, 9.0, 12.0])
+    assert convergence_step(steps, np.array([0.0, 8.0, 10.0]), 0.0, rule) == (9.0, CONVERGED)
+    assert convergence_step(steps, np.array([0.0, 10.0, 8.0]), 6.0, rule) == (9.0, CONVERGED)
+    assert convergence_step(steps, np.array([0.0, 10.0, 7.5]), 6.0, rule)[1] == UNSETTLED
+    assert convergence_step(steps, np.array([0.0, 10.0, 10.0]), 6.01, rule)[1] == NEVER_ROSE

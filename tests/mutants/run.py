@@ -28,7 +28,7 @@ from mutants.trial import SOURCE, Copy, load_libraries
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-SLOWEST = 4  # times what the tests take on the unchanged code, and 20 s: then a change made them hang
+SLOWEST = 3  # times what the tests take on the unchanged code, and 10 s: then a change made them hang
 
 
 class Kept:
@@ -38,27 +38,27 @@ class Kept:
     when a test file has changed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, tests: Path) -> None:
+        """`path` is the file of outcomes, `tests` the folder of the tests that are run."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
+        self._path, self._tests = path, tests
         lines = path.read_text().splitlines() if path.exists() else []
         self._known: dict[str, dict[str, Any]] = {row["change"]: row for row in map(json.loads, lines)}
 
     def find(self, text: str, tests: Sequence[str]) -> tuple[bool, str | None]:
         """Whether the outcome is known, and the test that noticed the change."""
         row = self._known.get(_digest(text))
-        known = row is not None and (row["killed_by"] is not None or row["tests"] == _digest(*_contents(tests)))
+        known = row is not None and (row["killed_by"] is not None or row["tests"] == self._version(tests))
         return known, row["killed_by"] if row and known else None
 
     def keep(self, text: str, tests: Sequence[str], killed_by: str | None) -> None:
-        row = {"change": _digest(text), "tests": _digest(*_contents(tests)), "killed_by": killed_by}
+        row = {"change": _digest(text), "tests": self._version(tests), "killed_by": killed_by}
         self._known[row["change"] or ""] = row
         with open(self._path, "a") as handle:
             handle.write(json.dumps(row) + "\n")
 
-
-def _contents(tests: Sequence[str]) -> list[str]:
-    return [(ROOT / "tests" / test.partition("::")[0]).read_text() for test in tests]
+    def _version(self, tests: Sequence[str]) -> str:
+        return _digest(*((self._tests / test.partition("::")[0]).read_text() for test in tests))
 
 
 def _digest(*texts: str) -> str:
@@ -81,7 +81,7 @@ class Bench:
         plain = self.copy.test(list(tests), 3600.0, compiles=True)
         if plain.killed_by is not None:
             sys.exit(f"{plain.killed_by}: fails on the unchanged code")
-        return SLOWEST * plain.seconds + 20
+        return SLOWEST * plain.seconds + 10
 
     def trial(self, file: str, text: str, tests: Sequence[str], limit_s: float) -> str | None:
         """The test that notices a changed file; None where none does."""
@@ -171,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     load_libraries()
     copy = Copy(ROOT)
     try:
-        bench = Bench(copy, Kept(asked.results / "outcomes.jsonl"))
+        bench = Bench(copy, Kept(asked.results / "outcomes.jsonl", copy.folder / "tests"))
         fine = [
             named_mistakes(bench) if name == "named" else file_changes(bench, name, files[name], asked.limit)
             for name in what

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 
 import pytest
@@ -95,9 +96,35 @@ def test_equals_the_rule_for_pairs_a_seat_at_a_time(parties: list[tuple[int, int
     assert apportion(seats, weights, capacities, pairs=pairs) == pair_by_pair(seats, weights, capacities, pairs)
 
 
+def test_every_small_house_of_three_parties_follows_the_rule() -> None:
+    """All of them, since the rule's last branches (one seat left, and all but an unopened pair full) are rare."""
+    kinds = list(itertools.product((1, 3), (2, 3, 4), (False, True)))
+    for parties in itertools.combinations_with_replacement(kinds, 3):
+        for order in (parties, parties[::-1]):
+            weights, capacities = [Fraction(w) for w, _, _ in order], [c for _, c, _ in order]
+            pairs = [pair for _, _, pair in order]
+            for seats in range(sum(capacities) + 1):
+                try:
+                    expected = pair_by_pair(seats, weights, capacities, pairs)
+                except StopIteration:  # nobody can lend a seat
+                    with pytest.raises(BadInput, match="two entries"):
+                        apportion(seats, weights, capacities, pairs=pairs)
+                else:
+                    assert apportion(seats, weights, capacities, pairs=pairs) == expected
+
+
+def test_pairs_open_late_beside_a_strong_party() -> None:
+    """The pair's claim is a hundredth of the other's, so a single seat would be due to it long before two are."""
+    for seats in range(2, 400, 3):
+        parties = [Fraction(99), Fraction(1), Fraction(2)], [1_000, 10, 10], [False, True, True]
+        assert apportion(seats, *parties[:2], pairs=parties[2]) == pair_by_pair(seats, *parties)
+
+
 def test_a_large_house_is_divided_at_once() -> None:
     """A billion seats, a seat at a time, would take an hour. A third and two thirds; what is full leaves the others."""
     billion = 10**9
+    pairs = apportion(billion, [Fraction(1), Fraction(1)], [billion, billion], pairs=[True, True])
+    assert pairs == [billion // 2, billion // 2]
     assert apportion(billion, [Fraction(1), Fraction(2)], [billion, billion]) == [333_333_333, 666_666_667]
     assert apportion(billion, [Fraction(1), Fraction(9)], [billion, 1_000]) == [billion - 1_000, 1_000]
 

@@ -95,3 +95,31 @@ def test_known_entries() -> None:
 
 DISCRETE = [1548, 1586, 5627, 5929, 6885, 7301]
 ADJACENT = [6999, 7099, 7199]
+
+
+def _hash(seed: int, key: str, purpose: str) -> bytes:
+    return hashlib.sha256(f"petscale-mask-1/{seed}/{key}/{purpose}".encode()).digest()
+
+
+def test_masks_have_as_many_entries_as_they_say() -> None:
+    assert Mask("dense").count((3, 5)) == len(Mask("dense").indices((3, 5), "site")) == 15
+    assert Mask("discrete", (4, 2)).count((2, 9)) == len(Mask("discrete", (4, 2)).indices((2, 9), "site")) == 6
+    assert Mask("dense").seed == 0
+
+
+def test_each_rank_of_a_factor_has_a_lane_of_its_own() -> None:
+    """Lane 1 of 50 entries holds positions 50 to 99, from a stream of its own; a run turns round within its lane."""
+    scattered = Mask("discrete", (7, 3), 5).indices((2, 50), "site")
+    lanes = [sorted(permuted_prefix(50, k, _hash(5, f"site#{lane}", "entries"))) for lane, k in enumerate((7, 3))]
+    assert scattered.tolist() == [*lanes[0], *(50 + entry for entry in lanes[1])]
+    run = Mask("adjacent", (20, 45), 5).indices((2, 50), "site")
+    starts = [int.from_bytes(_hash(5, f"site#{lane}", "start")[:8], "little") % 50 for lane in (0, 1)]
+    assert run.tolist() == [
+        *((starts[0] + step) % 50 for step in range(20)),
+        *(50 + (starts[1] + step) % 50 for step in range(45)),
+    ]
+
+
+def test_the_first_byte_of_a_hash_gives_the_orientation() -> None:
+    found = [Mask("adjacent", (3,), seed).orientation("site") for seed in range(40)]
+    assert found == [("columns" if _hash(seed, "site", "orientation")[0] & 1 else "rows") for seed in range(40)]
