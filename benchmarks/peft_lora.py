@@ -23,13 +23,13 @@ from typing import Any
 import pyarrow.parquet
 import torch
 
-from petscale.backbones.folder import materialise
 from petscale.cells.record import Score, read_result
 from petscale.data.prepare import prepare
 from petscale.data.sources import make_source
 from petscale.data.tokenize import tokenize
 from petscale.errors import Exit
 from petscale.families.registry import FAMILIES
+from petscale.fetching.materialise import materialise
 from petscale.study.cell import Cell
 from petscale.tasks import Task, lookup
 from petscale.training.run import Job, run_cell
