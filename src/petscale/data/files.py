@@ -1,72 +1,111 @@
-"""Readers of files with rows: jsonl, parquet, tsv (without quoting, as in GLUE's files) and csv."""
+"""Readers of files with rows: jsonl, parquet, tsv and csv. Each reads the columns of a task and no others."""
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Callable
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
-from petscale.data.rows import Row, Rows
+from petscale.artefacts.kinds import foreign
+from petscale.data.label_names import check_label_names
+from petscale.data.rows import Rows, listed, pick, positions, twice
+from petscale.data.separated import read_separated
 from petscale.errors import BadInput
+from petscale.tasks import Task
 
-_FIELD_LIMIT = 1 << 27  # characters; news articles are longer than the csv module's limit of 131,072
+_HEAD = 4096  # bytes that are looked at before a file is read
+_SYNONYMS = {"validation": ("validation", "valid", "dev", "val"), "train": ("train",), "test": ("test",)}
+_PART = re.compile(r"-(\d+)-of-(\d+)\.parquet$")
+_PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 
-def _jsonl(path: Path) -> Rows:
-    rows: list[Row] = []
-    numbers: list[int] = []
+class _Repeated(dict[str, Any]):
+    """A JSON object in which some keys are there twice; Python alone would keep the last value without a word."""
+
+    repeated: frozenset[str]
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    marked = _Repeated(found)
+    marked.repeated = frozenset(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+    return marked
+
+
+def _jsonl(path: Path, task: Task) -> Rows:
+    found = Rows(str(path), [], [])
     with open(path, "rb") as lines:
         for number, line in enumerate(lines, start=1):
+            if number == 1:
+                line = line.removeprefix(b"\xef\xbb\xbf")
             if not line.strip():
                 continue
+            place = f"{path}: row {number}"
+            if not found.rows:
+                _check_one_a_line(path, line)
             try:
-                row = json.loads(line)
+                row = json.loads(line.decode(), object_pairs_hook=_object)
             except (ValueError, RecursionError) as error:  # RecursionError comes from lists nested a thousand deep
-                raise BadInput(f"{path}: row {number}: not valid JSON ({error})") from None
+                raise BadInput(f"{place}: not valid JSON ({error})") from None
             if not isinstance(row, dict):
-                raise BadInput(f"{path}: row {number}: a JSON object is needed, not {type(row).__name__}")
-            rows.append(row)
-            numbers.append(number)
-    return Rows(str(path), rows, numbers)
+                raise BadInput(f"{place}: a JSON object is needed, not {type(row).__name__}")
+            for column in task.columns:
+                if isinstance(row, _Repeated) and column in row.repeated:
+                    raise twice(column, place)
+            found.rows.append(pick(row, task.columns, place))
+            found.numbers.append(number)
+    return found
 
 
-def _parquet(path: Path) -> Rows:
+def _check_one_a_line(path: Path, line: bytes) -> None:
+    """Name the two other layouts of JSON files, by the first line that is not empty."""
+    start = line.strip()
+    advice = 'one object a line is needed (pandas: `to_json(path, orient="records", lines=True)`)'
+    if start.startswith(b"["):
+        raise BadInput(f"{path}: a JSON array; {advice}")
+    if start == b"{":
+        raise BadInput(f"{path}: a JSON object over several lines; {advice}")
+
+
+def _parquet(path: Path, task: Task) -> Rows:
     import pyarrow
     import pyarrow.parquet
 
     try:
-        rows = pyarrow.parquet.read_table(path).to_pylist()
-    except (pyarrow.ArrowException, UnicodeDecodeError, OSError) as error:
-        raise BadInput(f"{path}: not a readable parquet file ({error})") from None
+        # `read_table` would refuse files in which any two columns have one name, even if nobody reads them.
+        file = pyarrow.parquet.ParquetFile(path)
+        schema = file.schema_arrow
+        positions(schema.names, task.columns, str(path))
+        check_label_names(task, _published_names(schema, task), str(path))
+        table = file.read(columns=list(task.columns))
+        columns = {name: table.column(name).to_pylist() for name in task.columns}
+    except (pyarrow.ArrowException, ValueError, OverflowError, OSError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"{path}: not a readable parquet file ({first})") from None
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     return Rows(str(path), rows, list(range(1, len(rows) + 1)))
 
 
-class _Tsv(csv.excel_tab):
-    """Tab-separated values as GLUE publishes them: quotation marks are part of the text."""
-
-    quoting = csv.QUOTE_NONE
-
-
-def _separated(path: Path, dialect: type[csv.Dialect]) -> Rows:
-    csv.field_size_limit(_FIELD_LIMIT)
-    rows: list[Row] = []
+def _published_names(schema: Any, task: Task) -> list[str] | None:
+    """The names of the labels that `datasets` stores in a parquet file; None if there are none."""
     try:
-        with open(path, encoding="utf-8-sig", newline="") as lines:
-            for row in csv.DictReader(lines, dialect=dialect, strict=True):
-                if None in row or None in row.values():
-                    raise BadInput(f"{path}: row {len(rows) + 1}: more or fewer fields than the header has")
-                rows.append(row)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: row {len(rows) + 1}: {error}") from None
-    return Rows(str(path), rows, list(range(1, len(rows) + 1)))
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        names = features[task.label_column]["names"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 
 
-READERS: dict[str, Callable[[Path], Rows]] = {
+READERS: dict[str, Callable[[Path, Task], Rows]] = {
     "jsonl": _jsonl,
     "parquet": _parquet,
-    "tsv": lambda path: _separated(path, _Tsv),
-    "csv": lambda path: _separated(path, csv.excel),
+    "tsv": lambda path, task: read_separated(path, task, "\t"),
+    "csv": lambda path, task: read_separated(path, task, ","),
 }
 
 
@@ -82,13 +121,35 @@ def find(folder: Path, split: str) -> Path | None:
     return found[0] if found else None
 
 
-def read(path: Path) -> Rows:
-    """All rows of a file.
+def lookalikes(folder: Path, splits: Iterable[str]) -> str:
+    """The end of a message about a missing file: files that may be meant, and what to do with them."""
+    words = [word for split in splits for word in _SYNONYMS.get(split, (split,))]
+    names = sorted(path.name for path in folder.iterdir() if any(word in path.name.lower() for word in words))
+    if not names:
+        return ""
+    first = names[0]
+    part = _PART.search(first)
+    if first.endswith(_PACKED):
+        advice = "unpack it"
+    elif part and int(part[2]) > 1:
+        advice = f"join its {int(part[2])} parts to one file"
+    else:
+        advice = "rename it"
+    return f"; there is {listed([first])}: {advice}"
+
+
+def read(path: Path, task: Task) -> Rows:
+    """The columns of a task, from all rows of a file.
 
     Raises:
-        BadInput: the file is unreadable or corrupt; the message names file and row.
+        BadInput: the file is unreadable, corrupt or of another kind than its name says, or a column is missing or there
+            twice; the message names file and row.
     """
     try:
-        return READERS[path.suffix[1:]](path)
+        with open(path, "rb") as handle:
+            kind = foreign(handle.read(_HEAD))
+        if kind is not None:
+            raise BadInput(f"{path}: {kind}")
+        return READERS[path.suffix[1:]](path, task)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from None

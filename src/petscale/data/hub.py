@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow
 
 from petscale.artefacts.cache import cache_folder
+from petscale.data.label_names import check_label_names
 from petscale.data.rows import Rows
 from petscale.errors import BadInput
 from petscale.tasks import Task
@@ -113,16 +114,6 @@ def read_split(task: Task, hub: Hub, split: str, folder: Path) -> Rows:
     if len(table) not in published:
         numbers = " or ".join(f"{count:,}" for count in published)
         raise BadInput(f"{place}: {len(table):,} rows, not the {numbers} published; {_FETCH}")
-    _check_names(task, table, place)
-    rows = table.to_list()
+    check_label_names(task, getattr(table.features.get(task.label_column or ""), "names", None), place)
+    rows = table.select_columns([name for name in task.columns if name in table.column_names]).to_list()
     return Rows(place, rows, list(range(1, len(rows) + 1)))
-
-
-def _check_names(task: Task, table: object, place: str) -> None:
-    """Check that the label names in a file, if it has any, are in the task's order (`neg` matches `negative`)."""
-    feature = getattr(table, "features", {}).get(task.label_column or "")
-    names = getattr(feature, "names", None)
-    if names and not all(
-        word.casefold().startswith(name.casefold()) for word, name in zip(task.words("words"), names, strict=False)
-    ):
-        raise BadInput(f"{place}: labels are {names}, the task's order is {list(task.words('words'))}")

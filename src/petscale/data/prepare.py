@@ -19,7 +19,7 @@ import pyarrow.parquet
 
 from petscale.artefacts.files import file_digest, write_atomically
 from petscale.artefacts.seal import sealed
-from petscale.data.checks import input_columns, input_key
+from petscale.data.checks import input_columns, input_key, tell_one_class
 from petscale.data.rows import Row, Rows
 from petscale.data.sources import Source, describe, read_rows
 from petscale.errors import BadInput
@@ -179,6 +179,11 @@ def prepare(
         path = out_dir / f"{name}.parquet"
         _write(task, path, rows, indices, prefix)
         digests[name] = file_digest(path)
+    told = {name: dict(rows.told) for name, rows in splits.items()}
+    for name, (rows, indices, _) in chosen.items():
+        labels = [rows.rows[index][task.label_column] for index in indices] if task.label_column else []
+        tell_one_class(task, labels, told.setdefault(name, {}))
+    told = {name: counts for name, counts in told.items() if counts}
     manifest = {
         "format": FORMAT,
         "task": task.name,
@@ -194,5 +199,6 @@ def prepare(
         "sizes": {name: len(indices) for name, (_, indices, _) in chosen.items()},
         "dropped": {name: rows.dropped for name, rows in splits.items()},
         "sha256": digests,
+        **({"told": told} if told else {}),
     }
     write_atomically(out_dir / MANIFEST, json.dumps(sealed(manifest), indent=1, sort_keys=True) + "\n")

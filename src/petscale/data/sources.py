@@ -10,7 +10,7 @@ from typing import Literal
 
 from petscale.artefacts.files import file_digest
 from petscale.data import files
-from petscale.data.checks import Flaws, check_apart, check_split
+from petscale.data.checks import Flaws, check_apart, check_split, tell_swapped
 from petscale.data.rows import Rows
 from petscale.errors import BadInput
 from petscale.tasks import Task
@@ -88,7 +88,8 @@ def _local_files(task: Task, source: LocalSource) -> dict[str, Path]:
     for split, names in {"train": ("train",), "test": wanted}.items():
         path = next(filter(None, (files.find(folder, name) for name in names)), None)
         if path is None:
-            raise BadInput(f"{folder}: no file {' or '.join(names)}.{{{','.join(files.READERS)}}}")
+            wanted_names = f"{' or '.join(names)}.{{{','.join(files.READERS)}}}"
+            raise BadInput(f"{folder}: no file {wanted_names}{files.lookalikes(folder, names)}")
         paths[split] = path
     for extra, name in (task.hub.extra if task.hub else {}).items():
         if path := files.find(folder, name):
@@ -98,7 +99,7 @@ def _local_files(task: Task, source: LocalSource) -> dict[str, Path]:
 
 def _read(task: Task, source: Source) -> dict[str, Rows]:
     if isinstance(source, LocalSource):
-        return {split: files.read(path) for split, path in _local_files(task, source).items()}
+        return {split: files.read(path, task) for split, path in _local_files(task, source).items()}
     if isinstance(source, MiniSource):
         from petscale.mini.tasks import rows
 
@@ -126,6 +127,7 @@ def read_rows(task: Task, source: Source) -> dict[str, Rows]:
     splits = {name: check_split(task, rows, flaws=source.flaws) for name, rows in _read(task, source).items()}
     evaluation = {name: rows for name, rows in splits.items() if name != "train"}
     splits["train"] = check_apart(task, splits["train"], evaluation, flaws=source.flaws)
+    tell_swapped(task, splits["train"], evaluation)
     return splits
 
 

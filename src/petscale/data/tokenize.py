@@ -22,9 +22,12 @@ from petscale.artefacts.seal import sealed, unsealed
 from petscale.data.decode import load_tokenizer
 from petscale.data.encoding import TextEncoder
 from petscale.data.prepare import MANIFEST as DATA_MANIFEST
+from petscale.data.special import open_up
 from petscale.data.tokens import FORMAT, MANIFEST
 from petscale.errors import BadInput
 from petscale.tasks import LabelScheme, Task
+
+SPECIAL = "text with a special token, which is read as plain text"
 
 
 def _references(columns: dict[str, list[Any]]) -> dict[str, Any]:
@@ -73,7 +76,8 @@ def tokenize(
     """Write `<split>.safetensors` for every prepared split, and last the manifest `tokens.json`.
 
     The family encodes the texts (`TextEncoder`). Texts that are too long are cut, and the manifest gives the number of
-    sources and targets that were cut.
+    sources and targets that were cut. Special tokens in a text are read as plain text (`petscale.data.special`), and
+    the manifest hands on what the rows' manifest tells of them.
 
     Raises:
         BadInput: the prepared rows are of another task or have a wrong checksum, the tokenizer is missing or of another
@@ -95,11 +99,14 @@ def tokenize(
     (out_dir / MANIFEST).unlink(missing_ok=True)
     digests = {}
     cut: dict[str, dict[str, int]] = {}
+    told: dict[str, dict[str, int]] = {split: dict(counts) for split, counts in manifest.get("told", {}).items()}
     for split, expected in manifest["sha256"].items():
         path = prepared_dir / f"{split}.parquet"
         if not path.is_file() or file_digest(path) != expected:
             raise BadInput(f"{path}: missing, or not as its manifest says (sha256)")
-        columns = pyarrow.parquet.read_table(path).to_pydict()
+        columns, opened = open_up(tokenizer, task, pyarrow.parquet.read_table(path).to_pydict())
+        if opened:
+            told.setdefault(split, {})[SPECIAL] = opened
         encoded = family.encode(tokenizer, task, labels, end, columns)
         cut[split] = encoded.cut
         save_file(_flat(_references(columns) | encoded.arrays), out_dir / f"{split}.safetensors")
@@ -120,5 +127,6 @@ def tokenize(
         "data": file_digest(prepared_dir / DATA_MANIFEST),
         "tokenizer": file_digest(place),
         "sha256": digests,
+        **({"told": told} if told else {}),
     }
     write_atomically(out_dir / MANIFEST, json.dumps(sealed(document), indent=1, sort_keys=True) + "\n")

@@ -16,6 +16,7 @@ from petscale.artefacts.files import file_digest, write_atomically
 from petscale.artefacts.layout import RECORD
 from petscale.cells.published import CURVE, DELTA, SPOOLS, predictions, published
 from petscale.cells.record import CellResult, Convergence, Counts, Score, Throughput, write_result
+from petscale.data.tokens import TokenSet
 from petscale.families.registry import total_parameters
 from petscale.scoring.evaluate import Evaluation
 from petscale.study.stages import cell_code
@@ -77,7 +78,7 @@ def publish(
         digest=cell.digest,
         status="diverged" if journey.diverged else "done",
         cause=journey.diverged,
-        notes=_notes(test),
+        notes=[*_notes(test), *_of_rows(ready.tokens)],
         spec=cell.spec(),
         counts=Counts(
             trainable=ready.plan.trainable,
@@ -148,6 +149,12 @@ def _notes(test: Evaluation | None) -> list[str]:
     if len(predicted) == 1 and len(references) > 1:
         return [f"constant predictions on test: {next(iter(predicted))!r}"]
     return []
+
+
+def _of_rows(tokens: TokenSet) -> list[str]:
+    """What the rows' manifest tells of them, e.g. a train split of one class, for everybody who reads the scores."""
+    told = tokens.manifest.get("told", {})
+    return [f"{split} rows: {count} x {what}" for split, counts in told.items() for what, count in counts.items()]
 
 
 def _curve(rows: list[Curve]) -> str:
