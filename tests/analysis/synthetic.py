@@ -333,13 +333,9 @@ def _write_transfer(
     own = truth.full + truth.apet_offset[source["scale"]]
     points = chance + share * (own - chance) + _generator(noise, transfer["path"]).gauss(0, truth.sd)
     metric = "f1" if kind == "qa" else "accuracy"
-    document = {
-        "source": source["cell"],
-        "target": target,
-        "metric": metric,
-        "status": "done",
-        "scores": {metric: {"value": min(max(points, 0.0), 100.0) / 100, "se": 0.02, "n": 500}},
-    }
+    score = {"value": min(max(points, 0.0), 100.0) / 100, "se": 0.02, "n": 500}
+    scores = {metric: score} if kind == "qa" else {metric: score, "rank_accuracy": score}
+    document = {"source": source["cell"], "target": target, "metric": metric, "status": "done", "scores": scores}
     path = root / transfer["path"]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document))

@@ -14,6 +14,7 @@ from analysis.studies import AS_CLAIMED, as_claimed, unlike_claimed, with_holes
 from analysis.synthetic import BUDGETS
 from petscale.analysis.interval import mean_over_tasks
 from petscale.analysis.means import MEAN
+from petscale.analysis.readings import PUBLISHED
 from petscale.analysis.run import analyse, csv_text
 
 
@@ -28,18 +29,19 @@ def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
 def test_claims_in_markdown_say_what_the_table_says() -> None:
     study = unlike_claimed()
     lines = (study.folder / "tables" / "claims.md").read_text().splitlines()
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    table = [line for line in lines if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
     claims = study.tables["claims"]
-    assert [row[:3] for row in rows] == claims[["claim", "ladder", "verdict"]].to_numpy().tolist()
+    assert [row[:4] for row in rows] == claims[["claim", "ladder", "reading", "verdict"]].to_numpy().tolist()
     for row, known in zip(rows, claims.itertuples(), strict=True):
-        numbers = [float(word) for cell in row[4:] for word in re.findall(r"-?(?:\d+\.\d+|inf)", cell)]
-        expected = [value for value in (known.value, known.low, known.high) if pd.notna(value)]
+        numbers = [float(word) for cell in row[5:7] for word in re.findall(r"-?\d+\.\d+", cell)]
+        expected = [value for value in (known.value, known.low, known.high) if np.isfinite(value)]
         assert numbers == pytest.approx(expected, abs=0.005)
 
 
 def test_means_are_the_truth_within_their_intervals() -> None:
     table = as_claimed().tables["methods"]
-    rows = table[(table["task"] == MEAN) & (table["ladder"] == "mini-t5")]
+    rows = table[(table["task"] == MEAN) & (table["ladder"] == "mini-t5") & (table["reading"] == PUBLISHED)]
     inside = 0
     for row in rows.itertuples():
         truth = 90.0 + AS_CLAIMED.offsets.get(row.method, (0.0, 0.0))[row.scale]
@@ -51,7 +53,7 @@ def test_means_are_the_truth_within_their_intervals() -> None:
 def test_a_number_leads_back_to_its_cells() -> None:
     study = with_holes()
     table = study.tables["methods"]
-    row = table[(table["task"] == MEAN) & (table["method"] == "lora")].iloc[0]
+    row = table[(table["task"] == MEAN) & (table["method"] == "lora") & (table["reading"] == PUBLISHED)].iloc[0]
     tasks = row["tasks"].split(";")
     values = np.full((len(tasks), 3), np.nan)
     for path in row["cells"].split(";"):
@@ -101,16 +103,17 @@ def test_thresholds_are_recovered_at_the_better_rate() -> None:
     assert (swept["learning_rate"] == 1e-3).all()
     small = found[(found["scale"] == 0) & (found["ladder"] == "mini-t5")]
     large = found[(found["scale"] == 1) & (found["ladder"] == "mini-t5")]
-    assert small["low_threshold"].between(16, 20).all()
-    assert large["low_threshold"].between(64, 80).all()
-    assert small["high_threshold"].min() > 1.3 * large["high_threshold"].max()
-    assert small["jump"].between(87, 93).all()
+    for part, after, until in ((small, 16, 64), (large, 256, 1_024)):
+        assert part["low_after"].tolist() == pytest.approx([after] * len(part))
+        assert part["low_until"].tolist() == pytest.approx([until] * len(part))
+    assert (large["high_until"] <= 4_097).all()
+    assert small.loc[small["reading"] == PUBLISHED, "jump"].between(90, 96).all()
     assert set(points["budget"].dropna()) == {0.0, *BUDGETS}
 
 
 def test_gaps_and_structure_gaps_name_every_group() -> None:
     tables = as_claimed().tables
-    gaps = tables["gaps"][(tables["gaps"]["unit"] == "points") & (tables["gaps"]["ladder"] == "mini-t5")]
+    gaps = tables["gaps"][tables["gaps"]["ladder"] == "mini-t5"]
     assert gaps["largest_gap"].tolist()[0] == pytest.approx(14.0, abs=1.5)
     assert gaps["p"].tolist()[0] < 0.05
     assert set(tables["structure_gaps"]["group"]) == {"prompt", "bitfit", "lora", "adapter"}

@@ -78,14 +78,6 @@ def test_gaps_are_the_papers_gaps() -> None:
     assert spread.smallest_gap(a) == 0.0
 
 
-def test_log_odds_are_finite_at_the_ends_and_stretch_ceilings() -> None:
-    n = np.full((1, 1, 4), 500.0)
-    odds = spread.log_odds(np.array([[[0.0, 50.0, 98.0, 100.0]]]), n)[0, 0]
-    assert np.isfinite(odds).all()
-    assert odds[1] == pytest.approx(0.0)
-    assert odds[3] - odds[2] > odds[2] - odds[1] - 3
-
-
 def test_one_method_or_one_seed_has_no_spread() -> None:
     assert math.isnan(spread.between_variance(np.zeros((1, 3))))
     assert math.isnan(spread.between_variance(np.zeros((3, 1))))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from petscale.analysis.claims import claims_markdown
+from petscale.analysis.claims import claims_markdown, decided_markdown
 
 
 def published(root: Path, name: str) -> pd.DataFrame:
@@ -15,9 +15,12 @@ def published(root: Path, name: str) -> pd.DataFrame:
 
 
 def test_the_claims_of_the_readme_are_those_of_the_tables(root: Path) -> None:
-    table = claims_markdown(published(root, "claims"))
-    assert table == (root / "docs/study/tables/claims.md").read_text()
-    assert table in (root / "README.md").read_text()
+    """The README has the claims that are decided in some reading, in at most ten lines, and links to all of them."""
+    claims, text = published(root, "claims"), (root / "README.md").read_text()
+    assert claims_markdown(claims) == (root / "docs/study/tables/claims.md").read_text()
+    assert decided_markdown(claims) in text
+    assert len(decided_markdown(claims).splitlines()) <= 12  # two of them are the heading
+    assert "docs/study/tables/claims.md" in text
 
 
 def test_the_tables_are_of_the_whole_study_at_the_commit_that_is_named(root: Path) -> None:

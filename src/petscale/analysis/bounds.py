@@ -1,6 +1,7 @@
-"""Numbers that are known only up to bounds, such as censored thresholds, with their bootstrap draws.
+"""Numbers that are known only up to bounds, such as thresholds between two budgets, with their bootstrap draws.
 
-A threshold beyond the swept budgets is "more than the last budget", never an extrapolated number. Sums and differences
+A crossing is known to lie between two swept budgets, and no more. A threshold beyond the swept budgets is "more than
+the last budget", never an extrapolated number. Sums and differences
 of such thresholds are intervals too (interval arithmetic). A percentile interval takes its low limit from the lower
 bounds of the draws and its high limit from the upper bounds, so censoring can only widen it.
 """
@@ -28,19 +29,31 @@ class Bounds:
 
     @property
     def censored(self) -> str:
-        """How the estimate is censored: '<=' first budget, '>' last budget, 'hole' between two budgets, or ''."""
+        """How the estimate is censored: '<=' first budget, '>' last budget, or '' between two budgets."""
         if np.isneginf(self.low[0]):
             return "<="
-        if np.isposinf(self.high[0]):
-            return ">"
-        return "hole" if self.low[0] < self.high[0] else ""
+        return ">" if np.isposinf(self.high[0]) else ""
+
+    @property
+    def sign(self) -> str:
+        """`<=` or `>=` if `point` is only the finite one of the two bounds of the estimate, otherwise ''."""
+        below, above = np.isneginf(self.low[0]), np.isposinf(self.high[0])
+        return "" if below == above else "<=" if below else ">="
 
     @property
     def point(self) -> float:
-        """The estimate as one number: the crossing, the finite bound if it is censored, or the middle of a hole."""
+        """The estimate as one number: the middle of its bounds, the finite one, or NaN if there is none."""
+        if np.isneginf(self.low[0]) and np.isposinf(self.high[0]):
+            return float("nan")
         if np.isneginf(self.low[0]):
             return float(self.high[0])
         return float(self.low[0] if np.isposinf(self.high[0]) else (self.low[0] + self.high[0]) / 2)
+
+    @classmethod
+    def of_draws(cls, value: float, draws: Array, seeds: int) -> Bounds:
+        """A number that is known from draws of a posterior or bootstrap without bounds of its own, as a search has."""
+        every = np.concatenate([[value], draws])
+        return cls(every, every, seeds)
 
     def __sub__(self, other: Bounds) -> Bounds:
         return Bounds(self.low - other.high, self.high - other.low, min(self.seeds, other.seeds))
@@ -48,11 +61,11 @@ class Bounds:
     def estimate(self, confidence: float) -> Estimate:
         """Percentile interval of the draws; there is none for fewer than two seeds."""
         if self.seeds < 2 or len(self.low) < 2 or np.isnan(self.low).any():
-            return Estimate(self.point, seeds=self.seeds)
+            return Estimate(self.point, seeds=self.seeds, sign=self.sign)
         tail = (1 - confidence) / 2
         low = float(np.quantile(self.low[1:], tail, method="inverted_cdf"))
         high = float(np.quantile(self.high[1:], 1 - tail, method="inverted_cdf"))
-        return Estimate(self.point, low, high, float("nan"), self.seeds)
+        return Estimate(self.point, low, high, float("nan"), self.seeds, sign=self.sign)
 
 
 def mean_of(bounds: Sequence[Bounds]) -> Bounds:

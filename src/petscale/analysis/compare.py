@@ -11,6 +11,7 @@ import pandas as pd
 
 from petscale.analysis import means
 from petscale.analysis.interval import Estimate, difference, mean_over_tasks
+from petscale.analysis.readings import PUBLISHED, read_cells
 from petscale.analysis.run import make_tables
 from petscale.analysis.study_plan import StudyPlan, read_plan, settings_of
 from petscale.analysis.threshold import Threshold, find_thresholds
@@ -77,11 +78,11 @@ def compare_scores(a: Side, b: Side) -> pd.DataFrame:
 
 
 def compare_thresholds(a: Side, b: Side) -> pd.DataFrame:
-    """Compare low and high thresholds by backbone, method and task, as log10 of the ratio b / a."""
+    """Compare low and high thresholds by backbone, method and task, as log10 of the ratio b / a, as published."""
     settings = settings_of(b.plan)
-    own = {_place(one): one for one in find_thresholds(a.cells, settings)}
+    own = {_place(one): one for one in find_thresholds(read_cells(a.cells, PUBLISHED), settings)}
     rows = []
-    for one in find_thresholds(b.cells, settings):
+    for one in find_thresholds(read_cells(b.cells, PUBLISHED), settings):
         before = own.get(_place(one))
         if before is None:
             continue
@@ -109,9 +110,9 @@ def compare_thresholds(a: Side, b: Side) -> pd.DataFrame:
 
 def compare_claims(a: Side, b: Side) -> pd.DataFrame:
     """List the claims whose verdict differs, with the statistic and interval of each side."""
-    keep = ["id", "claim", "ladder", "verdict", "value", "low", "high"]
+    keep = ["id", "claim", "ladder", "reading", "verdict", "value", "low", "high"]
     sides = [make_tables(side.plan, side.results_root)["claims"][keep] for side in (a, b)]
-    joined = sides[0].merge(sides[1], on=["id", "claim", "ladder"], suffixes=("_a", "_b"))
+    joined = sides[0].merge(sides[1], on=["id", "claim", "ladder", "reading"], suffixes=("_a", "_b"))
     return joined[joined["verdict_a"] != joined["verdict_b"]].reset_index(drop=True)
 
 

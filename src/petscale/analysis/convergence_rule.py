@@ -6,7 +6,12 @@ The papers give no definition. This one uses the dev scores of one run, in point
     baseline  b   = dev score of the budget-0 cell (frozen backbone, same task, head and seed)
     rose          : max_i s_i >= b + `rise`; a run that never rose is censored: it has no step, not step 0
     step          = first step_i with s_j >= max s - `tolerance` for every j >= i; none if the last s is lower
-    target step   = first step_i with s_i >= b + `target` (min(best of the pair) - b), the time to a common target
+    target step   = first step_i with s_i >= a target that is common to the runs that are compared
+    still rising  : the last s lies more than `tolerance` above s at three quarters of the run
+
+The step of convergence is shown and decides nothing: of a run that still rises at its end it is near the end, and of a
+noisy one it is the last random dip, which makes fast and slow runs alike. The time to a common target has neither
+fault (`convergence`).
 """
 
 from __future__ import annotations
@@ -52,6 +57,14 @@ def convergence_step(step: Array, dev: Array, baseline: float, rule: Convergence
     if first == len(dev):
         return np.nan, UNSETTLED
     return float(step[first]), CONVERGED
+
+
+def still_rising(dev: Array, rule: ConvergenceSettings) -> bool:
+    """Whether the smoothed dev score still rises over the last quarter of a run by more than the tolerance."""
+    if len(dev) < 4:
+        return False
+    smoothed = smooth(dev, rule.smoothing)
+    return bool(smoothed[-1] > smoothed[(3 * (len(dev) - 1)) // 4] + rule.tolerance)
 
 
 def target_step(step: Array, dev: Array, target: float, rule: ConvergenceSettings) -> float:

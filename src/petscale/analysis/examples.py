@@ -16,22 +16,29 @@ import pyarrow
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from petscale.analysis.tidy import POINTS
+from petscale.analysis.readings import KNOWLEDGE, PUBLISHED, Reading
+from petscale.analysis.tidy import POINTS, RANK
 from petscale.artefacts.layout import Layout
 from petscale.cells.published import predictions
 
 Examples = Mapping[str, NDArray[np.float64]]  # cell -> points of each test example, in the order of the test set
 
 
-def example_scores(cells: pd.DataFrame, results_root: Path) -> Examples:
-    """Points of each test example of every finished cell; a cell without readable predictions is left out."""
+def example_scores(cells: pd.DataFrame, results_root: Path, reading: Reading = PUBLISHED) -> Examples:
+    """Points of each test example of every finished cell in one reading.
+
+    A cell without readable predictions is left out. By knowledge, the examples of a model that writes its answer are
+    those of the accuracy by rank.
+    """
     layout = Layout(str(results_root))
     found = {}
-    for cell in cells.loc[cells["score"].notna(), "cell"]:
-        path = Path(layout.cell(cell), predictions("test"))
+    done = cells[cells["score"].notna()]
+    ranked = (done["chance"] < done["guess"]) & (reading == KNOWLEDGE)
+    for cell, by_rank in zip(done["cell"], ranked, strict=True):
+        path, name = Path(layout.cell(cell), predictions("test")), RANK if by_rank else "score"
         try:
-            column = pyarrow.parquet.read_table(path, columns=["score"])["score"]
-        except (OSError, pyarrow.ArrowInvalid):
+            column = pyarrow.parquet.read_table(path, columns=[name])[name]
+        except (OSError, KeyError, pyarrow.ArrowInvalid):
             continue
         found[cell] = POINTS * column.to_numpy().astype(float)
     return found

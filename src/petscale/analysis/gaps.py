@@ -14,22 +14,11 @@ from petscale.analysis.interval import Estimate, jackknife
 from petscale.analysis.means import account, cube
 from petscale.analysis.spread import Cube
 
-POINTS, LOG_ODDS = "points", "log-odds"
-
-
-def on_scale(
-    frame: pd.DataFrame, methods: Sequence[str], tasks: Sequence[str], seeds: Sequence[int], unit: str
-) -> Cube:
-    """Scores of the methods in points or in log-odds."""
-    points = cube(frame, methods, tasks, seeds)
-    return points if unit == POINTS else spread.log_odds(points, cube(frame, methods, tasks, seeds, "score_n"))
-
 
 def gap_row(
     frame: pd.DataFrame,
     methods: Sequence[str],
     tasks: Sequence[str],
-    unit: str,
     *,
     permutations: int,
     confidence: float,
@@ -37,12 +26,11 @@ def gap_row(
 ) -> dict[str, Any]:
     """One row of a gap table: the papers' gaps, their permutation test, and the between-method variance."""
     seeds = sorted(set(frame["seed"]))
-    values = on_scale(frame, methods, tasks, seeds, unit)
+    values = cube(frame, methods, tasks, seeds)
     a = spread.per_seed(values)
     null = spread.permutation_null(values, permutations, seed)
     variance = variance_of([values], confidence)
     return {
-        "unit": unit,
         "largest_gap": spread.largest_gap(a),
         "smallest_gap": spread.smallest_gap(a),
         "null_gap": null.mean,

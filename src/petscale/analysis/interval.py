@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,15 @@ class Estimate:
     se: float = math.nan
     seeds: int = 0
     wider: bool = False  # whether the interval includes a further variance, beside that over seeds
+    degrees: float = math.nan  # degrees of freedom of a t interval; NaN if the interval is not one
+    sign: str = ""  # "<=" or ">=" if the value is only a bound of what it estimates
+
+    def at(self, confidence: float) -> Estimate:
+        """The same estimate with the t interval of another level; one without degrees of freedom stays as it is."""
+        if math.isnan(self.degrees) or not self.bounded:
+            return self
+        half = t_quantile(confidence, self.degrees) * self.se
+        return replace(self, low=self.value - half, high=self.value + half)
 
     @property
     def bounded(self) -> bool:
@@ -105,19 +114,24 @@ def mean_over_tasks(values: Matrix, confidence: float = 0.95, further: float = m
     shown = float((contributions**2).sum() + (~several).sum() * spread.mean() / len(values) ** 2)
     variance = shown + (0.0 if math.isnan(further) else further)
     degrees = (seeds - 1) * (variance / shown) ** 2 if shown > 0 else math.inf
-    half = t_quantile(confidence, degrees) * math.sqrt(variance)
-    return Estimate(estimate, estimate - half, estimate + half, math.sqrt(variance), seeds, not math.isnan(further))
+    se = math.sqrt(variance)
+    return Estimate(estimate, estimate, estimate, se, seeds, wider=not math.isnan(further), degrees=degrees).at(
+        confidence
+    )
 
 
-def jackknife(statistic: Callable[[NDArray[np.intp]], float], seeds: int, confidence: float = 0.95) -> Estimate:
+def jackknife(
+    statistic: Callable[[NDArray[np.intp]], float], seeds: int, confidence: float = 0.95, further: float = 0.0
+) -> Estimate:
     """t interval of any smooth statistic of the seeds, computed by leaving out one seed at a time.
 
-        se^2 = (S-1)/S sum_s (theta_(-s) - mean theta_(-.))^2,     interval = theta +- t(S-1) se
+        se^2 = (S-1)/S sum_s (theta_(-s) - mean theta_(-.))^2 + further,     interval = theta +- t(S-1) se
 
     Args:
         statistic: function from the indices of the seeds to use to a number, which is NaN if undefined.
         seeds: how many seeds there are.
         confidence: two-sided level.
+        further: variance of the statistic in addition to that over seeds.
     """
     everyone = np.arange(seeds)
     value = statistic(everyone)
@@ -126,9 +140,8 @@ def jackknife(statistic: Callable[[NDArray[np.intp]], float], seeds: int, confid
     left = np.array([statistic(np.delete(everyone, s)) for s in everyone])
     if np.isnan(left).any():
         return Estimate(value, seeds=seeds)
-    se = math.sqrt((seeds - 1) / seeds * float(((left - left.mean()) ** 2).sum()))
-    half = t_quantile(confidence, seeds - 1) * se
-    return Estimate(value, value - half, value + half, se, seeds)
+    se = math.sqrt((seeds - 1) / seeds * float(((left - left.mean()) ** 2).sum()) + further)
+    return Estimate(value, value, value, se, seeds, degrees=seeds - 1).at(confidence)
 
 
 def difference(a: Estimate, b: Estimate, confidence: float = 0.95) -> Estimate:
@@ -140,5 +153,5 @@ def difference(a: Estimate, b: Estimate, confidence: float = 0.95) -> Estimate:
     if variance == 0:
         return Estimate(value, value, value, 0.0, min(a.seeds, b.seeds))
     degrees = variance**2 / (a.se**4 / (a.seeds - 1) + b.se**4 / (b.seeds - 1))
-    half = t_quantile(confidence, degrees) * math.sqrt(variance)
-    return Estimate(value, value - half, value + half, math.sqrt(variance), min(a.seeds, b.seeds))
+    seeds = min(a.seeds, b.seeds)
+    return Estimate(value, value, value, math.sqrt(variance), seeds, degrees=degrees).at(confidence)

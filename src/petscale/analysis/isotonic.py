@@ -1,4 +1,4 @@
-"""Monotone fits and the crossings of their interpolation, for many bootstrap draws at once."""
+"""Monotone fits and the budgets between which they cross a level, for many bootstrap draws at once."""
 
 from __future__ import annotations
 
@@ -31,35 +31,22 @@ def isotonic_fit(y: Array, weights: Array) -> Array:
     return fit
 
 
-def crossing(x: Array, fit: Array, level: Array, holes: NDArray[np.bool_]) -> tuple[Array, Array]:
-    """Where the linear interpolation of a non-decreasing fit first reaches a level, as bounds.
+def crossing(x: Array, fit: Array, level: Array) -> tuple[Array, Array]:
+    """Between which two positions a non-decreasing fit first reaches a level, as bounds.
 
-    A crossing between two positions is one number, so both bounds are equal. If the fit has reached the level at the
-    first position, the crossing is at or below it: (-inf, x_0]. If it never reaches the level, the crossing is above
-    the last position: (x_last, inf). Nothing is extrapolated. Nothing is interpolated across a missing position (a
-    hole) either: there the bounds are the two positions beside it.
+    What lies between two positions was not measured, so the crossing is known only to lie in (x_k, x_k+1], where x_k+1
+    is the first position at which the fit has reached the level. If that is the first position of all, the crossing is
+    at or below it: (-inf, x_0]. If the fit never reaches the level, the crossing is above the last position:
+    (x_last, inf). Nothing is interpolated or extrapolated, and a missing position only widens the bounds.
 
     Args:
         x: ascending positions (log10 of the budget), shape (k,).
         fit: non-decreasing fits, shape (draws, k).
         level: level of each draw, shape (draws,).
-        holes: whether a planned position is missing between each two neighbours, shape (k - 1,).
 
     Returns:
         Lower and upper bound of the crossing, each of shape (draws,).
     """
-    reached = fit >= level[:, None]
-    any_reached = reached.any(axis=1)
-    first = reached.argmax(axis=1)
-    after = np.maximum(first, 1)
-    rows = np.arange(len(fit))
-    y0, y1 = fit[rows, after - 1], fit[rows, after]
-    rise = y1 - y0
-    share = np.where(rise > 0, (level - y0) / np.where(rise > 0, rise, 1.0), 1.0)
-    inside = x[after - 1] + np.clip(share, 0.0, 1.0) * (x[after] - x[after - 1])
-    torn = holes[after - 1]
-    low = np.where(torn, x[after - 1], inside)
-    high = np.where(torn, x[after], inside)
-    low = np.where(any_reached, np.where(first == 0, -np.inf, low), x[-1])
-    high = np.where(any_reached, np.where(first == 0, x[0], high), np.inf)
-    return low, high
+    first = (fit < level[:, None]).sum(axis=1)  # the fit does not fall, so this is the first position that reaches it
+    ends = np.concatenate([[-np.inf], x, [np.inf]])
+    return ends[first], ends[first + 1]

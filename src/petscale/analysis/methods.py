@@ -9,7 +9,7 @@ import pandas as pd
 
 from petscale.analysis import means
 from petscale.analysis.examples import Examples
-from petscale.analysis.gaps import LOG_ODDS, POINTS, gap_row
+from petscale.analysis.gaps import gap_row
 from petscale.analysis.tidy import RANK, asked_by
 from petscale.study.config.analysis import AnalysisSettings
 
@@ -55,22 +55,20 @@ def methods_table(cells: pd.DataFrame, settings: AnalysisSettings, examples: Exa
 
 
 def gaps_table(cells: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
-    """Gaps among the parameter-efficient methods by backbone, in points and in log-odds."""
+    """Gaps among the parameter-efficient methods by backbone, in points."""
     rows = []
     for _, ladder in means.groups(asked_by(cells, EXPERIMENT), ["ladder"]):
         tasks, left_out = means.common_tasks(ladder, ["backbone", "method"])
         for key, rung in means.groups(ladder, _KEYS):
-            for unit in (POINTS, LOG_ODDS):
-                row = gap_row(
-                    rung,
-                    pet_methods(rung),
-                    tasks,
-                    unit,
-                    permutations=settings.methods.permutations,
-                    confidence=settings.confidence,
-                    seed=settings.seed,
-                )
-                rows.append({**dict(zip(_KEYS, key, strict=True)), **row, "left_out": ";".join(left_out)})
+            row = gap_row(
+                rung,
+                pet_methods(rung),
+                tasks,
+                permutations=settings.methods.permutations,
+                confidence=settings.confidence,
+                seed=settings.seed,
+            )
+            rows.append({**dict(zip(_KEYS, key, strict=True)), **row, "left_out": ";".join(left_out)})
     return pd.DataFrame(rows)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -17,8 +18,10 @@ from petscale.analysis import (
     threshold,
     transfer,
 )
-from petscale.analysis.claims import Evidence, claims_markdown, claims_table
+from petscale.analysis.claims import claims_markdown, claims_table
+from petscale.analysis.evidence import View, evidence_of, views
 from petscale.analysis.examples import example_scores
+from petscale.analysis.readings import PUBLISHED, READINGS
 from petscale.analysis.study_plan import StudyPlan, read_plan, settings_of
 from petscale.analysis.tidy import curves, tidy
 from petscale.analysis.transfer_scores import transfer_scores
@@ -55,51 +58,51 @@ def make_tables(plan: StudyPlan, results_root: Path) -> Tables:
     """
     settings = settings_of(plan)
     cells = tidy(plan, results_root)
-    examples = example_scores(cells[_needs_examples(cells)], results_root)
+    wanted = cells[_needs_examples(cells)]
+    examples = {reading: example_scores(wanted, results_root, reading) for reading in READINGS}
     lines = curves(cells[[("convergence" in names) for names in cells["experiments"]]], results_root)
-    runs = convergence.runs_table(cells, lines, settings)
-    pairs = convergence.pairs_table(runs, lines, settings)
-    found = threshold.find_thresholds(cells, settings)
+    seen = views(cells, lines, examples, settings)
     zero_shot = transfer_scores(plan, cells, results_root)
     ratios = transfer.with_ratios(zero_shot, settings)
     every = scores.scores_table(cells, results_root)
-    evidence = [
-        Evidence(
-            ladder=ladder["name"],
-            backbones=[rung["name"] for rung in sorted(ladder["backbones"], key=lambda rung: int(rung["scale"]))],
-            cells=cells[cells["ladder"] == ladder["name"]],
-            pairs=pairs[pairs["ladder"] == ladder["name"]] if len(pairs) else pairs,
-            thresholds=[one for one in found if one.ladder == ladder["name"]],
-            ratios=ratios[ratios["ladder"] == ladder["name"]],
-            examples=examples,
-            settings=settings,
-        )
-        for ladder in plan["ladders"]
-    ]
-    gaps, thresholds = methods.gaps_table(cells, settings), threshold.threshold_table(found, settings)
+    gaps = _both(seen, lambda view: methods.gaps_table(view.cells, settings))
+    thresholds = _both(seen, lambda view: threshold.threshold_table(view.thresholds, settings))
+    first = seen[0]
     return {
-        "claims": claims_table(evidence),
-        "methods": methods.methods_table(cells, settings, examples),
+        "claims": claims_table(evidence_of(plan, seen, ratios, settings)),
+        "learnt": first.learnt,
+        "methods": _both(seen, lambda view: methods.methods_table(view.cells, settings, view.examples)),
         "gaps": gaps,
         "metrics": scores.metrics_table(cells, every, settings),
-        "structure": structure.structure_table(cells, settings, examples),
-        "structure_gaps": structure.structure_gaps_table(cells, settings),
-        "table2": structure.table2(cells, settings, examples),
-        "convergence": convergence.convergence_table(pairs, settings),
-        "convergence_pairs": pairs,
-        "convergence_runs": runs,
+        "structure": _both(seen, lambda view: structure.structure_table(view.cells, settings, view.examples)),
+        "structure_gaps": _both(seen, lambda view: structure.structure_gaps_table(view.cells, settings)),
+        "table2": structure.table2(first.cells, settings, first.examples),
+        "convergence": _both(seen, lambda view: convergence.convergence_table(view.pairs, settings)),
+        "convergence_pairs": _both(seen, lambda view: view.pairs),
+        "convergence_runs": _both(seen, lambda view: view.runs),
         "curves": lines,
         "threshold": thresholds,
-        "threshold_points": threshold.points_table(cells, settings),
+        "threshold_points": _both(seen, lambda view: threshold.points_table(view.cells, settings)),
         "transfer": transfer.transfer_table(ratios, settings),
         "transfer_relations": transfer.relation_table(ratios, settings),
-        "control": control.control_table(cells, settings, examples),
+        "control": control.control_table(cells, settings, first.examples),
         "efficiency": efficiency.efficiency_table(cells),
-        "side_by_side": side_by_side.side_by_side(cells, thresholds, gaps, settings),
+        "side_by_side": side_by_side.side_by_side(cells, _published(thresholds), _published(gaps), settings),
         "missing": efficiency.missing_table(cells, zero_shot),
         "cells": cells,
         "scores": every,
     }
+
+
+def _both(seen: Sequence[View], make: Callable[[View], pd.DataFrame]) -> pd.DataFrame:
+    """A table in both readings, one after the other; the column `reading` says which a row has."""
+    parts = [(view.reading, make(view)) for view in seen]
+    filled = [table.assign(reading=reading) for reading, table in parts if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else parts[0][1]
+
+
+def _published(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["reading"] == PUBLISHED] if len(table) else table
 
 
 def _needs_examples(cells: pd.DataFrame) -> pd.Series:

@@ -143,7 +143,7 @@ def _gaps(gaps: pd.DataFrame) -> list[dict[str, Any]]:
     stated = paper_table("su2023_stated_findings")
     stated = stated[stated["quantity"].str.startswith("pet_performance_gap")]
     rows = []
-    for one in gaps[gaps["unit"] == "points"].itertuples(index=False) if len(gaps) else ():
+    for one in gaps.itertuples(index=False) if len(gaps) else ():
         paper = PAPER_NAMES.get(one.backbone)
         found = stated[[paper in str(name).split("..") for name in stated["backbone"]]]
         for range_ in found.itertuples(index=False):

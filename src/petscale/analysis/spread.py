@@ -15,19 +15,6 @@ from numpy.typing import NDArray
 Cube = NDArray[np.float64]  # (methods, tasks, seeds), NaN where a cell is missing
 
 
-def log_odds(points: Cube, examples: Cube) -> Cube:
-    """Scores as log-odds, ln((p + 1/2n) / (1 - p + 1/2n)), in which differences do not shrink near the maximum score.
-
-    Args:
-        points: scores in points.
-        examples: number n of test examples of each score; adding half an example keeps scores of 0 and 100 finite.
-    """
-    share = points / 100.0
-    half = 0.5 / np.where(np.isnan(examples), 500.0, examples)
-    odds: Cube = np.log((share + half) / (1 - share + half))
-    return odds
-
-
 def per_seed(cube: Cube) -> Cube:
     """Mean over tasks after each task's mean is subtracted, then centred within each seed.
 

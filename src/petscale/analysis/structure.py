@@ -9,7 +9,7 @@ import pandas as pd
 
 from petscale.analysis import means
 from petscale.analysis.examples import Examples
-from petscale.analysis.gaps import LOG_ODDS, POINTS, gap_row
+from petscale.analysis.gaps import gap_row
 from petscale.analysis.tidy import asked_by, in_group
 from petscale.study.config.analysis import AnalysisSettings
 
@@ -55,28 +55,19 @@ def structure_table(cells: pd.DataFrame, settings: AnalysisSettings, examples: E
 
 
 def structure_gaps_table(cells: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
-    """Gaps within each budget group by backbone, in points and in log-odds."""
+    """Gaps within each budget group by backbone, in points."""
     rows = []
     for group, tasks, left_out, ladder in group_frames(cells):
         for key, rung in means.groups(ladder, _KEYS):
-            for unit in (POINTS, LOG_ODDS):
-                row = gap_row(
-                    rung,
-                    means.ordered(rung["method"]),
-                    tasks,
-                    unit,
-                    permutations=settings.structure.permutations,
-                    confidence=settings.confidence,
-                    seed=settings.seed,
-                )
-                rows.append(
-                    {
-                        **dict(zip(_KEYS, key, strict=True)),
-                        "group": group,
-                        **row,
-                        "left_out": ";".join(left_out),
-                    }
-                )
+            row = gap_row(
+                rung,
+                means.ordered(rung["method"]),
+                tasks,
+                permutations=settings.structure.permutations,
+                confidence=settings.confidence,
+                seed=settings.seed,
+            )
+            rows.append({**dict(zip(_KEYS, key, strict=True)), "group": group, **row, "left_out": ";".join(left_out)})
     return pd.DataFrame(rows)
 
 

@@ -32,7 +32,6 @@ class Sweep:
     scores: Array  # (k, seeds)
     baseline: Array  # (seeds,) the measured budget-0 score
     full: Array  # (seeds,) full fine-tuning
-    holes: NDArray[np.bool_]  # (k - 1,) whether planned budgets are missing between two neighbours
 
 
 @dataclass(frozen=True)
@@ -43,19 +42,18 @@ class Fit:
     curve: Array  # (1 + draws, k)
     baseline: Array  # (1 + draws,)
     full: Array  # (1 + draws,)
-    holes: NDArray[np.bool_]  # (k - 1,)
     seeds: int
 
     def low_threshold(self, rise: float) -> Bounds:
-        """log10 of the first budget at which the fit lies `rise` points above the measured baseline."""
+        """log10 of the budget from which the fit lies `rise` points above the measured baseline, as bounds."""
         return self._crossing(self.baseline + rise)
 
     def high_threshold(self, margin: float) -> Bounds:
-        """log10 of the first budget at which the fit is not inferior to full fine-tuning by more than `margin`."""
+        """log10 of the budget from which the fit lies no more than `margin` below full fine-tuning, as bounds."""
         return self._crossing(self.full - margin)
 
     def after(self, threshold: Bounds) -> Array:
-        """The fit at the first swept budget at or past the estimated threshold, estimate and draws.
+        """The fit at the first swept budget past the estimated threshold, estimate and draws.
 
         Every draw uses the budget of the estimate, so only the height of the curve varies between draws. The values are
         NaN if no swept budget is past the threshold.
@@ -67,7 +65,7 @@ class Fit:
         if np.isnan(level).any():
             nothing = np.full(len(level), np.nan)
             return Bounds(nothing, nothing, 0)
-        return Bounds(*crossing(self.log_budgets, self.curve, level, self.holes), self.seeds)
+        return Bounds(*crossing(self.log_budgets, self.curve, level), self.seeds)
 
 
 def fit_sweep(sweep: Sweep, draws: int, generator: np.random.Generator) -> Fit:
@@ -90,7 +88,7 @@ def fit_sweep(sweep: Sweep, draws: int, generator: np.random.Generator) -> Fit:
         drawn = np.vstack([means, means + noise])
     k = len(sweep.budgets)
     curve = isotonic_fit(drawn[:, :k], counts[:k].astype(float))
-    return Fit(np.log10(sweep.budgets), curve, drawn[:, k], drawn[:, k + 1], sweep.holes, seeds)
+    return Fit(np.log10(sweep.budgets), curve, drawn[:, k], drawn[:, k + 1], seeds)
 
 
 def _noise(residuals: Array, counts: NDArray[np.intp], draws: int, generator: np.random.Generator) -> Array:

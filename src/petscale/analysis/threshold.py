@@ -1,17 +1,17 @@
 """Experiment `threshold`: score against budget, and the low and high parameter thresholds (Su et al. figure 7).
 
-    low threshold  = first budget at which the monotone fit lies `rise_points` above the measured budget-0 baseline
-    high threshold = first budget at which it lies no more than `margin_points` below full fine-tuning
+    low threshold  = budget from which the monotone fit lies `rise_points` above the measured budget-0 baseline
+    high threshold = budget from which it lies no more than `margin_points` below full fine-tuning
 
-Both are read off the interpolation of the fit over log budget. If full fine-tuning is not rise + margin points above
-the baseline, there is no high threshold: the task was not learnt, and the high level would be below the low one. If
-several learning rates were swept, each budget uses the rate with the best median dev score; the rate is selected on dev
-rows and the score is reported on test rows.
+On a grid of budgets each is known to lie between the last budget before it and the first budget past it. If full
+fine-tuning is not rise + margin points above the baseline, there is no high threshold: the task was not learnt, and the
+high level would be below the low one. If several learning rates were swept, each budget uses the rate with the best
+median dev score; the rate is selected on dev rows and the score is reported on test rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +96,12 @@ def points_table(cells: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFram
 
 
 def find_thresholds(cells: pd.DataFrame, settings: AnalysisSettings) -> list[Threshold]:
-    """The thresholds of every method, backbone and task that the experiment sweeps."""
+    """The thresholds of every method, backbone and task that the experiment sweeps.
+
+    Args:
+        cells: tidy table in one reading (`readings.read_cells`).
+        settings: settings of the analysis.
+    """
     asked = asked_by(cells, EXPERIMENT)
     swept = best_rates(_swept(asked))
     seeds = sorted(set(asked["seed"]))
@@ -108,15 +113,30 @@ def find_thresholds(cells: pd.DataFrame, settings: AnalysisSettings) -> list[Thr
     return found
 
 
+def with_delivered(found: list[Threshold], delivered: Iterable[Threshold]) -> list[Threshold]:
+    """Thresholds of a grid with those that another estimate has for the same backbone, task and method in their place.
+
+    A search of budgets delivers such thresholds; their bounds may come from draws of its own (`Bounds.of_draws`).
+    """
+    chosen = {(one.backbone, one.task, one.method): one for one in [*found, *delivered]}
+    return list(chosen.values())
+
+
 def threshold_table(found: list[Threshold], settings: AnalysisSettings) -> pd.DataFrame:
-    """One row per method, backbone and task: both thresholds in parameters, with intervals and kind of censoring."""
+    """One row per method, backbone and task: both thresholds in parameters, with intervals and kind of censoring.
+
+    `low_after` and `low_until` are the budgets between which the estimate lies, `low_threshold` their geometric middle,
+    and `low_from` and `low_to` the interval, which contains what lies between budgets. The same holds for `high`.
+    """
     rows = []
     for one in found:
         row: dict[str, Any] = {key: getattr(one, key) for key in KEYS}
         for name, bounds, none in (("low", one.low, one.low_none), ("high", one.high, one.high_none)):
             estimate = bounds.estimate(settings.confidence)
             row[f"{name}_threshold"] = 10**estimate.value
-            row[f"{name}_censored"] = none or bounds.censored
+            row[f"{name}_after"], row[f"{name}_until"] = 10 ** bounds.low[0], 10 ** bounds.high[0]
+            row[f"{name}_censored"] = bounds.censored
+            row[f"{name}_none"] = none
             row[f"{name}_from"] = 10**estimate.low
             row[f"{name}_to"] = 10**estimate.high
         for name, draws in (("jump", one.jump), ("jump_above_baseline", one.jump_above)):
@@ -146,13 +166,13 @@ def _threshold(
         frame = references[references["method"] == method]
         ends[method] = task_seed_matrix(means.scored(frame), "score", [str(references["task"].iloc[0])], seeds)[0]
     generator = np.random.default_rng(settings.seed)  # the same for all sweeps: see `sweep`
-    places = [planned.index(budget) for budget in budgets]
     low = high = _NOTHING
     low_none = high_none = "too few budgets"
     jump = jump_above = _NO_DRAWS
     measured = 0
     if len(budgets) >= 2:
-        sweep = Sweep(np.array(budgets, dtype=float), scores, ends["frozen"], ends["full"], np.diff(places) > 1)
+        baseline = np.maximum(ends["frozen"], float(references["floor"].iloc[0]))
+        sweep = Sweep(np.array(budgets, dtype=float), scores, baseline, ends["full"])
         fit = fit_sweep(sweep, settings.bootstrap_draws, generator)
         measured = fit.seeds
         low, high = fit.low_threshold(rule.rise_points), fit.high_threshold(rule.margin_points)

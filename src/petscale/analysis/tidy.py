@@ -40,7 +40,9 @@ def tidy(plan: StudyPlan, results_root: Path) -> pd.DataFrame:
     Returns:
         One row per planned cell. `status` is done, diverged or missing; a record that cannot be read, or that belongs
         to another specification, counts as missing and `cause` says why. `score`, `rank_accuracy`, `dev` and
-        `best_dev` are points (0 to 100); `score` is set for finished cells only.
+        `best_dev` are points (0 to 100); `score` is set for finished cells only. `guess` is the score of always
+        answering with some label (0 on free text), `chance` that of a model that has learnt nothing: on T5, which
+        writes no label then, 0.
     """
     tasks = {task["name"]: task for task in plan["tasks"]}
     class_heads = {ladder["name"]: lookup(ladder["family"]).has_head for ladder in plan["ladders"]}
@@ -54,15 +56,16 @@ def tidy(plan: StudyPlan, results_root: Path) -> pd.DataFrame:
         row["control"] = bool(row["control"])
         row["display"] = rungs.get(row["backbone"], {}).get("display", row["backbone"])
         row["chance"] = chance_points(tasks[row["task"]], class_head=class_heads[row["ladder"]])
+        row["guess"] = chance_points(tasks[row["task"]], class_head=True)
         row.update(dict.fromkeys(_MEASURED), status="missing", total=planned.get("total"))
         row.update(_measured(planned, results_root))
         rows.append(row)
-    columns = [*_PLANNED, "display", "experiments", "matches", "chance", "trainable", "status", *_MEASURED]
+    columns = [*_PLANNED, "display", "experiments", "matches", "chance", "guess", "trainable", "status", *_MEASURED]
     table = pd.DataFrame(rows, columns=columns, dtype=object)
     numbers = [
         column for column in _MEASURED if column not in ("cause", "notes", "metric") and not column.startswith("hash_")
     ]
-    types = dict.fromkeys([*numbers, "budget", "learning_rate", "mask_seed", "chance"], float)
+    types = dict.fromkeys([*numbers, "budget", "learning_rate", "mask_seed", "chance", "guess"], float)
     table = table.astype({**types, "scale": int, "seed": int, "trainable": int, "control": bool})
     return table.copy()  # stores columns of one type as one block: later selections are several times faster
 

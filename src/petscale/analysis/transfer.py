@@ -1,15 +1,18 @@
 """Experiment `transfer`: zero-shot score divided by the score of training on the target (Su et al. figure 9).
 
-    relative     = 100 zero-shot / original                            the papers' ratio
-    above chance = 100 (zero-shot - chance) / (original - chance)      0 is guessing, 100 is trained on the target
+    relative     = 100 zero-shot / original                            the paper's ratio, of the main metric
+    guess        = 100 chance / original                               the relative performance of a constant guess
+    above chance = 100 (zero-shot - chance) / mean_s (original_s - chance)     of the accuracy by rank: 0 is guessing,
+                                                                       100 is what training on the target gives
 
-With a classification head, guessing alone gives a relative performance of about 55 %, so the second ratio is reported
-too. Both are undefined if the cells trained on the target are not `minimum_points` above chance, or if the metric has
-no meaning.
+The first falls when the target is learnt better, even where nothing transfers, so claims rest on the last one. It
+exists where source and target count: where the cells trained on each are `minimum_points` above chance at the lower end
+of their interval over seeds. All seeds of a pair count or none, because leaving out seeds by their score would select.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -19,22 +22,55 @@ from petscale.analysis import means
 from petscale.analysis.interval import Estimate, Matrix, mean_over_tasks, task_seed_matrix
 from petscale.study.config.analysis import AnalysisSettings
 
-RELATIVE, ABOVE_CHANCE = "relative", "above_chance"
+RELATIVE, ABOVE_CHANCE, GUESS = "relative", "above_chance", "guess"
 WITHIN, ACROSS = "within a type", "across types"
 _PLACE = ["ladder", "backbone", "scale", "display", "method", "structure"]
 
 
 def with_ratios(scores: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
-    """Add both ratios, in percent, and the relation of source and target (same task or type) to the transfers."""
+    """Add the ratios, in percent, and the relation of source and target (same task or type) to the transfers.
+
+    `source_counts` and `target_counts` say whether the cells trained on each are above chance.
+    """
     above = scores["original"] - scores["chance"]
-    usable = above >= settings.transfer.minimum_points
-    gain = (scores["score"] - scores["chance"]) / above.where(usable)
+    usable = scores["original"].where(above >= settings.transfer.minimum_points)
+    levels = _levels(scores, settings)
+    place = [*_PLACE[:2], "method"]
+    source, target = (
+        pd.MultiIndex.from_frame(scores[[*place, end]]).map(lambda key: levels.get(key, np.nan))
+        for end in ("source", "target")
+    )
+    known = source.notna() & target.notna()
+    gain = (scores["rank"] - scores["chance"]) / pd.Series(target.to_numpy(float), index=scores.index)
     kind = np.where(scores["source_kind"] == scores["target_kind"], WITHIN, ACROSS)
     return scores.assign(
-        relative=(100 * scores["score"] / scores["original"].where(usable)),
-        above_chance=100 * gain,
+        relative=100 * scores["score"] / usable,
+        guess=100 * scores["chance"] / usable,
+        above_chance=100 * gain.where(known),
+        source_counts=source.notna(),
+        target_counts=target.notna(),
         relation=np.where(scores["source"] == scores["target"], "itself", kind),
     )
+
+
+def untaught(ratios: pd.DataFrame) -> str:
+    """The tasks on which the cells that were trained on them are not above chance, by backbone and method."""
+    own = ratios[(ratios["relation"] == "itself") & ~ratios["source_counts"]]
+    named = means.ordered(zip(own["source"], own["backbone"], own["method"], strict=True))
+    return "; ".join(f"{task} ({backbone}, {method}: not above chance)" for task, backbone, method in named)
+
+
+def _levels(scores: pd.DataFrame, settings: AnalysisSettings) -> dict[Hashable, float]:
+    """Mean points above chance of the cells trained on a task, by place and task, where the task counts."""
+    levels: dict[Hashable, float] = {}
+    own = scores[scores["source"] == scores["target"]]
+    for key, part in means.groups(own, [*_PLACE[:2], "method", "source"]):
+        points = part["rank"] - part["chance"]
+        values = task_seed_matrix(part.assign(points=points), "points", [key[-1]], sorted(set(part["seed"])), "source")
+        level = mean_over_tasks(values, settings.confidence)
+        if level.bounded and level.low >= settings.transfer.minimum_points:
+            levels[key] = level.value
+    return levels
 
 
 def transfer_table(ratios: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
@@ -44,7 +80,7 @@ def transfer_table(ratios: pd.DataFrame, settings: AnalysisSettings) -> pd.DataF
     number and `score_all` is the score with them.
 
     `status` is done, or the reason why there is no number: missing, undefined (the metric has no meaning for this
-    pair), or no reference (the cells trained on the target are missing or not above chance).
+    pair), or no reference (the cells trained on the source or the target are missing or not above chance).
     """
     rows = []
     keys = [*_PLACE, "source", "source_kind", "target", "target_kind", "relation"]
@@ -59,6 +95,9 @@ def transfer_table(ratios: pd.DataFrame, settings: AnalysisSettings) -> pd.DataF
             seeds=int(part[RELATIVE].notna().sum()),
             score=part["score"].mean(),
             score_all=part["score_all"].mean(),
+            rank=part["rank"].mean(),
+            original_rank=part["original_rank"].mean(),
+            guess=part[GUESS].mean(),
             shared_rows=part["shared_rows"].max(),
             original=part["original"].mean(),
             chance=part["chance"].iloc[0],
@@ -71,11 +110,13 @@ def transfer_table(ratios: pd.DataFrame, settings: AnalysisSettings) -> pd.DataF
 
 
 def relation_table(ratios: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
-    """Mean ratio within a task type and across types by backbone and structure, and their paired difference."""
+    """Mean ratio within a task type and across types by backbone and structure, and their paired difference.
+
+    Rows with the ratio `guess` show which relative performance a constant guess would have."""
     rows = []
     for key, part in means.groups(ratios, _PLACE):
         place = dict(zip(_PLACE, key, strict=True))
-        for ratio in (RELATIVE, ABOVE_CHANCE):
+        for ratio in (RELATIVE, GUESS, ABOVE_CHANCE):
             for relation in (WITHIN, ACROSS):
                 rows.append({**place, "ratio": ratio, "relation": relation, **_row(part, ratio, relation, settings)})
             advantage = within_minus_across(part, ratio, settings.confidence)
@@ -126,7 +167,7 @@ def _row(part: pd.DataFrame, ratio: str, relation: str, settings: AnalysisSettin
 
 
 def _status(part: pd.DataFrame) -> str:
-    if part[RELATIVE].notna().any():
+    if part[[RELATIVE, ABOVE_CHANCE]].notna().any(axis=None):
         return "done"
     if (part["status"] == "undefined").all():
         return "undefined"

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 
 from petscale.analysis.study_plan import StudyPlan
-from petscale.analysis.tidy import POINTS, asked_by
+from petscale.analysis.tidy import POINTS, RANK, asked_by
 
 _COLUMNS = (
     "source_cell", "ladder", "backbone", "scale", "display", "method", "structure", "budget", "seed", "source",
     "source_kind", "target", "target_kind", "metric", "status", "cause", "score", "chance", "original",
-    "original_cell", "shared_rows", "score_all", "path",
+    "original_cell", "shared_rows", "score_all", "rank", "original_rank", "path",
 )  # fmt: skip
+_NUMBERS = ("score", "original", "chance", "shared_rows", "score_all", "rank", "original_rank")
 
 
 def transfer_scores(plan: StudyPlan, cells: pd.DataFrame, results_root: Path) -> pd.DataFrame:
@@ -32,17 +33,19 @@ def transfer_scores(plan: StudyPlan, cells: pd.DataFrame, results_root: Path) ->
         trained on the target with the same backbone, method, budget and seed. `chance` is 100/classes on
         classification (a model trained on any classification task emits the unified labels), 0 on generation.
         `shared_rows` is the number of test rows that the source was trained on (NaN if that was not compared). `score`
-        leaves them out, and `score_all` is the score with them. `status` is done, missing or undefined.
+        leaves them out, and `score_all` is the score with them. `rank` and `original_rank` are the accuracies of the
+        most probable label (on free text and on BERT, whose head always answers with a class, equal to `score` and
+        `original`). `status` is done, missing or undefined.
     """
     tasks = {task["name"]: task for task in plan["tasks"]}
     sources = asked_by(cells, "transfer").set_index("cell")
-    own = {_place(row, row["task"]): (cell, row["score"]) for cell, row in sources.iterrows()}
+    own = {_place(row, row["task"]): (cell, row["score"], _rank(row)) for cell, row in sources.iterrows()}
     rows = []
     for planned in plan["transfers"]:
         if planned["source"] not in sources.index:
             continue
         source, target = sources.loc[planned["source"]], tasks[planned["target"]]
-        original_cell, original = own.get(_place(source, target["name"]), ("", np.nan))
+        original_cell, original, original_rank = own.get(_place(source, target["name"]), ("", np.nan, np.nan))
         rows.append(
             {
                 **_origin(planned["source"], source),
@@ -50,6 +53,7 @@ def transfer_scores(plan: StudyPlan, cells: pd.DataFrame, results_root: Path) ->
                 "target_kind": target["kind"],
                 **_outcome(results_root / planned["path"], tasks[source["task"]], target),
                 "original": original,
+                "original_rank": original_rank,
                 "original_cell": original_cell,
                 "path": planned["path"],
             }
@@ -67,17 +71,24 @@ def transfer_scores(plan: StudyPlan, cells: pd.DataFrame, results_root: Path) ->
                 "score": row["score"],
                 "chance": _chance(target),
                 "original": row["score"],
+                "rank": _rank(row),
+                "original_rank": _rank(row),
                 "original_cell": cell,
                 "path": "",
             }
         )
     table = pd.DataFrame(rows, columns=_COLUMNS)
-    return table.astype(dict.fromkeys(("score", "original", "chance", "shared_rows", "score_all"), float))
+    return table.astype(dict.fromkeys(_NUMBERS, float))
 
 
 def _origin(cell: str, row: pd.Series) -> dict[str, Any]:
     kept = row[["ladder", "backbone", "scale", "display", "method", "structure", "budget", "seed"]].to_dict()
     return {"source_cell": cell, **kept, "source": row["task"], "source_kind": row["kind"]}
+
+
+def _rank(row: pd.Series) -> float:
+    """Accuracy of the most probable label of a cell, or its score where the two are the same."""
+    return float(row[RANK] if row["chance"] < row["guess"] else row["score"])
 
 
 def _place(row: pd.Series, task: str) -> tuple[Any, ...]:
@@ -104,7 +115,9 @@ def _outcome(path: Path, source: StudyPlan, target: StudyPlan) -> dict[str, Any]
         metric, shared = document["metric"], document.get("shared_rows")
         status, value = document["status"], (document["scores"].get(metric) or {}).get("value")
         # A row that the source was trained on does not measure transfer.
-        unseen = document["scores_without_shared"][metric]["value"] if shared else value
+        counted = document["scores_without_shared"] if shared else document["scores"]
+        unseen = (counted.get(metric) or {}).get("value")
+        rank = (counted.get(RANK) or {}).get("value", unseen)
     except FileNotFoundError:
         return {"metric": None, "status": "missing", "cause": "not run", "score": np.nan, "chance": chance}
     except (OSError, ValueError, KeyError, AttributeError) as error:
@@ -117,6 +130,7 @@ def _outcome(path: Path, source: StudyPlan, target: StudyPlan) -> dict[str, Any]
         "status": status,
         "cause": document.get("cause"),
         "score": POINTS * float(unseen) if status == "done" and unseen is not None else np.nan,
+        "rank": POINTS * float(rank) if status == "done" and rank is not None else np.nan,
         "score_all": POINTS * float(value) if status == "done" and value is not None else np.nan,
         "shared_rows": np.nan if shared is None else shared,
         "chance": chance,

@@ -1,82 +1,121 @@
 """Verdicts: an interval decides whether a claim is supported, not supported or inconclusive.
 
-In each rule `margin` is the smallest effect that matters, as set in the study file. "Not supported" means that the
-interval excludes what was claimed; an interval that merely does not support the claim is "inconclusive".
+A claim says that its statistic lies in a set of numbers, such as "at least the margin", where the margin is the
+smallest effect that matters and stands in the study file. An interval that lies inside the set supports the claim, and
+one that lies outside it excludes the claim; every other interval leaves it inconclusive. No interval can do both, and a
+wider interval can only decide less. An effect that is surely there but too small to matter is therefore not supported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
+
+from scipy import stats
 
 from petscale.analysis.interval import Estimate
 
-Verdict = Literal["supported", "not supported", "inconclusive"]
+Verdict = Literal["supported", "not supported", "inconclusive", "not measurable here"]
+SUPPORTED: Verdict = "supported"
+NOT_SUPPORTED: Verdict = "not supported"
+INCONCLUSIVE: Verdict = "inconclusive"
+NOT_MEASURABLE: Verdict = "not measurable here"
+DECIDED = (SUPPORTED, NOT_SUPPORTED)
+
+SMALLEST_P = 1e-3  # two thousand bootstrap draws tell no smaller one
+
+Ends = Callable[[float, float], bool]
+Decide = Callable[[float], Verdict]  # from the level of the intervals to the verdict
 
 
-def increase(estimate: Estimate, margin: float = 0.0) -> Verdict:
-    """Decide "the statistic is positive": low > 0 supports it; high < margin excludes an effect that matters."""
+@dataclass(frozen=True)
+class Rule:
+    """The set of numbers in which a claim puts its statistic, asked by the two ends of an interval."""
+
+    inside: Ends  # whether the whole interval lies in the set
+    outside: Ends  # whether the whole interval lies outside it
+
+
+def at_least(bound: float) -> Rule:
+    """The claim that the statistic is `bound` or more."""
+    return Rule(lambda low, high: low >= bound, lambda low, high: high < bound)
+
+
+def below(bound: float) -> Rule:
+    """The claim that the statistic is less than `bound`."""
+    return Rule(lambda low, high: high < bound, lambda low, high: low >= bound)
+
+
+def within(margin: float) -> Rule:
+    """The claim that the statistic lies between -margin and margin (equivalence)."""
+    return Rule(
+        lambda low, high: -margin < low and high < margin,
+        lambda low, high: low >= margin or high <= -margin,
+    )
+
+
+def beyond(margin: float) -> Rule:
+    """The claim that the statistic differs from 0 by the margin or more, in either direction."""
+    opposite = within(margin)
+    return Rule(opposite.outside, opposite.inside)
+
+
+def decide(estimate: Estimate, rule: Rule) -> Verdict:
+    """The verdict of one interval; without an interval nothing is decided."""
     if not estimate.bounded:
-        return "inconclusive"
-    if estimate.low > 0:
-        return "supported"
-    return "not supported" if estimate.high < margin else "inconclusive"
+        return INCONCLUSIVE
+    if rule.inside(estimate.low, estimate.high):
+        return SUPPORTED
+    return NOT_SUPPORTED if rule.outside(estimate.low, estimate.high) else INCONCLUSIVE
 
 
-def nonzero(estimate: Estimate, margin: float) -> Verdict:
-    """Decide "there is an effect": an interval without 0 supports it; one inside (-margin, margin) excludes it."""
-    if not estimate.bounded:
-        return "inconclusive"
-    if estimate.low > 0 or estimate.high < 0:
-        return "supported"
-    return "not supported" if -margin < estimate.low and estimate.high < margin else "inconclusive"
+def decide_all(estimates: Sequence[Estimate], corrected: Sequence[Estimate], rule: Rule) -> Verdict:
+    """Decide "the rule holds for every statistic", by an intersection-union test.
 
-
-def at_least(estimate: Estimate, bound: float) -> Verdict:
-    """Decide "the statistic reaches the bound": low >= bound supports it; high < bound excludes it."""
-    if not estimate.bounded:
-        return "inconclusive"
-    if estimate.low >= bound:
-        return "supported"
-    return "not supported" if estimate.high < bound else "inconclusive"
-
-
-def no_increase(estimate: Estimate, margin: float) -> Verdict:
-    """Decide "the statistic does not grow": high < margin supports it; otherwise low > 0 excludes it."""
-    if not estimate.bounded:
-        return "inconclusive"
-    if estimate.high < margin:
-        return "supported"
-    return "not supported" if estimate.low > 0 else "inconclusive"
-
-
-def all_at_least(estimates: Sequence[Estimate], corrected: Sequence[Estimate], bound: float) -> Verdict:
-    """Decide "every statistic reaches the bound", by an intersection-union test.
-
-    Support needs every uncorrected interval above the bound, and this keeps the level of the test. A single interval
-    below the bound speaks against the claim, so these intervals are Bonferroni-corrected.
+    Support needs every uncorrected interval, and this keeps the level of the test. A single interval outside the set
+    speaks against the claim, so these intervals are Bonferroni-corrected.
     """
-    if estimates and all(at_least(one, bound) == "supported" for one in estimates):
-        return "supported"
-    if any(at_least(one, bound) == "not supported" for one in corrected):
-        return "not supported"
-    return "inconclusive"
-
-
-def all_equal(estimates: Sequence[Estimate], corrected: Sequence[Estimate], margin: float) -> Verdict:
-    """Decide "all differences lie within (-margin, margin)" (equivalence), with the test of `all_at_least`."""
-    if estimates and all(one.bounded and -margin < one.low and one.high < margin for one in estimates):
-        return "supported"
-    if any(one.bounded and (one.low > margin or one.high < -margin) for one in corrected):
-        return "not supported"
-    return "inconclusive"
+    if estimates and all(decide(one, rule) == SUPPORTED for one in estimates):
+        return SUPPORTED
+    return NOT_SUPPORTED if any(decide(one, rule) == NOT_SUPPORTED for one in corrected) else INCONCLUSIVE
 
 
 def only_if_all(verdict: Verdict, untested: Sequence[object]) -> Verdict:
     """Make a supported claim about all of them inconclusive if some could not be tested."""
-    return "inconclusive" if verdict == "supported" and untested else verdict
+    return INCONCLUSIVE if verdict == SUPPORTED and untested else verdict
 
 
 def corrected_level(confidence: float, tests: int) -> float:
     """Bonferroni correction: the level of each of `tests` intervals that together have the given confidence."""
     return 1 - (1 - confidence) / max(tests, 1)
+
+
+def p_value(verdicts: Decide, confidence: float) -> float:
+    """Smallest 1 - level at which the verdict is still that at `confidence`; 1 if that decides nothing.
+
+    Wider intervals decide less, so the search is a bisection. The result is exact to a hundredth of itself and never
+    below `SMALLEST_P`.
+    """
+    found = verdicts(confidence)
+    if found not in DECIDED:
+        return 1.0
+    if verdicts(1 - SMALLEST_P) == found:
+        return SMALLEST_P
+    low, high = SMALLEST_P, 1 - confidence
+    while high / low > 1.01:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if verdicts(1 - middle) == found else (middle, high)
+    return high
+
+
+def adjusted(p_values: Sequence[float], method: Literal["bh", "by"]) -> list[float]:
+    """p values adjusted for the false discovery rate over all of them.
+
+    Args:
+        p_values: one for each claim of the table, 1 for those that are not decided.
+        method: `bh` (Benjamini and Hochberg 1995) keeps the rate if the claims are independent or depend positively on
+            each other, `by` (Benjamini and Yekutieli 2001) however they depend; it needs much smaller p values.
+    """
+    return [float(p) for p in stats.false_discovery_control(list(p_values), method=method)] if p_values else []

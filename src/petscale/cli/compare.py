@@ -52,13 +52,16 @@ def _print_changes(title: str, table: Any, place: tuple[str, ...], everything: b
 
 
 def _print_claims(changed: Any) -> None:
+    from petscale.analysis.wording import interval_text, value_text
+
     print(f"\nverdicts: {len(changed)} differ")
     for row in changed.to_dict("records"):
         sides = []
         for side in ("a", "b"):
             value, low, high = (row[f"{part}_{side}"] for part in ("value", "low", "high"))
-            sides.append(f"{row[f'verdict_{side}']} ({value:.2f} [{low:.2f}, {high:.2f}])")
-        print(f"  {row['ladder']}: {row['claim']}: {sides[0]} -> {sides[1]}")
+            shown = f"{value_text(value)} [{interval_text(low, high)}]"
+            sides.append(f"{row[f'verdict_{side}']} ({shown})")
+        print(f"  {row['ladder']}, {row['reading']}: {row['claim']}: {sides[0]} -> {sides[1]}")
 
 
 def _word(value: Any) -> str:

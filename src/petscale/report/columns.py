@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from petscale.report.html_table import Column, listed, number, significant, text
+from petscale.report.html_table import Column, listed, number, significant, text, yes_no
 
 POINTS = number(1)
 SIGNED = number(1, sign=True)
@@ -13,6 +13,7 @@ BACKBONE = Column("backbone", "display", text)
 METHOD = Column("method", "method", text)
 TASK = Column("task", "task", text)
 GROUP = Column("group", "group", text)
+READING = Column("reading", "reading", text)
 TRAINABLE = Column("trainable", "trainable", WHOLE, True)
 PERCENT = Column("%", "percent", significant(2), True)
 MATCHES = Column("matches", "matches", listed)
@@ -23,7 +24,19 @@ BY_RANK = Column("by rank of the label words", "rank_accuracy", POINTS, True)
 SEEDS = Column("seeds", "seeds", WHOLE, True)
 LEFT_OUT = Column("tasks left out", "left_out", listed)
 
+LEARNT = [
+    BACKBONE,
+    TASK,
+    Column("head", "head", text),
+    Column("baseline", "baseline", POINTS, True),
+    Column("from", "baseline_from", text),
+    Column("full fine-tuning", "full", POINTS, True),
+    Column("above baseline", "value|low|high", SIGNED, True),
+    Column("needed", "needed", POINTS, True),
+    Column("counts", "learnt", yes_no),
+]
 METHOD_MEANS = [
+    READING,
     BACKBONE,
     METHOD,
     MEAN,
@@ -32,7 +45,7 @@ METHOD_MEANS = [
     Column("diverged at chance", "diverged_at_chance", POINTS, True),
     LEFT_OUT,
 ]
-METHOD_TASKS = [BACKBONE, METHOD, TASK, SCORE, MINUS_FULL, BY_RANK, SEEDS]
+METHOD_TASKS = [READING, BACKBONE, METHOD, TASK, SCORE, MINUS_FULL, BY_RANK, SEEDS]
 METRICS = [
     BACKBONE,
     METHOD,
@@ -43,8 +56,8 @@ METRICS = [
     SEEDS,
 ]
 GAPS = [
+    READING,
     BACKBONE,
-    Column("unit", "unit", text),
     Column("largest gap", "largest_gap", number(2), True),
     Column("from noise alone", "null_gap", number(2), True),
     Column("p (shuffled methods)", "p", number(4), True),
@@ -54,6 +67,7 @@ GAPS = [
     LEFT_OUT,
 ]
 STRUCTURE_MEANS = [
+    READING,
     BACKBONE,
     GROUP,
     METHOD,
@@ -63,33 +77,38 @@ STRUCTURE_MEANS = [
     SEEDS,
     LEFT_OUT,
 ]
-STRUCTURE_GAPS = [BACKBONE, GROUP, *GAPS[1:]]
+STRUCTURE_GAPS = [READING, BACKBONE, GROUP, *GAPS[2:]]
 CONVERGENCE = [
+    READING,
     BACKBONE,
     Column("budget of", "group", text),
     Column("measure", "measure", text),
     Column("log2 ratio", "value|low|high", number(2), True),
     Column("pairs", "pairs", WHOLE, True),
     Column("censored", "censored", WHOLE, True),
+    Column("runs still rising", "still_rising", WHOLE, True),
     Column("adjacent first", "adjacent_first", WHOLE, True),
     Column("discrete first", "discrete_first", WHOLE, True),
     SEEDS,
     LEFT_OUT,
 ]
 THRESHOLDS = [
+    READING,
     BACKBONE,
     TASK,
     METHOD,
-    Column("low", "low_censored", text),
-    Column("parameters", "low_threshold|low_from|low_to", BIG, True),
-    Column("high", "high_censored", text),
-    Column("parameters", "high_threshold|high_from|high_to", BIG, True),
+    Column("low, between", "low_after|low_until", BIG, True),
+    Column("interval", "low_from|low_to", BIG, True),
+    Column("high, between", "high_after|high_until", BIG, True),
+    Column("interval", "high_from|high_to", BIG, True),
+    Column("no high threshold", "high_none", text),
     Column("% of full past low", "jump|jump_from|jump_to", WHOLE, True),
     Column("above baseline", "jump_above_baseline|jump_above_baseline_from|jump_above_baseline_to", WHOLE, True),
     SEEDS,
     Column("budgets left out", "left_out", listed),
 ]
 THRESHOLD_POINTS = [
+    READING,
     BACKBONE,
     TASK,
     METHOD,
@@ -118,8 +137,11 @@ TRANSFER = [
     Column("rows seen by source", "shared_rows", WHOLE, True),
     Column("score with them", "score_all", POINTS, True),
     Column("target's own", "original", POINTS, True),
-    Column("%", "relative|relative_low|relative_high", POINTS, True),
-    Column("% above chance", "above_chance|above_chance_low|above_chance_high", POINTS, True),
+    Column("relative, %", "relative|relative_low|relative_high", POINTS, True),
+    Column("a constant guess, %", "guess", POINTS, True),
+    Column("by rank", "rank", POINTS, True),
+    Column("target's own by rank", "original_rank", POINTS, True),
+    Column("above chance, %", "above_chance|above_chance_low|above_chance_high", POINTS, True),
     Column("status", "status", text),
 ]
 CONTROL = [

@@ -58,6 +58,11 @@ def text(value: Any) -> str:
     return "–" if absent(value) or value == "" else escape(str(value))
 
 
+def yes_no(value: Any) -> str:
+    """Show a truth value as a word."""
+    return "–" if absent(value) else "yes" if value else "no"
+
+
 def listed(value: Any) -> str:
     """Show a ';'-joined list with commas."""
     return "–" if absent(value) or value == "" else escape(str(value).replace(";", ", "))
@@ -77,12 +82,22 @@ def with_interval(row: Mapping[str, Any], field: str, low: str, high: str, form:
     return f'{form(row[field])} <span class="interval">[{form(row[low])}, {form(row[high])}]</span>'
 
 
+def range_of(low: Any, high: Any, form: Formatter) -> str:
+    """Show a range between two budgets, or a bound where it is open at one end."""
+    if absent(low) or absent(high):
+        return "–"
+    below, above = low == 0 or math.isinf(low), math.isinf(high)  # a threshold of 0 parameters stands for no bound
+    if below and above:
+        return "anywhere"
+    return f"≤ {form(high)}" if below else f"> {form(low)}" if above else f"{form(low)} to {form(high)}"
+
+
 def html_table(table: pd.DataFrame, columns: Sequence[Column], numbers_of: Mapping[str, int], *, kind: str = "") -> str:
     """Make an HTML table whose last column has a button that opens the cells behind each row.
 
     Args:
         table: rows; a `cells` column holds ';'-joined cell paths.
-        columns: the columns to show. A field `a|b|c` is a value with the two ends of its interval.
+        columns: the columns to show. A field `a|b|c` is a value with the two ends of its interval, `a|b` a range.
         numbers_of: cell path -> its row in the cells table.
         kind: a CSS class.
     """
@@ -103,8 +118,11 @@ def html_table(table: pd.DataFrame, columns: Sequence[Column], numbers_of: Mappi
 
 
 def _td(column: Column, row: Mapping[str, Any]) -> str:
-    if "|" in column.field:
-        field, low, high = column.field.split("|")
+    parts = column.field.split("|")
+    if len(parts) == 2:
+        shown = range_of(row.get(parts[0]), row.get(parts[1]), column.form)
+    elif len(parts) == 3:
+        field, low, high = parts
         shown = with_interval(row, field, low, high, column.form)
     else:
         shown = column.form(row.get(column.field))

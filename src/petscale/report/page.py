@@ -48,7 +48,12 @@ def render(plan: StudyPlan, tables: Tables, figures: list[Figure], tables_dir: P
         notes=cells.loc[cells["notes"] != "", ["cell", "notes"]].to_dict("records"),
         claims=verdicts.claims_html(tables["claims"], numbers_of),
         verdicts=verdicts.verdicts_html(tables["claims"]),
-        tally=tables["claims"]["verdict"].value_counts().to_dict(),
+        readings=verdicts.readings_html(),
+        tally={
+            reading: part["verdict"].value_counts().to_dict()
+            for reading, part in tables["claims"].groupby("reading", sort=False)
+        },
+        learnt=parts.learnt_html(tables["learnt"], numbers_of),
         sections=parts.sections(tables, numbers_of),
         figures=figures,
         specs=[_script_json(figure.interactive()) for figure in figures],

@@ -67,18 +67,19 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
         Section(
             "convergence",
             "Convergence speed",
-            "Ratio of the steps that discrete needs to those that adjacent needs, paired by task and seed. A log2 "
-            "ratio above 0 means that adjacent is faster. A run that never rises above its baseline has no such step "
-            "and is counted as censored. (Figure 6.)",
+            "Ratio of the steps that discrete needs to those that adjacent needs to reach a common target, paired by "
+            "task and seed. A log2 ratio above 0 means that adjacent is faster. A run that does not reach the target "
+            "is censored: it took longer than its last step. The ratio by the rule of convergence is shown beside it "
+            "and decides nothing, because a run that still rises has converged by that rule too. (Figure 6.)",
             [show("convergence", "Ratio of steps", columns.CONVERGENCE)],
         ),
         Section(
             "threshold",
             "Parameter thresholds",
             "Score against the number of trained parameters. Horizontal lines show full fine-tuning, and dotted ones "
-            "the measured score at budget 0. Ticks at the bottom mark low thresholds, and ticks at the top high "
-            "thresholds. A threshold outside the sweep is given as a bound (≤ or >) and has no tick. "
-            "Nothing is interpolated across a missing budget. (Figure 7.)",
+            "the measured score at budget 0. Bars at the bottom mark the two budgets between which a low threshold "
+            "lies, and bars at the top those of a high threshold; what lies between two budgets is not known. A "
+            "threshold outside the sweep is given as a bound (≤ or >) and has no bar. (Figure 7.)",
             [
                 show("threshold", "Thresholds", columns.THRESHOLDS),
                 show("threshold_points", "Scores by budget", columns.THRESHOLD_POINTS),
@@ -87,11 +88,13 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
         Section(
             "transfer",
             "Zero-shot transfer",
-            "Score on a target (column) of cells trained on a source (row), divided by the score of cells trained on "
-            "the target. The colour of a task's name shows its type. Grey tiles have no number: the metric has no "
-            "meaning there (undef.), the runs are missing, or the cells trained on the target do not score above "
-            "chance (no ref.). The score leaves out test rows that the source was trained on, which happens for tasks "
-            "made from the same texts. (Figure 9.)",
+            "Score on a target (column) of cells trained on a source (row), as a share of the score of cells trained "
+            "on the target: above chance and by rank, on which the verdicts rest, or relative as published, which "
+            "counts guessing and decides nothing; a tile names the relative performance of a constant guess. The "
+            "colour of a task's name shows its type. Grey tiles have no number: the metric has no meaning there "
+            "(undef.), the runs are missing, or the cells trained on source or target do not score above chance (no "
+            "ref.). The score leaves out test rows that the source was trained on, which happens for tasks made from "
+            "the same texts. (Figure 9.)",
             [
                 show("transfer_relations", "Within and across task types", columns.TRANSFER_RELATIONS),
                 show("transfer", "Every pair of tasks", columns.TRANSFER),
@@ -135,6 +138,11 @@ def table2_html(table: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
             + html_table(pd.DataFrame(rows), columns.table2_columns(tasks), numbers_of, kind="dense")
         )
     return "".join(parts)
+
+
+def learnt_html(table: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
+    """Which tasks count as evidence on which backbone."""
+    return html_table(table, columns.LEARNT, numbers_of) if len(table) else "<p>No cells of full fine-tuning.</p>"
 
 
 def efficiency_html(table: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:

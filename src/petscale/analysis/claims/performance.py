@@ -9,26 +9,23 @@ import numpy as np
 import pandas as pd
 
 from petscale.analysis import gaps, means, spread
-from petscale.analysis.claims.row import NO_EVIDENCE, ClaimRow, Evidence, undecided, words, worst
-from petscale.analysis.gaps import LOG_ODDS, POINTS
+from petscale.analysis.claims.row import (
+    Claim,
+    ClaimRow,
+    Evidence,
+    decided,
+    nothing_learnt,
+    undecided,
+    words,
+    worst,
+)
 from petscale.analysis.interval import Estimate
+from petscale.analysis.learnt import Taught
 from petscale.analysis.methods import pet_methods
 from petscale.analysis.spread import Cube
 from petscale.analysis.structure import budget_groups
 from petscale.analysis.tidy import asked_by, in_group
-from petscale.analysis.verdict import all_at_least, corrected_level, increase, only_if_all
-
-LOG_ODDS_PER_POINT = 0.04  # at 50 %, where one point changes the log-odds least
-
-
-@dataclass(frozen=True)
-class _Claim:
-    """One of the claims that gaps shrink with scale, on one scale of scores."""
-
-    claim_id: str
-    text: str
-    unit: str  # points or log-odds
-    table: str  # the CSV table with the numbers behind it
+from petscale.analysis.verdict import Verdict, at_least, corrected_level, decide, decide_all, only_if_all
 
 
 @dataclass(frozen=True)
@@ -39,50 +36,43 @@ class _Compared:
     large: list[Cube]
     methods: list[list[str]]
     tasks: list[str]
-    left_out: list[str]
+    missing: list[str]  # tasks that some method lacks
     behind: pd.DataFrame
 
 
-def gap_shrinks(evidence: Evidence, unit: str) -> ClaimRow:
+def gap_shrinks(evidence: Evidence, claim: Claim) -> ClaimRow:
     """Gaps among PET methods shrink with scale: between-method variance, smallest minus largest backbone."""
-    claim = _on_scale("gap-shrinks", "Gaps among PET methods shrink with scale", unit, "gaps.csv")
     asked = asked_by(evidence.cells, "methods")
-    methods = pet_methods(asked)
-    if not evidence.scaled or len(methods) < 2:
-        return _undecided(evidence, claim, "needs two scales and two methods")
-    return _shrinkage(evidence, claim, [asked[asked["method"].isin(methods)]])
+    return _shrinkage(evidence, claim, [asked[asked["method"].isin(pet_methods(asked))]])
 
 
-def structure_matters_less(evidence: Evidence, unit: str) -> ClaimRow:
+def structure_matters_less(evidence: Evidence, claim: Claim) -> ClaimRow:
     """Within groups of equal budget, the gap among PET and APET shrinks with scale."""
-    claim = _on_scale("structure-less", "Module structure matters less with scale", unit, "structure_gaps.csv")
     asked = asked_by(evidence.cells, "structure")
-    groups = budget_groups(asked)
-    if not evidence.scaled or not groups:
-        return _undecided(evidence, claim, "needs two scales and a budget group")
-    return _shrinkage(evidence, claim, [in_group(asked, group) for group in groups])
+    return _shrinkage(evidence, claim, [in_group(asked, group) for group in budget_groups(asked)])
 
 
-def all_reach_full(evidence: Evidence) -> ClaimRow:
+def all_reach_full(evidence: Evidence, claim: Claim) -> ClaimRow:
     """On the largest backbone every PET method is not inferior to full fine-tuning."""
-    name, claim = "reach-full", "All PET methods reach full fine-tuning at the largest scale"
     margin = evidence.settings.margins.full_points
     asked = asked_by(evidence.cells, "methods")
-    rung = asked[asked["backbone"] == evidence.largest]
+    whole = asked[asked["backbone"] == evidence.largest]
+    counted = evidence.taught(whole, [evidence.largest])
+    rung = whole[whole["task"].isin(counted.tasks)]
     methods, full = pet_methods(rung), rung[rung["method"] == "full"]
-    tasks, left_out = means.common_tasks(rung, ["method"])
+    tasks, missing = means.common_tasks(rung, ["method"])
+    if not counted.tasks:
+        return nothing_learnt(evidence, claim, whole, counted)
     if not methods or full.empty or not tasks:
-        return undecided(name, claim, evidence, "methods.csv", behind=rung)
+        return undecided(evidence, claim, behind=whole)
 
     def differences(confidence: float) -> list[Estimate]:
-        return [
-            means.paired(rung[rung["method"] == method], full, tasks, confidence, evidence.examples)
-            for method in methods
-        ]
+        return [one.at(confidence) for one in plain]
 
     confidence = evidence.settings.confidence
-    plain = differences(confidence)
-    verdict = all_at_least(plain, differences(corrected_level(confidence, len(methods))), -margin)
+    plain = [
+        means.paired(rung[rung["method"] == method], full, tasks, confidence, evidence.examples) for method in methods
+    ]
     fallen = [
         method
         for method in methods
@@ -90,88 +80,84 @@ def all_reach_full(evidence: Evidence) -> ClaimRow:
         < -margin
         and (rung.loc[rung["method"] == method, "status"] == "diverged").any()
     ]
-    verdict = only_if_all(verdict, fallen)
+
+    def verdict(level: float) -> Verdict:
+        corrected = differences(corrected_level(level, len(methods)))
+        return only_if_all(decide_all(differences(level), corrected, at_least(-margin)), fallen)
+
     named = ", ".join(f"{method} {words(one)}" for method, one in zip(methods, plain, strict=True))
-    return ClaimRow(
-        name,
+    return decided(
+        evidence,
         claim,
-        evidence.ladder,
-        f"lowest mean difference to full on {evidence.largest}",
-        "points",
-        worst(plain),
         verdict,
-        f"each interval above -{margin:g} points (non-inferiority)",
-        _n(len(tasks), min(one.seeds for one in plain), f"{len(methods)} methods"),
-        named
+        statistic=f"lowest mean difference to full on {evidence.largest}",
+        unit="points",
+        estimate=worst(plain),
+        rule=f"each interval above -{margin:g} points (non-inferiority); not supported if one is below",
+        n=_n(len(tasks), min(one.seeds for one in plain), f"{len(methods)} methods"),
+        detail=named
         + (f"; below full with diverged cells at chance: {', '.join(fallen)}" if fallen else "")
-        + _left_out(left_out),
-        "methods.csv",
-        rung,
+        + _missing(missing),
+        behind=whole,
+        left_out=counted.said,
     )
 
 
-def _on_scale(claim_id: str, text: str, unit: str, table: str) -> _Claim:
-    """A claim with the name that it has on a scale of scores; points are not named."""
-    if unit == POINTS:
-        return _Claim(claim_id, text, unit, table)
-    return _Claim(f"{claim_id}-log-odds", f"{text} (log-odds)", unit, table)
-
-
-def _undecided(
-    evidence: Evidence, claim: _Claim, why: str = NO_EVIDENCE, behind: pd.DataFrame | None = None
-) -> ClaimRow:
-    return undecided(claim.claim_id, claim.text, evidence, claim.table, why, behind)
-
-
-def _compared(evidence: Evidence, groups: Sequence[pd.DataFrame], unit: str) -> _Compared:
-    """The scores of each group of cells on the smallest and the largest backbone."""
-    seeds = sorted(set(pd.concat(groups)["seed"]))
-    found = _Compared([], [], [], [], [], _ends(pd.concat(groups), evidence))
+def _compared(evidence: Evidence, groups: Sequence[pd.DataFrame], counted: Taught) -> _Compared:
+    """The scores of each group of cells on the smallest and the largest backbone, on the tasks that count at both."""
+    everything = pd.concat(groups)
+    seeds = sorted(set(everything["seed"]))
+    found = _Compared([], [], [], [], [], _ends(everything, evidence))
     for group in groups:
         part = _ends(group, evidence)
+        part = part[part["task"].isin(counted.tasks)]
         methods = means.ordered(group["method"])
-        tasks, left_out = means.common_tasks(part, ["backbone", "method"])
+        tasks, missing = means.common_tasks(part, ["backbone", "method"])
         found.methods.append(methods)
         found.tasks.extend(task for task in tasks if task not in found.tasks)
-        found.left_out.extend(task for task in left_out if task not in found.left_out)
+        found.missing.extend(task for task in missing if task not in found.missing)
         for cubes, backbone in ((found.small, evidence.smallest), (found.large, evidence.largest)):
-            cubes.append(gaps.on_scale(part[part["backbone"] == backbone], methods, tasks, seeds, unit))
+            cubes.append(means.cube(part[part["backbone"] == backbone], methods, tasks, seeds))
     return found
 
 
-def _shrinkage(evidence: Evidence, claim: _Claim, groups: Sequence[pd.DataFrame]) -> ClaimRow:
+def _shrinkage(evidence: Evidence, claim: Claim, groups: Sequence[pd.DataFrame]) -> ClaimRow:
     """Decide whether the variance between the methods of each group falls from the smallest backbone to the largest."""
-    unit = claim.unit
-    compared = _compared(evidence, groups, unit)
+    if not groups or pd.concat(groups).empty:
+        return undecided(evidence, claim)
+    counted = evidence.taught(pd.concat(groups), (evidence.smallest, evidence.largest))
+    compared = _compared(evidence, groups, counted)
+    if not counted.tasks:
+        return nothing_learnt(evidence, claim, compared.behind, counted)
     ends, dropped = _at_both_ends(compared)
     if not ends[0]:
         why = f"no two methods have cells at both ends ({', '.join(dropped)})"
-        return _undecided(evidence, claim, why, compared.behind)
-    margin = evidence.settings.margins.gap_points * (1 if unit == POINTS else LOG_ODDS_PER_POINT)
-    estimate = gaps.shrinkage(ends[0], ends[1], evidence.settings.confidence)
+        return undecided(evidence, claim, why, compared.behind)
+    margin = evidence.settings.margins.gap_points
+    confidence = evidence.settings.confidence
+    estimate = gaps.shrinkage(ends[0], ends[1], confidence)
     if np.isnan(estimate.value):
-        return _undecided(evidence, claim, behind=compared.behind)
-    variances = [gaps.variance_of(end, evidence.settings.confidence).value for end in ends]
+        return undecided(evidence, claim, behind=compared.behind)
+    variances = [gaps.variance_of(end, confidence).value for end in ends]
     sd = [spread.signed_root(variance) for variance in variances]
     gap = [float(np.nanmean([spread.largest_gap(spread.per_seed(one)) for one in end])) for end in ends]
-    digits = 1 if unit == POINTS else 2
-    return ClaimRow(
-        claim.claim_id,
-        claim.text,
-        evidence.ladder,
-        f"between-method variance, {evidence.smallest} minus {evidence.largest}",
-        "points squared" if unit == POINTS else "log-odds squared",
-        estimate,
-        increase(estimate, _fall(variances[0], margin)),
-        f"interval above 0; not supported if it excludes that the sd falls by {margin:g} {unit}",
-        _n(len(compared.tasks), estimate.seeds, f"{sum(len(one) for one in ends[0])} bars in {len(ends[0])} group(s)"),
-        f"between-method sd {sd[0]:.{digits}f} → {sd[1]:.{digits}f} {unit}; "
-        f"largest gap {gap[0]:.{digits}f} → {gap[1]:.{digits}f}"
+    fall = _fall(variances[0], margin)
+    return decided(
+        evidence,
+        claim,
+        lambda level: decide(estimate.at(level), at_least(fall)),
+        statistic=f"between-method variance, {evidence.smallest} minus {evidence.largest}",
+        unit="points squared",
+        estimate=estimate,
+        rule=f"interval above {fall:.1f}, the fall of the variance when the sd falls by {margin:g}; not supported if "
+        "below it",
+        n=_n(len(compared.tasks), estimate.seeds, f"{sum(map(len, ends[0]))} bars in {len(ends[0])} group(s)"),
+        detail=f"between-method sd {sd[0]:.1f} → {sd[1]:.1f} points; largest gap {gap[0]:.1f} → {gap[1]:.1f}"
         + ("" if estimate.bounded else "; no interval: with any seed left out, a method has fewer than two")
         + (f"; not at both ends: {', '.join(dropped)}" if dropped else "")
-        + _left_out(compared.left_out),
-        claim.table,
-        compared.behind,
+        + _missing(compared.missing),
+        behind=compared.behind,
+        left_out=counted.said,
     )
 
 
@@ -206,8 +192,5 @@ def _n(tasks: int, seeds: int, more: str) -> str:
     return f"{tasks} tasks x {seeds} seeds, {more}"
 
 
-def _left_out(tasks: list[str]) -> str:
+def _missing(tasks: list[str]) -> str:
     return f"; left out for want of cells: {', '.join(tasks)}" if tasks else ""
-
-
-UNITS = (POINTS, LOG_ODDS)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from petscale.analysis import means
 from petscale.analysis.examples import Examples
 from petscale.analysis.interval import NOTHING, Estimate
+from petscale.analysis.learnt import Taught, taught
+from petscale.analysis.readings import Reading
 from petscale.analysis.threshold import Threshold
-from petscale.analysis.verdict import Verdict
+from petscale.analysis.verdict import INCONCLUSIVE, NOT_MEASURABLE, Decide, Verdict, p_value
 from petscale.study.config.analysis import AnalysisSettings
 
 NO_EVIDENCE = "no finished cells bear on it"
@@ -19,21 +21,19 @@ NO_EVIDENCE = "no finished cells bear on it"
 
 @dataclass(frozen=True)
 class Evidence:
-    """The evidence of one ladder. `backbones` ascend in size."""
+    """The evidence of one ladder in one reading. `backbones` ascend in size."""
 
     ladder: str
+    reading: Reading
     backbones: Sequence[str]
-    cells: pd.DataFrame
+    cells: pd.DataFrame  # of readings.read_cells
+    learnt: pd.DataFrame  # of learnt.learnt_table
     pairs: pd.DataFrame  # of convergence.pairs_table
     thresholds: Sequence[Threshold]
     ratios: pd.DataFrame  # of transfer.with_ratios
     examples: Examples
     settings: AnalysisSettings
-
-    @property
-    def scaled(self) -> bool:
-        """Whether there are two scales to compare."""
-        return len(self.backbones) > 1
+    obstacles: Mapping[str, str] = field(default_factory=dict)  # claim -> why no result of this design can decide it
 
     @property
     def smallest(self) -> str:
@@ -43,56 +43,104 @@ class Evidence:
     def largest(self) -> str:
         return self.backbones[-1]
 
+    def taught(self, cells: pd.DataFrame, backbones: Sequence[str]) -> Taught:
+        """The tasks of the cells that are learnt on all the given backbones, and why the others are not."""
+        return taught(self.learnt, cells, backbones)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A finding of the paper."""
+
+    id: str
+    text: str
+    table: str  # the CSV table with the numbers behind it
+
 
 @dataclass(frozen=True)
 class ClaimRow:
-    """The result of one claim on one ladder: statistic, interval, n, verdict, and where the numbers come from."""
+    """The result of one claim on one ladder in one reading."""
 
-    claim_id: str
-    claim: str
+    claim: Claim
     ladder: str
-    statistic: str
-    unit: str
-    estimate: Estimate
+    reading: Reading
     verdict: Verdict
-    rule: str  # the test that decides, with its margin
-    n: str
     detail: str
-    table: str  # the CSV table with the numbers behind it
     behind: pd.DataFrame  # the planned cells from which it is computed
+    statistic: str = ""
+    unit: str = ""
+    estimate: Estimate = NOTHING
+    p: float = 1.0  # of `verdict.p_value`
+    rule: str = ""  # the test that decides, with its margin
+    n: str = ""
+    left_out: str = ""  # the tasks that do not count, with the reason
 
     def columns(self) -> dict[str, object]:
         """The columns of this row in the claims table."""
         return {
-            "id": self.claim_id,
-            "claim": self.claim,
+            "id": self.claim.id,
+            "claim": self.claim.text,
             "ladder": self.ladder,
+            "reading": self.reading,
             "verdict": self.verdict,
             "statistic": self.statistic,
+            "sign": self.estimate.sign,
             "value": self.estimate.value,
             "low": self.estimate.low,
             "high": self.estimate.high,
             "unit": self.unit,
+            "p": self.p,
             "seeds": self.estimate.seeds,
             "n": self.n,
             "rule": self.rule,
             "detail": self.detail,
-            "table": self.table,
+            "not_counted": self.left_out,
+            "table": self.claim.table,
             **means.account(self.behind),
         }
 
 
-def undecided(
-    claim_id: str,
-    claim: str,
+def decided(
     evidence: Evidence,
-    table: str,
-    why: str = NO_EVIDENCE,
-    behind: pd.DataFrame | None = None,
+    claim: Claim,
+    verdicts: Decide,
+    *,
+    statistic: str,
+    unit: str,
+    estimate: Estimate,
+    rule: str,
+    n: str,
+    detail: str,
+    behind: pd.DataFrame,
+    left_out: str = "",
 ) -> ClaimRow:
-    """The row of a claim that the study cannot decide because it lacks evidence."""
+    """The row of a claim with a statistic; `verdicts` gives the verdict at any level of the intervals."""
+    confidence = evidence.settings.confidence
+    return ClaimRow(
+        claim, evidence.ladder, evidence.reading, verdicts(confidence), detail, behind, statistic, unit, estimate,
+        p_value(verdicts, confidence), rule, n, left_out,
+    )  # fmt: skip
+
+
+def undecided(evidence: Evidence, claim: Claim, why: str = NO_EVIDENCE, behind: pd.DataFrame | None = None) -> ClaimRow:
+    """The row of a claim that could be decided, but lacks finished cells."""
     cells = evidence.cells.iloc[:0] if behind is None else behind
-    return ClaimRow(claim_id, claim, evidence.ladder, "", "", NOTHING, "inconclusive", "", "", why, table, cells)
+    return ClaimRow(claim, evidence.ladder, evidence.reading, INCONCLUSIVE, why, cells)
+
+
+def not_measurable(
+    evidence: Evidence, claim: Claim, why: str, behind: pd.DataFrame | None = None, left_out: str = ""
+) -> ClaimRow:
+    """The row of a claim that this study cannot decide, however its missing cells turn out, with the reason."""
+    cells = evidence.cells.iloc[:0] if behind is None else behind
+    return ClaimRow(claim, evidence.ladder, evidence.reading, NOT_MEASURABLE, why, cells, left_out=left_out)
+
+
+def nothing_learnt(evidence: Evidence, claim: Claim, behind: pd.DataFrame, counted: Taught) -> ClaimRow:
+    """The row of a claim none of whose tasks counts; while cells are missing, that may still change."""
+    if (behind["status"] == "missing").any():
+        return undecided(evidence, claim, f"no task counts yet: {counted.said}", behind)
+    return not_measurable(evidence, claim, "even full fine-tuning has not learnt a task", behind, counted.said)
 
 
 def named(evidence: Evidence, cells: Iterable[str]) -> pd.DataFrame:

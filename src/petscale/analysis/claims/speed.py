@@ -1,82 +1,84 @@
-"""Claims on convergence: structure matters for speed at the largest scale, and adjacent converges faster."""
+"""Claims on convergence: structure matters for speed at the largest scale, and adjacent converges faster.
+
+Both rest on the time to a common target (`convergence`).
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 
 from petscale.analysis import means
-from petscale.analysis.claims.row import ClaimRow, Evidence, named, undecided
-from petscale.analysis.convergence import ADJACENT, DISCRETE, mean_ratio
-from petscale.analysis.interval import Estimate
-from petscale.analysis.verdict import Verdict, increase, nonzero
-
-_TABLE = "convergence.csv"
+from petscale.analysis.claims.row import Claim, ClaimRow, Evidence, decided, named, nothing_learnt, undecided
+from petscale.analysis.convergence import time_ratio
+from petscale.analysis.verdict import INCONCLUSIVE, NOT_SUPPORTED, Rule, Verdict, at_least, beyond, decide
 
 
-def structure_sets_speed(evidence: Evidence) -> ClaimRow:
-    """The mean log ratio of steps is not 0."""
-    claim = "Structure still matters for convergence speed at the largest scale"
-    rule = "interval without 0; not supported if inside ±{margin:.2f} (factor {factor:g})"
-    return _decided(evidence, "speed-differs", claim, nonzero, rule)
+def structure_sets_speed(evidence: Evidence, claim: Claim) -> ClaimRow:
+    """The mean log ratio of times is not 0."""
+    rule = "interval beyond ±{margin:.2f} (factor {factor:g}); not supported if inside"
+    return _decided(evidence, claim, beyond, rule)
 
 
-def adjacent_is_faster(evidence: Evidence) -> ClaimRow:
-    """The mean log ratio of steps is positive."""
-    rule = "interval above 0; not supported if below {margin:.2f} (factor {factor:g})"
-    return _decided(evidence, "adjacent-faster", "Adjacent converges faster than discrete", increase, rule)
+def adjacent_is_faster(evidence: Evidence, claim: Claim) -> ClaimRow:
+    """The mean log ratio of times is positive."""
+    rule = "interval above {margin:.2f} (factor {factor:g}); not supported if below it"
+    return _decided(evidence, claim, at_least, rule)
 
 
-def _decided(
-    evidence: Evidence, name: str, claim: str, decide: Callable[[Estimate, float], Verdict], rule: str
-) -> ClaimRow:
-    factor = evidence.settings.margins.speed_factor
+def _decided(evidence: Evidence, claim: Claim, rule_of: Callable[[float], Rule], said: str) -> ClaimRow:
+    factor, confidence = evidence.settings.margins.speed_factor, evidence.settings.confidence
     margin = math.log2(factor)
-    estimate, n, detail = _ratio(evidence)
-    behind = _behind(evidence)
-    if math.isnan(estimate.value):
-        return undecided(name, claim, evidence, _TABLE, detail, behind)
-    statistic = f"log2(discrete steps / adjacent steps) on {evidence.largest}"
-    verdict = _open(decide(estimate, margin), evidence)
-    said = rule.format(margin=margin, factor=factor)
-    return ClaimRow(name, claim, evidence.ladder, statistic, "log2", estimate, verdict, said, n, detail, _TABLE, behind)
-
-
-def _open(verdict: Verdict, evidence: Evidence) -> Verdict:
-    """Make "not supported" inconclusive if some pair has one run that converged and one that never did.
-
-    Such a pair has no ratio but shows a difference, which the ratios of the other pairs would deny.
-    """
-    part = evidence.pairs[evidence.pairs["backbone"] == evidence.largest]
-    one_sided = part["ratio"].isna() & part["first"].isin([ADJACENT, DISCRETE])
-    return "inconclusive" if verdict == "not supported" and one_sided.any() else verdict
-
-
-def _behind(evidence: Evidence) -> pd.DataFrame:
-    """The cells of all pairs on the largest backbone."""
-    part = evidence.pairs
-    if part.empty:
-        return evidence.cells.iloc[:0]
-    part = part[part["backbone"] == evidence.largest]
-    return named(evidence, (cell for cells in part["cells"] for cell in cells.split(";")))
-
-
-def _ratio(evidence: Evidence) -> tuple[Estimate, str, str]:
-    """The ratio over tasks and budget groups on the largest backbone; strata are (task, group)."""
-    pairs = evidence.pairs
-    part = pairs[pairs["backbone"] == evidence.largest] if len(pairs) else pairs
-    if part.empty:
-        return Estimate(math.nan), "", "no finished pair of adjacent and discrete"
-    known = part.dropna(subset=["ratio"])
-    firsts = part["first"].value_counts()
-    detail = (
-        f"adjacent first in {firsts.get('adjacent', 0)}, discrete first in {firsts.get('discrete', 0)}, together in "
-        f"{firsts.get('together', 0)} of {len(part)} pairs; {len(part) - len(known)} pairs censored or missing"
-    )
-    if known.empty:
-        return Estimate(math.nan), "", detail
-    estimate = mean_ratio(known, "ratio", evidence.settings.confidence)
+    every = evidence.pairs
+    here = every[every["backbone"] == evidence.largest] if len(every) else every
+    if here.empty:
+        return undecided(evidence, claim, "no finished pair of adjacent and discrete")
+    behind = named(evidence, (cell for cells in here["cells"] for cell in cells.split(";")))
+    counted = evidence.taught(behind, [evidence.largest])
+    if not counted.tasks:
+        return nothing_learnt(evidence, claim, behind, counted)
+    part = here[here["task"].isin(counted.tasks)]
+    detail, estimate = _detail(part), time_ratio(part, confidence)
+    if np.isnan(estimate.value):
+        return undecided(evidence, claim, detail, behind)
+    known = part.dropna(subset=["ratio_low"])
     strata = len(means.ordered(known["task"] + "|" + known["group"]))
-    return estimate, f"{len(known)} pairs, {strata} tasks x budgets, {estimate.seeds} seeds", detail
+    hidden = _one_sided(part)
+
+    def verdict(level: float) -> Verdict:
+        found = decide(estimate.at(level), rule_of(margin))
+        # A difference that only the pairs without any ratio show cannot be denied by the others.
+        return INCONCLUSIVE if found == NOT_SUPPORTED and hidden else found
+
+    return decided(
+        evidence,
+        claim,
+        verdict,
+        statistic=f"log2(discrete steps / adjacent steps) to a common target on {evidence.largest}",
+        unit="log2",
+        estimate=estimate,
+        rule=said.format(margin=margin, factor=factor),
+        n=f"{len(known)} pairs, {strata} tasks x budgets, {estimate.seeds} seeds",
+        detail=detail,
+        behind=behind,
+        left_out=counted.said,
+    )
+
+
+def _one_sided(part: pd.DataFrame) -> bool:
+    """Whether some task and budget has no target because only one structure rises there."""
+    return bool((part["target"].isna() & (part["adjacent_rose"] != part["discrete_rose"])).any())
+
+
+def _detail(part: pd.DataFrame) -> str:
+    firsts = part["first"].value_counts()
+    censored = int((part["ratio"].isna() & part["ratio_low"].notna()).sum())
+    rising = int(part["adjacent_rising"].sum() + part["discrete_rising"].sum())
+    return (
+        f"adjacent first in {firsts.get('adjacent', 0)}, discrete first in {firsts.get('discrete', 0)}, together in "
+        f"{firsts.get('together', 0)} of {len(part)} pairs; in {censored} one run does not reach the target, in "
+        f"{int(part['ratio_low'].isna().sum())} neither or a run is missing; {rising} runs still rise at their end"
+    )

@@ -1,49 +1,133 @@
-"""All claims on all ladders, in the order of the paper."""
+"""All claims on all ladders in both readings, in the order of the paper."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
 from petscale.analysis.claims import budget, generalisation, performance, speed
-from petscale.analysis.claims.row import ClaimRow, Evidence
+from petscale.analysis.claims.row import Claim, ClaimRow, Evidence, not_measurable
+from petscale.analysis.readings import MEANING, READINGS
+from petscale.analysis.verdict import DECIDED, INCONCLUSIVE, NOT_MEASURABLE, adjusted
+from petscale.analysis.wording import interval_text, value_text
+from petscale.study.config.analysis import AnalysisSettings
+
+Test = Callable[[Evidence, Claim], ClaimRow]
+
+TESTS: tuple[tuple[Claim, Test], ...] = (
+    (Claim("gap-shrinks", "Gaps among PET methods shrink with scale", "gaps.csv"), performance.gap_shrinks),
+    (
+        Claim("reach-full", "All PET methods reach full fine-tuning at the largest scale", "methods.csv"),
+        performance.all_reach_full,
+    ),
+    (
+        Claim("structure-less", "Module structure matters less with scale", "structure_gaps.csv"),
+        performance.structure_matters_less,
+    ),
+    (
+        Claim("speed-differs", "Structure still matters for convergence speed at the largest scale", "convergence.csv"),
+        speed.structure_sets_speed,
+    ),
+    (
+        Claim("adjacent-faster", "Adjacent converges faster than discrete", "convergence.csv"),
+        speed.adjacent_is_faster,
+    ),
+    (Claim("high-falls", "The high threshold falls with scale", "threshold.csv"), budget.high_falls),
+    (
+        Claim("jump", "Just past the low threshold, most of full fine-tuning is reached", "threshold.csv"),
+        budget.jump,
+    ),
+    (
+        Claim("low-equal-methods", "The low threshold is about equal over methods on one backbone", "threshold.csv"),
+        budget.low_equal_over_methods,
+    ),
+    (
+        Claim("low-equal-tasks", "The low threshold is about equal over tasks on one backbone", "threshold.csv"),
+        budget.low_equal_over_tasks,
+    ),
+    (Claim("low-rises", "The low threshold is higher on larger backbones", "threshold.csv"), budget.low_rises),
+    (
+        Claim("transfer-type", "Transfer within a task type beats transfer across types", "transfer.csv"),
+        generalisation.within_beats_across,
+    ),
+    (
+        Claim("transfer-scale", "Scale does not help transfer across types", "transfer.csv"),
+        generalisation.scale_does_not_help,
+    ),
+)
 
 
 def claims_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
-    """One row per claim and ladder; the rows of one claim are together."""
+    """One row per claim, ladder and reading; the rows of one claim are together.
+
+    Args:
+        evidence: one for each ladder and reading.
+
+    Returns:
+        The rows, with `adjusted_p` after control of false discoveries over the rows of a reading.
+    """
     by_ladder = [list(_rows(one)) for one in evidence]
-    return pd.DataFrame([row.columns() for same in zip(*by_ladder, strict=True) for row in same])
+    table = pd.DataFrame([row.columns() for same in zip(*by_ladder, strict=True) for row in same])
+    return control_discoveries(table, evidence[0].settings) if len(table) else table
+
+
+def control_discoveries(claims: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
+    """Make decided claims inconclusive whose p value, adjusted over the claims of their reading, is above the rate.
+
+    Claims that are not measurable are no part of the family, since no result could have decided them.
+    """
+    parts = []
+    for _, part in claims.groupby("reading", sort=False):
+        family = part["verdict"] != NOT_MEASURABLE
+        part = part.assign(adjusted_p=1.0)
+        part.loc[family, "adjusted_p"] = adjusted(list(part.loc[family, "p"]), settings.discoveries.method)
+        lost = part["verdict"].isin(DECIDED) & (part["adjusted_p"] > settings.discoveries.rate)
+        said = " alone; inconclusive after control of false discoveries; "
+        part.loc[lost, "detail"] = part.loc[lost, "verdict"] + said + part.loc[lost, "detail"]
+        part.loc[lost, "verdict"] = INCONCLUSIVE
+        parts.append(part)
+    return pd.concat(parts).loc[claims.index]
 
 
 def claims_markdown(claims: pd.DataFrame) -> str:
-    """The claims table as Markdown, for a README or a paper: verdict, statistic and interval of each claim."""
-    lines = ["| claim | ladder | verdict | statistic | value | interval |", "| --- | --- | --- | --- | ---: | --- |"]
+    """The claims table as Markdown, for a README or a paper: both readings, statistic, interval and what is left out.
+
+    Bounds carry their sign; an interval without a lower or an upper end says so in words.
+    """
+    lines = [f"*{reading}*: {meaning}." for reading, meaning in MEANING.items()]
+    lines = [lines[0], "", lines[1], ""]
+    lines += ["| claim | ladder | reading | verdict | statistic | value | interval | not counted, or why |"]
+    lines += ["| --- | --- | --- | --- | --- | ---: | --- | --- |"]
     for row in claims.to_dict("records"):
-        value = f"{row['value']:.2f}" if pd.notna(row["value"]) else "–"
-        interval = f"{row['low']:.2f} to {row['high']:.2f}" if pd.notna(row["low"]) else "–"
         unit = f", {row['unit']}" if isinstance(row["unit"], str) and row["unit"] else ""
-        statistic = f"{row['statistic']}{unit}" if isinstance(row["statistic"], str) else ""
-        cells = (row["claim"], row["ladder"], row["verdict"], statistic or "–", value, interval)
+        statistic = f"{row['statistic']}{unit}" if isinstance(row["statistic"], str) and row["statistic"] else "–"
+        cells = (
+            row["claim"], row["ladder"], row["reading"], row["verdict"], statistic,
+            value_text(row["value"], row["sign"]), interval_text(row["low"], row["high"]), reason(row),
+        )  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
+def decided_markdown(claims: pd.DataFrame) -> str:
+    """The claims that are decided on a ladder in one reading at least, with both verdicts side by side, as Markdown."""
+    decided = claims.groupby(["claim", "ladder"], sort=False)["verdict"].transform(lambda v: v.isin(DECIDED).any())
+    lines = [f"| claim | ladder | {' | '.join(READINGS)} |", "| --- | --- | --- | --- |"]
+    for (claim, ladder), part in claims[decided].groupby(["claim", "ladder"], sort=False):
+        found = dict(zip(part["reading"], part["verdict"], strict=True))
+        lines.append(f"| {claim} | {ladder} | {' | '.join(found[reading] for reading in READINGS)} |")
+    return "\n".join(lines) + "\n"
+
+
+def reason(row: dict[str, object]) -> str:
+    """Why a row has no verdict, and which tasks do not count for it."""
+    open_ = row["verdict"] in (INCONCLUSIVE, NOT_MEASURABLE)
+    parts = [str(row[key]) for key, shown in (("detail", open_), ("not_counted", True)) if shown and row[key]]
+    return "; ".join(part for part in parts if part and part != "nan") or "–"
+
+
 def _rows(evidence: Evidence) -> Iterator[ClaimRow]:
-    for unit in performance.UNITS:
-        yield performance.gap_shrinks(evidence, unit)
-    yield performance.all_reach_full(evidence)
-    for unit in performance.UNITS:
-        yield performance.structure_matters_less(evidence, unit)
-    yield speed.structure_sets_speed(evidence)
-    yield speed.adjacent_is_faster(evidence)
-    yield budget.high_falls(evidence)
-    yield budget.jump(evidence, above_baseline=False)
-    yield budget.jump(evidence, above_baseline=True)
-    yield budget.low_equal_over_methods(evidence)
-    yield budget.low_equal_over_tasks(evidence)
-    yield budget.low_rises(evidence)
-    for ratio in generalisation.RATIOS:
-        yield generalisation.within_beats_across(evidence, ratio)
-    for ratio in generalisation.RATIOS:
-        yield generalisation.scale_does_not_help(evidence, ratio)
+    for claim, test in TESTS:
+        obstacle = evidence.obstacles.get(claim.id)
+        yield not_measurable(evidence, claim, obstacle) if obstacle else test(evidence, claim)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
+from petscale.analysis.readings import PUBLISHED
 from petscale.analysis.run import Tables
 from petscale.report import theme
-from petscale.report.figures.figure import Figure, backbones_of, data, hover, interval_layers, rows
+from petscale.report.figures.figure import Figure, backbones_of, by_reading, data, hover, interval_layers, rows
 
 _STRUCTURES = ["adjacent", "discrete"]
 
@@ -19,11 +20,11 @@ def figures(tables: Tables) -> list[Figure]:
     for ladder in dict.fromkeys(runs["ladder"]) if len(runs) else ():
         part = ratios[ratios["ladder"] == ladder] if len(ratios) else ratios
         if len(part) and part["value"].notna().any():
-            title = f"{ladder}: steps of discrete over steps of adjacent"
-            made.append(
-                Figure(f"convergence-{ladder}", "convergence", title, _ratios(part), "convergence", _censored(part))
-            )
-        own = runs[runs["ladder"] == ladder].sort_values("scale", kind="stable")
+            for suffix, reading, rung in by_reading(part, ["value", "low", "high"]):
+                title = f"{ladder}: steps of discrete over steps of adjacent{reading}"
+                name = f"convergence-{ladder}{suffix}"
+                made.append(Figure(name, "convergence", title, _ratios(rung), "convergence", _censored(rung)))
+        own = runs[(runs["ladder"] == ladder) & (runs["reading"] == PUBLISHED)].sort_values("scale", kind="stable")
         for display in dict.fromkeys(own["display"]):
             rung = own[own["display"] == display]
             mean = _mean_curves(rung, curves)
@@ -38,13 +39,17 @@ def figures(tables: Tables) -> list[Figure]:
 
 
 def _censored(ratios: pd.DataFrame) -> str:
-    censored = int(ratios.loc[ratios["measure"] == "rule", "censored"].sum())
-    return f"{censored} pairs censored, diverged or missing" if censored else ""
+    ours = ratios[ratios["measure"] == "common target"]
+    censored, rising = int(ours["censored"].sum()), int(ours["still_rising"].sum())
+    parts = [f"{censored} pairs censored, diverged or missing"] if censored else []
+    return "; ".join([*parts, f"{rising} runs still rise at their end"] if rising else parts)
 
 
 def _outcomes(runs: pd.DataFrame) -> str:
     counts = runs.loc[runs["outcome"] != "converged", "outcome"].value_counts()
-    return "; ".join(f"{count} runs {outcome}" for outcome, count in counts.items())
+    rising = int(runs["still_rising"].sum())
+    parts = [f"{count} runs {outcome}" for outcome, count in counts.items()]
+    return "; ".join([*parts, f"{rising} runs still rise at their end"] if rising else parts)
 
 
 def _mean_curves(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
@@ -83,7 +88,7 @@ def _curves(table: pd.DataFrame) -> alt.LayerChart:
 
 
 def _ratios(table: pd.DataFrame) -> alt.LayerChart:
-    order = ["rule", "common target"]
+    order = ["common target", "rule"]
     columns = ["display", "group", "measure", "value", "low", "high", "seeds", "pairs", "censored"]
     records = rows(table, columns)
     base = alt.Chart(data(records)).encode(

@@ -11,6 +11,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from petscale.analysis.readings import PUBLISHED, READINGS
 from petscale.report import theme
 
 HEIGHT = 280
@@ -46,6 +47,26 @@ class Figure:
         # Validation would take most of the time of a report, so only the tests validate.
         document: dict[str, Any] = self.chart.to_dict(validate=False)
         return document
+
+
+def by_reading(table: pd.DataFrame, values: Sequence[str]) -> list[tuple[str, str, pd.DataFrame]]:
+    """The parts of a table to draw: one for each reading, or a single one if both readings have the same values.
+
+    Args:
+        table: rows with a column `reading`, in the same order for both.
+        values: the columns that are drawn.
+
+    Returns:
+        For each part what to add to the figure's name, what to add to its title, and the rows.
+    """
+    published, knowledge = (table[table["reading"] == reading] for reading in READINGS)
+    if published[list(values)].reset_index(drop=True).equals(knowledge[list(values)].reset_index(drop=True)):
+        return [("", "", published)]
+    return [
+        ("" if reading == PUBLISHED else "-knowledge", f", {reading}", part)
+        for reading, part in zip(READINGS, (published, knowledge), strict=True)
+        if len(part)
+    ]
 
 
 def rows(table: pd.DataFrame, columns: Sequence[str]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import pandas as pd
 from petscale.analysis.means import MEAN
 from petscale.analysis.run import Tables
 from petscale.report import theme
-from petscale.report.figures.figure import Figure, backbones_of, data, hover, interval_layers, note_of, rows
+from petscale.report.figures.figure import Figure, backbones_of, by_reading, data, hover, interval_layers, note_of, rows
 from petscale.report.marks import Mark, marks_of
 
 
@@ -20,20 +20,15 @@ def figures(tables: Tables) -> list[Figure]:
     table, gaps, marks = tables["methods"], tables["gaps"], marks_of(tables)
     for ladder in dict.fromkeys(table.loc[table["value"].notna(), "ladder"]) if len(table) else ():
         means = table[(table["ladder"] == ladder) & (table["task"] == MEAN)]
-        made.append(
-            Figure(
-                f"methods-{ladder}",
-                "methods",
-                f"{ladder}: mean score by method and scale",
-                _means(means, marks),
-                "methods",
-                note_of(means),
-            )
-        )
-        part = gaps[(gaps["ladder"] == ladder) & (gaps["unit"] == "points")]
-        if part["largest_gap"].notna().any():
-            title = f"{ladder}: gaps among PET methods"
-            made.append(Figure(f"gaps-{ladder}", "methods", title, _gaps(part), "gaps", note_of(part)))
+        for suffix, reading, part in by_reading(means, ["value", "low", "high"]):
+            title = f"{ladder}: mean score by method and scale{reading}"
+            name = f"methods-{ladder}{suffix}"
+            made.append(Figure(name, "methods", title, _means(part, marks), "methods", note_of(part)))
+        own = gaps[gaps["ladder"] == ladder]
+        for suffix, reading, part in by_reading(own, ["largest_gap", "sd"]):
+            if part["largest_gap"].notna().any():
+                title = f"{ladder}: gaps among PET methods{reading}"
+                made.append(Figure(f"gaps-{ladder}{suffix}", "methods", title, _gaps(part), "gaps", note_of(part)))
     return made
 
 

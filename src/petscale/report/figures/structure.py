@@ -10,7 +10,7 @@ import pandas as pd
 from petscale.analysis.means import MEAN
 from petscale.analysis.run import Tables
 from petscale.report import theme
-from petscale.report.figures.figure import Figure, data, hover, interval_layers, note_of, rows
+from petscale.report.figures.figure import Figure, by_reading, data, hover, interval_layers, note_of, rows
 from petscale.report.marks import Mark, marks_of
 
 _OWN = "the PET method"
@@ -22,16 +22,16 @@ def figures(tables: Tables) -> list[Figure]:
     made = []
     means = table[table["task"] == MEAN] if len(table) else table
     for ladder in dict.fromkeys(means["ladder"]) if len(means) else ():
-        part = means[means["ladder"] == ladder].sort_values("scale", kind="stable")
-        ends = part[["value", "low", "high"]]
-        domain = [float(ends.min(axis=None)), float(ends.max(axis=None))]
-        for display in dict.fromkeys(part.loc[part["value"].notna(), "display"]):
-            own = part[part["display"] == display]
-            chart = _groups(own, domain, marks)
-            name = f"structure-{ladder}-{display}".replace("/", "--")
-            made.append(
-                Figure(name, "structure", f"{display}: groups of equal budget", chart, "structure", note_of(own))
-            )
+        both = means[means["ladder"] == ladder].sort_values("scale", kind="stable")
+        for suffix, reading, part in by_reading(both, ["value", "low", "high"]):
+            ends = part[["value", "low", "high"]]
+            domain = [float(ends.min(axis=None)), float(ends.max(axis=None))]
+            for display in dict.fromkeys(part.loc[part["value"].notna(), "display"]):
+                own = part[part["display"] == display]
+                chart = _groups(own, domain, marks)
+                name = f"structure-{ladder}-{display}{suffix}".replace("/", "--")
+                title = f"{display}: groups of equal budget{reading}"
+                made.append(Figure(name, "structure", title, chart, "structure", note_of(own)))
     return made
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from petscale.analysis.means import REFERENCES
 from petscale.analysis.run import Tables
-from petscale.report.figures.figure import Figure, backbones_of, data, hover, interval_layers, note_of, rows
+from petscale.report.figures.figure import Figure, backbones_of, by_reading, data, hover, interval_layers, note_of, rows
 from petscale.report.marks import Mark, cycle, marks_of
 
 _ENDS = {"low": "low threshold", "high": "high threshold"}
@@ -18,7 +18,8 @@ _MARK_HOVER = hover(
     ("threshold:N", "threshold", ""),
     ("display:N", "backbone", ""),
     ("method:N", "method", ""),
-    ("at:Q", "parameters", ",.0f"),
+    ("after:Q", "more than", ",.0f"),
+    ("until:Q", "at most", ",.0f"),
 )
 
 
@@ -28,24 +29,19 @@ def figures(tables: Tables) -> list[Figure]:
     made: list[Figure] = []
     if points.empty:
         return made
-    for (ladder, task), part in points.groupby(["ladder", "task"], sort=False):
+    for (ladder, task), both in points.groupby(["ladder", "task"], sort=False):
         found = (
             thresholds[(thresholds["ladder"] == ladder) & (thresholds["task"] == task)]
             if len(thresholds)
             else thresholds
         )
-        if part[~part["method"].isin(REFERENCES)]["value"].notna().any():
-            name = f"threshold-{ladder}-{task}"
-            made.append(
-                Figure(
-                    name,
-                    "threshold",
-                    f"{ladder}, {task}: score by budget",
-                    _sweep(part, found, marks),
-                    "threshold",
-                    note_of(part),
-                )
-            )
+        for suffix, reading, part in by_reading(both, ["value", "low", "high"]):
+            if part[~part["method"].isin(REFERENCES)]["value"].notna().any():
+                own = found[found["reading"] == part["reading"].iloc[0]] if len(found) else found
+                title = f"{ladder}, {task}: score by budget{reading}"
+                chart = _sweep(part, own, marks)
+                name = f"threshold-{ladder}-{task}{suffix}"
+                made.append(Figure(name, "threshold", title, chart, "threshold", note_of(part)))
     return made
 
 
@@ -84,19 +80,19 @@ def _sweep(table: pd.DataFrame, found: pd.DataFrame, marks: Mapping[str, Mark]) 
         swept.mark_point(filled=True, size=55, opacity=1).encode(y=y, shape=shape, tooltip=tip),
     ]
     if ends:
-        ticks = alt.Chart(data(ends)).mark_tick(orient="vertical", thickness=2.5, size=16)
-        layers.append(ticks.encode(x="at:Q", y="edge:Q", color=colour, tooltip=_MARK_HOVER))
+        brackets = alt.Chart(data(ends)).mark_rule(strokeWidth=5, opacity=0.7)
+        layers.append(brackets.encode(x="after:Q", x2="until:Q", y="edge:Q", color=colour, tooltip=_MARK_HOVER))
     return alt.layer(*layers)
 
 
 def _ends(found: pd.DataFrame) -> list[dict[str, Any]]:
-    """Ticks along the bottom (low) and the top (high) edge; a censored threshold has none."""
+    """Lines along the bottom (low) and the top (high) edge, between the budgets of a threshold; a bound has none."""
     records = []
     for row in found.to_dict("records"):
         for key, name in _ENDS.items():
             if row[f"{key}_censored"] == "" and pd.notna(row[f"{key}_threshold"]):
                 limits = {"low": row[f"{key}_from"], "high": row[f"{key}_to"]}
                 made = rows(pd.DataFrame([{**row, **limits}]), ["display", "method"])[0]
-                edge = 0.0 if key == "low" else 100.0
-                records.append({**made, "at": row[f"{key}_threshold"], "threshold": name, "edge": edge})
+                ends = {"after": row[f"{key}_after"], "until": row[f"{key}_until"]}
+                records.append({**made, **ends, "threshold": name, "edge": 0.0 if key == "low" else 100.0})
     return records

@@ -21,7 +21,7 @@ def figures(tables: Tables) -> list[Figure]:
     if table.empty:
         return made
     for (display, method), part in table.groupby(["display", "method"], sort=False):
-        if part["relative"].isna().all():
+        if part[["relative", "above_chance"]].isna().all(axis=None):
             continue
         name = f"transfer-{display}-{method}".replace("/", "--")
         title = f"{display}, {method}: zero-shot over own score"
@@ -38,20 +38,23 @@ def _matrix(table: pd.DataFrame) -> alt.LayerChart:
     )
     records = [{**row, **_texts(row)} for row in rows(table, [
         "source", "target", "source_kind", "target_kind", "relative", "relative_low", "relative_high", "above_chance",
-        "above_chance_low", "above_chance_high", "score", "original", "chance", "status", "seeds",
+        "above_chance_low", "above_chance_high", "guess", "rank", "original_rank", "score", "original", "chance",
+        "status", "seeds",
     ])]  # fmt: skip
     colours = _label_colours(kinds)
     pick = alt.param(
         name="ratio",
-        value="relative",
+        value="above chance",
         bind=alt.binding_radio(
-            options=["relative", "above chance"], labels=["relative", "above chance"], name="ratio: "
+            options=["above chance", "relative"],
+            labels=["above chance, by rank", "relative, as published"],
+            name="ratio: ",
         ),
     )
     shown = alt.Chart(data(records)).transform_calculate(
         shown="ratio == 'relative' ? datum.relative : datum.above_chance",
     )
-    shown = shown.transform_calculate(text="datum.status == 'done' ? format(datum.shown, '.0f') : datum.mark")
+    shown = shown.transform_calculate(text="isValid(datum.shown) ? format(datum.shown, '.0f') : datum.mark")
     axes = {
         "x": alt.X(
             "target:O", sort=order, title="target", axis=alt.Axis(orient="top", labelAngle=-40, labelColor=colours)
@@ -59,8 +62,12 @@ def _matrix(table: pd.DataFrame) -> alt.LayerChart:
         "y": alt.Y("source:O", sort=order, title="source", axis=alt.Axis(labelColor=colours)),
     }
     tip = [
-        alt.Tooltip("source:N"), alt.Tooltip("target:N"), alt.Tooltip("relative_text:N", title="relative, %"),
-        alt.Tooltip("chance_text:N", title="above chance, %"), alt.Tooltip("score:Q", title="zero-shot", format=".1f"),
+        alt.Tooltip("source:N"), alt.Tooltip("target:N"), alt.Tooltip("chance_text:N", title="above chance, %"),
+        alt.Tooltip("rank:Q", title="zero-shot by rank", format=".1f"),
+        alt.Tooltip("original_rank:Q", title="own by rank", format=".1f"),
+        alt.Tooltip("relative_text:N", title="relative, %"),
+        alt.Tooltip("guess:Q", title="relative of a constant guess, %", format=".1f"),
+        alt.Tooltip("score:Q", title="zero-shot", format=".1f"),
         alt.Tooltip("original:Q", title="own score", format=".1f"), alt.Tooltip("chance:Q", format=".0f"),
         alt.Tooltip("status:N"), alt.Tooltip("seeds:Q"), alt.Tooltip("runs:N", title="cells"),
     ]  # fmt: skip
@@ -74,7 +81,7 @@ def _matrix(table: pd.DataFrame) -> alt.LayerChart:
     text = shown.mark_text(fontSize=11).encode(
         **axes,
         text="text:N",
-        color=alt.condition("datum.status == 'done' && datum.shown > 55", alt.value("white"), alt.value("black")),
+        color=alt.condition("isValid(datum.shown) && datum.shown > 55", alt.value("white"), alt.value("black")),
     )
     return alt.layer(blank, tiles, text).add_params(pick).properties(height=max(220, 120 + _CELL * len(order)))
 
@@ -87,11 +94,11 @@ def _note(table: pd.DataFrame) -> str:
 
 
 def _texts(row: dict[str, Any]) -> dict[str, str]:
-    marks = {"undefined": "undef.", "missing": "missing", "no reference": "no ref."}
+    marks = {"undefined": "undef.", "missing": "missing"}
     return {
         "relative_text": _number(row["relative"], row["relative_low"], row["relative_high"]),
         "chance_text": _number(row["above_chance"], row["above_chance_low"], row["above_chance_high"]),
-        "mark": marks.get(row["status"], ""),
+        "mark": marks.get(row["status"], "no ref."),
     }
 
 

@@ -5,6 +5,8 @@ Points are score points from 0 to 100; a margin is the smallest difference that 
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
@@ -25,12 +27,14 @@ class StructureSettings(_Settings):
 
 
 class ConvergenceSettings(_Settings):
-    """The rule for when a run has converged (figure 6)."""
+    """The time to a common target, and the rule for when a single run has converged (figure 6)."""
 
     tolerance: float = Field(3.0, gt=0, description="points by which the smoothed dev score may be below its best")
     smoothing: int = Field(3, ge=1, description="evaluations in the centred running mean of the dev score (odd)")
     rise: float = Field(5.0, gt=0, description="points above its baseline that a run must reach to have a step")
-    target: float = Field(0.9, gt=0, lt=1, description="common target, as a share of the way from baseline to best")
+    target: float = Field(
+        0.9, gt=0, lt=1, description="common target, as a share of the way from baseline to the lower median best"
+    )
 
     @model_validator(mode="after")
     def _rule_is_sound(self) -> ConvergenceSettings:
@@ -57,7 +61,24 @@ class TransferSettings(_Settings):
     """Zero-shot transfer (figure 9)."""
 
     minimum_points: float = Field(
-        5.0, gt=0, description="points above chance that cells trained on the target need, or the ratio is undefined"
+        5.0, gt=0, description="points above chance that cells trained on source and target need to count"
+    )
+
+
+class LearntSettings(_Settings):
+    """Which tasks count as evidence."""
+
+    points: float = Field(
+        5.0, gt=0, description="points above the measured baseline at which full fine-tuning has learnt a task"
+    )
+
+
+class DiscoverySettings(_Settings):
+    """Control of false discoveries over the claims of a study."""
+
+    rate: float = Field(0.05, gt=0, lt=1, description="share of the decided claims that may be wrong on average")
+    method: Literal["bh", "by"] = Field(
+        "bh", description="bh: claims are independent or depend positively; by: any dependence, much stricter"
     )
 
 
@@ -68,7 +89,8 @@ class Margins(_Settings):
     gap_points: float = Field(1.0, gt=0, description="smallest between-method standard deviation that matters")
     speed_factor: float = Field(1.25, gt=1, description="smallest ratio of steps to convergence that matters")
     threshold_factor: float = Field(3.0, gt=1, description="thresholds within this factor are about equal")
-    transfer_percent: float = Field(10.0, gt=0, description="smallest change of a relative performance that matters")
+    threshold_shift: float = Field(1.5, gt=1, description="smallest factor between two sizes that matters")
+    transfer_percent: float = Field(10.0, gt=0, description="smallest change of a share above chance that matters")
 
 
 class AnalysisSettings(_Settings):
@@ -79,6 +101,10 @@ class AnalysisSettings(_Settings):
     convergence: ConvergenceSettings = Field(default=ConvergenceSettings(), description="steps to convergence")
     threshold: ThresholdSettings = Field(default=ThresholdSettings(), description="score against budget")
     transfer: TransferSettings = Field(default=TransferSettings(), description="zero-shot transfer")
+    learnt: LearntSettings = Field(default=LearntSettings(), description="which tasks count as evidence")
+    discoveries: DiscoverySettings = Field(
+        default=DiscoverySettings(), description="control of false discoveries over all claims"
+    )
     margins: Margins = Field(default=Margins(), description="equivalence and non-inferiority margins")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="two-sided level of every interval")
     bootstrap_draws: int = Field(2_000, ge=200, description="number of draws of the bootstrap of thresholds")
