@@ -10,9 +10,9 @@ import pytest
 from tokenizers import Tokenizer
 
 from petscale.backbones import folder as folders
+from petscale.backbones.check import check_folder
 from petscale.backbones.folder import (
     MANIFEST,
-    check_folder,
     copy_folder,
     folder_digest,
     read_manifest,
@@ -128,7 +128,7 @@ def test_a_failed_copy_leaves_no_manifest(source: Path, tmp_path: Path) -> None:
 def test_published_vocabularies_become_fast_tokenizers(family: str, file: str, shared: Path, tmp_path: Path) -> None:
     """T5 v1.1 and the BERT miniatures are published without `tokenizer.json`."""
     real = shared / "tokenizers" / ("tokenizer-t5" if family == "t5" else "tokenizer-bert-uncased")
-    state = t5_state(tied=False) if family == "t5" else bert_state()
+    state = t5_state(tied=False, vocab=32128) if family == "t5" else bert_state(vocab=30522)
     source = write_folder(tmp_path / "source", *state)
     (source / "tokenizer.json").unlink()
     (source / file).write_bytes((real / file).read_bytes())

@@ -152,7 +152,7 @@ def test_tensors_that_are_not_the_config_s_are_named(tmp_path: Path, change: Any
 
 def test_a_broken_weight_file_is_named(t5: Path) -> None:
     (t5 / "model.safetensors").write_bytes(b"not tensors at all")
-    with pytest.raises(BadInput, match=r"model\.safetensors: not a readable safetensors file"):
+    with pytest.raises(BadInput, match=r"model\.safetensors: not a safetensors file"):
         load_model(t5, "t5")
 
 

@@ -18,8 +18,9 @@ from safetensors import safe_open
 
 from compat.conftest import STUDIES, Old
 from petscale.analysis.run import analyse
-from petscale.backbones.folder import read_manifest, read_shape, verify
+from petscale.backbones.folder import read_manifest, verify
 from petscale.backbones.load import load_model
+from petscale.backbones.reading import read_shape
 from petscale.cells.record import check_files, read_result
 from petscale.cells.state import read_status
 from petscale.cli.main import main

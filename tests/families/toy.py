@@ -74,8 +74,8 @@ class Toy(Encoder):
         assert num_labels is not None
         return BagOfWords(config, num_labels)
 
-    def rename(self, stored: str) -> str | None:
-        return stored
+    def names(self, stored: Collection[str]) -> dict[str, str]:
+        return {name: name for name in stored}
 
     def complete(
         self, state: dict[str, Tensor], config: Any, *, head_seed: int, dtype: torch.dtype, device: str
@@ -85,9 +85,6 @@ class Toy(Encoder):
         state |= {"classifier.weight": weight, "classifier.bias": torch.zeros(config.num_labels)}
 
     def finish(self, model: Any, device: str) -> None:
-        pass
-
-    def forget_copies(self, state: dict[str, Tensor]) -> None:
         pass
 
     def head(self, model: Any) -> dict[str, nn.Parameter]:

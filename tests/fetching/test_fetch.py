@@ -90,7 +90,7 @@ def test_a_fetched_backbone_is_what_cells_load(stand: Stand, tmp_path: Path) -> 
     origin = read_manifest(tmp_path / "out")["origin"]
     assert origin["commit"] == COMMITS[f"model/{T5_SMALL}"]
     data = (stand.hub / "model" / T5_SMALL / "model.safetensors").read_bytes()
-    assert origin["sha256"] == {"model.safetensors": hashlib.sha256(data).hexdigest()}
+    assert origin["sha256"]["model.safetensors"] == hashlib.sha256(data).hexdigest()
     with pytest.raises(BadInput, match=r"is of commit 53a7297b.*, not 0000; fetch again"):
         materialise("t5-v1_1-small", tmp_path / "out", revision="0000")
 
@@ -131,7 +131,7 @@ def test_pickles_are_converted_once(stand: Stand, tmp_path: Path, tied: bool, le
     assert not list(folder.glob("*.bin"))
     manifest = read_manifest(folder)
     assert manifest["origin"]["converted"]
-    assert set(manifest["origin"]["sha256"]) == {"pytorch_model.bin"}
+    assert set(manifest["origin"]["sha256"]) == {"pytorch_model.bin", "tokenizer.json"}
     assert manifest["shape"]["tied"] is tied
     assert torch.equal(load_model(folder, "t5").shared.weight, shared)
 

@@ -249,6 +249,15 @@ def test_out_of_memory_has_its_own_code(bench: Bench, monkeypatch: pytest.Monkey
     assert "out of memory" in (read_status(job.state) or {})["cause"]
 
 
+def test_soft_tokens_without_room_are_bad_input_before_any_step(bench: Bench, tmp_path: Path) -> None:
+    """The backbone has 64 positions; the longest input would have stopped the cell in the middle of its training."""
+    job = Job(bench.inputs["bert"], tmp_path / "cell", tmp_path / "state")
+    cell = replace(make_cell("bert", "lora"), method="prompt", options={"tokens": 60})
+    assert run_cell(cell, job) == Exit.BAD_INPUT
+    status = read_status(tmp_path / "state") or {}
+    assert "tokens and the 60 soft tokens of prompt exceed the backbone's 64 positions" in status["cause"]
+
+
 def test_missing_input_is_bad_input(bench: Bench, tmp_path: Path) -> None:
     from petscale.training.setup import Inputs
 

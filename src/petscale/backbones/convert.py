@@ -38,10 +38,10 @@ def convert(folder: Path, out_dir: Path, family: Family) -> None:
 
     Pickles are read with `weights_only`, so no code in them is run; the caller has checked their checksum. Tensors keep
     their precision. They are mapped, not loaded, unless the file is older than torch 1.6. Copies of other tensors are
-    left out (`Family.forget_copies`).
+    left out (`Family.copies`).
 
     Raises:
-        BadInput: a pickle is damaged or contains anything but named tensors.
+        BadInput: a pickle is damaged or contains anything but named tensors, or two tensors differ that must be equal.
     """
     from huggingface_hub import save_torch_state_dict
 
@@ -58,5 +58,9 @@ def convert(folder: Path, out_dir: Path, family: Family) -> None:
         if not isinstance(loaded, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in loaded.values()):
             raise BadInput(f"{path}: holds more than named tensors")
         state |= loaded
-    family.forget_copies(state)
+    try:
+        copies = family.copies(state, lambda one, other: state[one].equal(state[other]))
+    except BadInput as error:
+        raise BadInput(f"{folder}: {error}") from None
+    state = {name: tensor for name, tensor in state.items() if name not in copies}
     save_torch_state_dict(state, out_dir, max_shard_size=_SHARD, metadata={"format": "pt"})

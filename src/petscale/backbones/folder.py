@@ -1,4 +1,4 @@
-"""A backbone as a folder: checks of its files, its digest, and the checked copy that cells read.
+"""A backbone as a folder: its digest, and the checked copy that cells read.
 
 `backbone.json`, written last, lists every file with its SHA-256, and the backbone's shape.
 """
@@ -14,17 +14,18 @@ from typing import Any
 
 from petscale.artefacts.files import file_digest, write_atomically
 from petscale.artefacts.seal import sealed, unsealed
-from petscale.backbones.reading import CONFIG, INDEX, read_object, read_shape, weight_files
+from petscale.backbones.check import check_backbone, check_folder
+from petscale.backbones.reading import CONFIG, INDEX, read_object, weight_files
+from petscale.backbones.tokenizer import TOKENIZER, read_tokenizer
 from petscale.errors import BadInput
 
 MANIFEST = "backbone.json"
 FORMAT = 1
 
-_TOKENIZER = "tokenizer.json"
 _KEPT = (
     CONFIG,
     "generation_config.json",
-    _TOKENIZER,
+    TOKENIZER,
     "tokenizer_config.json",
     "special_tokens_map.json",
     "spiece.model",
@@ -32,32 +33,7 @@ _KEPT = (
     "training.json",
     INDEX,
 )
-_PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
 _COPIED_AT_MOST = 100_000_000  # bytes; larger weights are linked
-
-
-def check_folder(folder: Path) -> None:
-    """Refuse a folder that cannot be loaded safely.
-
-    Raises:
-        BadInput: there is no such folder, or it has pickled weights, remote code, or no config or weights; the message
-            names the file.
-    """
-    if not folder.is_dir():
-        raise BadInput(f"{folder}: no such backbone folder")
-    for path in sorted(folder.iterdir()):
-        if path.suffix in _PICKLES:
-            raise BadInput(
-                f"{path}: a pickle can run code when it is read; remove it (`petscale fetch` converts published ones)"
-            )
-        if path.suffix == ".py":
-            raise BadInput(f"{path}: backbones that bring code of their own are refused")
-    for name in (CONFIG, "tokenizer_config.json"):
-        if (folder / name).is_file() and "auto_map" in read_object(folder / name):
-            raise BadInput(f"{folder / name}: key auto_map: remote code is refused")
-    if not (folder / CONFIG).is_file():
-        raise BadInput(f"{folder}: no {CONFIG}")
-    weight_files(folder)
 
 
 def _contents(folder: Path) -> list[Path]:
@@ -117,22 +93,6 @@ def _place(source: Path, target: Path) -> None:
         target.symlink_to(source.resolve())
 
 
-def _add_fast_tokenizer(folder: Path) -> None:
-    """Convert `spiece.model` or `vocab.txt` to `tokenizer.json`, which all later steps read.
-
-    Raises:
-        BadInput: the folder has none of the three files.
-    """
-    if (folder / _TOKENIZER).is_file():
-        return
-    if not any((folder / name).is_file() for name in ("spiece.model", "vocab.txt")):
-        raise BadInput(f"{folder}: no tokenizer (tokenizer.json, spiece.model or vocab.txt)")
-    from transformers import BertTokenizer, T5Tokenizer
-
-    family = T5Tokenizer if (folder / "spiece.model").is_file() else BertTokenizer
-    family.from_pretrained(folder, local_files_only=True).backend_tokenizer.save(str(folder / _TOKENIZER))
-
-
 def finish_folder(folder: Path, name: str, origin: dict[str, Any]) -> None:
     """Complete a backbone folder: add a fast tokenizer and, as the last file, the manifest.
 
@@ -142,15 +102,17 @@ def finish_folder(folder: Path, name: str, origin: dict[str, Any]) -> None:
         origin: where the backbone comes from, in the form that the manifest stores.
 
     Raises:
-        BadInput: the folder has no tokenizer, or its config cannot be used.
+        BadInput: the folder is refused (`petscale.backbones.check`).
     """
-    _add_fast_tokenizer(folder)
+    shape = check_backbone(folder)
+    if not (folder / TOKENIZER).is_file():
+        read_tokenizer(folder).save(str(folder / TOKENIZER))
     files = {path.name: {"sha256": file_digest(path), "bytes": path.stat().st_size} for path in _contents(folder)}
     manifest = {
         "format": FORMAT,
         "name": name,
         "origin": origin,
-        "shape": read_shape(folder).to_json(),
+        "shape": shape.to_json(),
         "files": files,
     }
     write_atomically(folder / MANIFEST, json.dumps(sealed(manifest), indent=1, sort_keys=True) + "\n")
@@ -160,11 +122,11 @@ def copy_folder(source: Path, out_dir: Path, name: str, origin: dict[str, Any]) 
     """Make a checked copy of a backbone folder, with a fast tokenizer and a manifest.
 
     Raises:
-        BadInput: the source is refused; the message names the file.
+        BadInput: the source is refused (`petscale.backbones.check`); the message names the file.
     """
-    check_folder(source)
-    out_dir.mkdir(parents=True, exist_ok=True)
     (out_dir / MANIFEST).unlink(missing_ok=True)
+    check_backbone(source)
+    out_dir.mkdir(parents=True, exist_ok=True)
     for path in _contents(source):
         _place(path, out_dir / path.name)
     finish_folder(out_dir, name, origin)

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from petscale.backbones.folder import check_folder
-from petscale.backbones.reading import weight_files
+from petscale.backbones.check import check_folder
+from petscale.backbones.reading import model_tensors
 from petscale.errors import BadInput
 from petscale.families.family import Family
 from petscale.families.registry import lookup
@@ -76,14 +76,15 @@ def _config(folder: Path, family: Family, dropout: float | None) -> dict[str, An
 
 
 def _tensors(folder: Path, family: Family, dtype: torch.dtype, device: str) -> Iterator[tuple[str, torch.Tensor]]:
-    """Tensors by their current names. On CPU they are mapped privately, so that writing to one changes no file."""
-    for path in weight_files(folder):
+    """Tensors by their name in the model. On CPU they are mapped privately, so that writing to one changes no file."""
+    by_file: dict[Path, list[tuple[str, str]]] = {}
+    for name, tensor in model_tensors(folder, family).items():
+        by_file.setdefault(tensor.file, []).append((name, tensor.name))
+    for path, names in by_file.items():
         try:
             with safe_open(path, framework="pt", device=device) as file:
-                for stored in file.keys():  # noqa: SIM118  (no mapping)
-                    name = family.rename(stored)
-                    if name is not None:
-                        yield name, file.get_tensor(stored).to(dtype)
+                for name, stored in names:
+                    yield name, file.get_tensor(stored).to(dtype)
         except SafetensorError as error:
             raise BadInput(f"{path}: not a readable safetensors file ({error})") from None
 

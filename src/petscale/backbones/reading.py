@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from petscale.artefacts.header import tensor_names
+from petscale.artefacts.header import StoredTensor, read_header, same_content
+from petscale.artefacts.kinds import foreign
 from petscale.errors import BadInput
-from petscale.families.registry import shape_from_config
+from petscale.families.family import Family
+from petscale.families.registry import family_of_config
 from petscale.families.shape import BackboneShape
 
 CONFIG = "config.json"
@@ -32,11 +34,42 @@ def read_shape(folder: Path, *, weights: bool = True) -> BackboneShape:
         BadInput: a file is missing or cannot be read, or the config cannot be used; the message names the file.
     """
     config = read_object(folder / CONFIG)
-    names = _tensor_names(folder, weights)
     try:
-        return shape_from_config(config, names)
+        family = family_of_config(config)
     except BadInput as error:
         raise BadInput(f"{folder / CONFIG}: {error}") from None
+    names = _model_names(folder, family, weights)
+    try:
+        return family.read_shape(config, names)
+    except BadInput as error:
+        raise BadInput(f"{folder / CONFIG}: {error}") from None
+
+
+def model_tensors(folder: Path, family: Family) -> dict[str, StoredTensor]:
+    """The stored tensors that a model of the family uses, by their name in the model, without copies.
+
+    This is the only place that decides which stored tensor becomes which tensor of the model: the shape, the check of a
+    folder and the loader all ask here.
+
+    Raises:
+        BadInput: a file cannot be read, or two tensors would become one.
+    """
+    stored: dict[str, StoredTensor] = {}
+    for path in weight_files(folder):
+        for name, tensor in read_header(path).items():
+            if name in stored:
+                raise BadInput(f"{path}: tensor {name}: {stored[name].file.name} has it too")
+            stored[name] = tensor
+    try:
+        copies = family.copies(stored, lambda one, other: same_content(stored[one], stored[other]))
+    except BadInput as error:
+        raise BadInput(f"{folder}: {error}") from None
+    found: dict[str, StoredTensor] = {}
+    for name, current in family.names(stored.keys() - copies).items():
+        if current in found:
+            raise BadInput(f"{folder}: tensors {found[current].name} and {name} are both {current}")
+        found[current] = stored[name]
+    return found
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -64,7 +97,10 @@ def read_object(path: Path) -> dict[str, Any]:
         BadInput: the file is missing, is no JSON or holds something else; the message names the file.
     """
     try:
-        document = json.loads(path.read_bytes())
+        data = path.read_bytes()
+        if kind := foreign(data):
+            raise BadInput(f"{path}: {kind}")
+        document = json.loads(data)  # also with a byte-order mark
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -74,12 +110,15 @@ def read_object(path: Path) -> dict[str, Any]:
     return document
 
 
-def _tensor_names(folder: Path, weights: bool) -> frozenset[str] | None:
-    """Names of the stored tensors. None if there are no weights and none are needed."""
+def _model_names(folder: Path, family: Family, weights: bool) -> frozenset[str] | None:
+    """Names in the model of the stored tensors. None if there are no weights and none are needed."""
     if weights or (folder / WEIGHTS).is_file():
-        return frozenset[str]().union(*map(tensor_names, weight_files(folder)))
+        return frozenset(model_tensors(folder, family))
     index = folder / INDEX
-    return frozenset(_weight_map(index)) if index.is_file() else None
+    if not index.is_file():
+        return None
+    stored = _weight_map(index).keys()
+    return frozenset(family.names(stored - family.copies(stored, None)).values())
 
 
 def _weight_map(index: Path) -> Mapping[str, str]:

@@ -24,7 +24,9 @@ def run(args: argparse.Namespace) -> int:
     from petscale.workspace.study_file import load_study
 
     study = load_study(args.study)
-    document = plan_document(open_grid(study))
+    grid = open_grid(study)
+    _check_folders(study)
+    document = plan_document(grid)
     if args.json:
         print(json.dumps(document, indent=1))
         return 0
@@ -64,6 +66,21 @@ def run(args: argparse.Namespace) -> int:
     )
     print(_resolution(study))
     return 0
+
+
+def _check_folders(study: Any) -> None:
+    """Refuse a local backbone that no cell could load, once and before anything is submitted."""
+    from petscale.backbones.check import check_backbone
+    from petscale.errors import BadInput
+    from petscale.workspace.grid import folder_of
+
+    for name in study.folders:
+        folder = folder_of(study, name)
+        assert folder is not None
+        try:
+            check_backbone(folder)
+        except BadInput as error:
+            raise BadInput(f"{study.name}: folders.{name}: {error}") from None
 
 
 def _resolution(study: Any) -> str:

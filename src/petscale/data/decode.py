@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from petscale.artefacts.kinds import foreign
 from petscale.errors import BadInput
 
 if TYPE_CHECKING:
@@ -18,14 +19,25 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """Load the fast tokenizer of a backbone folder, with its padding and truncation switched off.
 
     Raises:
-        BadInput: the folder has no fast tokenizer.
+        BadInput: the folder has no fast tokenizer, or the file is damaged or of another version of the library.
     """
-    from tokenizers import Tokenizer
+    import tokenizers
 
     path = folder / "tokenizer.json"
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file; a fast tokenizer is needed (`petscale fetch` makes one)")
-    tokenizer: Tokenizer = Tokenizer.from_file(str(path))
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file; a fast tokenizer is needed (`petscale fetch` makes one)") from None
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}") from None
+    if kind := foreign(data):
+        raise BadInput(f"{path}: {kind}")
+    try:
+        tokenizer: Tokenizer = tokenizers.Tokenizer.from_str(data.decode("utf-8-sig"))
+    except Exception as error:
+        # The library raises plain exceptions; all of them mean that the file is damaged, or of another version.
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"{path}: no tokenizer that tokenizers {tokenizers.__version__} can read ({first})") from None
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from petscale.errors import BadInput
 from petscale.families.parts import Place, Weight
 from petscale.families.shape import BackboneShape
 from petscale.tasks import LabelScheme, Task
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from petscale.data.encoding import Encoded
     from petscale.data.tokens import Examples
     from petscale.scoring.answers import Answers, Batch
+
+
+Same = Callable[[str, str], bool]
+"""Whether two stored tensors, given by name, are equal."""
 
 
 class Form(StrEnum):
@@ -71,7 +76,8 @@ class Family(ABC):
 
         Args:
             config: the parsed file.
-            tensor_names: names of the stored tensors, which decide what is tied; None if only the config is known.
+            tensor_names: names in the model of the stored tensors, without copies, which decide what is tied; None if
+                only the config is known.
 
         Raises:
             BadInput: a number is missing or impossible; the message names the key.
@@ -107,6 +113,10 @@ class Family(ABC):
     def source_length(self, task: Task) -> int:
         """Largest number of tokens of an input of this task, including special tokens."""
 
+    def misfit(self, shape: BackboneShape, task: Task) -> str | None:
+        """Why a backbone of this shape cannot run a task that the family takes; None if it can."""
+        return None
+
     @abstractmethod
     def affixes(self, task: Task) -> tuple[str, str]:
         """The words that the task's template adds before the first and after the last text of an input."""
@@ -128,6 +138,16 @@ class Family(ABC):
         return shape.layers + shape.decoder_layers
 
     # Text and batches --------------------------------------------------------------------------------------
+
+    def check_tokenizer(self, tokenizer: Tokenizer) -> None:
+        """Check that a tokenizer has what the family's texts need.
+
+        Raises:
+            BadInput: the token at the end of a sequence or that for padding is missing.
+        """
+        for token in (self.end_token, self.pad_token):
+            if tokenizer.token_to_id(token) is None:
+                raise BadInput(f"no token {token}; not a tokenizer of the {self.name} family")
 
     @abstractmethod
     def encode(
@@ -168,9 +188,28 @@ class Family(ABC):
             BadInput: a head is needed and `num_labels` is None.
         """
 
+    def copies(self, stored: Collection[str], same: Same | None) -> frozenset[str]:
+        """Names of stored tensors that hold nothing of their own: copies of others, and tables that no model reads.
+
+        A file may hold one matrix under several names; what is tied is then decided by the values, as transformers
+        does.
+
+        Args:
+            stored: names of all tensors of a checkpoint.
+            same: whether two of them are equal; None if only the names are known.
+
+        Raises:
+            BadInput: two tensors differ that are one in every model of this family.
+        """
+        return frozenset()
+
     @abstractmethod
-    def rename(self, stored: str) -> str | None:
-        """The name in the model of a stored tensor; None for tensors that the model does not use."""
+    def names(self, stored: Collection[str]) -> dict[str, str]:
+        """Stored name -> name in the model, for the tensors that the model uses.
+
+        Args:
+            stored: names of all tensors of a checkpoint, without `copies`.
+        """
 
     @abstractmethod
     def complete(
@@ -181,10 +220,6 @@ class Family(ABC):
     @abstractmethod
     def finish(self, model: Any, device: str) -> None:
         """Set ties and constant buffers, after the tensors were set as the model's parameters."""
-
-    @abstractmethod
-    def forget_copies(self, state: dict[str, torch.Tensor]) -> None:
-        """Remove tensors that are only copies of others from those of a published file, before it is converted."""
 
     @property
     def derived(self) -> frozenset[str]:

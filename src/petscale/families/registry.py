@@ -54,11 +54,19 @@ def shape_from_config(config: Mapping[str, Any], tensor_names: Collection[str] |
     Raises:
         BadInput: the model type is unknown, or a number is missing or impossible; the message names the key.
     """
+    return family_of_config(config).read_shape(config, tensor_names)
+
+
+def family_of_config(config: Mapping[str, Any]) -> Family:
+    """The family that a `config.json` names.
+
+    Raises:
+        BadInput: the model type is unknown.
+    """
     try:
-        family = lookup(config.get("model_type"))
+        return lookup(config.get("model_type"))
     except BadInput as error:
         raise BadInput(f"config key model_type: {error}") from None
-    return family.read_shape(config, tensor_names)
 
 
 @contextmanager

@@ -102,6 +102,7 @@ class _Builder:
         self.tasks = {name: task_registry.lookup(name) for name in study.tasks}
         self._recipes = {ladder.name: study.recipe_for(ladder.name) for ladder in study.ladders}
         self._checked: set[tuple[str, str, int | None]] = set()
+        self._fitting: set[tuple[str, str]] = set()
         self._rows = {name: self._data(task) for name, task in self.tasks.items()}
 
     def build(self) -> Grid:
@@ -171,11 +172,10 @@ class _Builder:
                 )
                 self.grid.add(cell, "transfer", match=asked.match)
                 source = self.grid.cells[cell.path]
-                self.grid.transfers += [
-                    PlannedTransfer(source, self._rows[target.name])
-                    for target in targets
-                    if target.name != task.name and family_of(backbone.shape).takes(target)
-                ]
+                for target in targets:
+                    if target.name != task.name and family_of(backbone.shape).takes(target):
+                        self._check_fit(backbone, target)
+                        self.grid.transfers.append(PlannedTransfer(source, self._rows[target.name]))
 
     def _control(self) -> None:
         asked = self.study.experiments.control
@@ -260,7 +260,7 @@ class _Builder:
         return cell
 
     def _check(self, cell: Cell, backbone: Backbone) -> None:
-        """Refuse what cannot be trained, once for each (backbone, method, budget)."""
+        """Refuse what cannot be trained, once for each (backbone, method, budget), and tasks that do not fit."""
         key = (backbone.name, cell.method, cell.budget)
         if key not in self._checked:
             try:
@@ -268,6 +268,15 @@ class _Builder:
             except BadInput as error:
                 raise BadInput(f"{self.study.name}: {backbone.name}: {error}") from None
             self._checked.add(key)
+        self._check_fit(backbone, self.tasks[cell.task])
+
+    def _check_fit(self, backbone: Backbone, task: Task) -> None:
+        """Refuse a task that does not fit a backbone: each of its cells would wait for a device and then fail."""
+        if (backbone.name, task.name) not in self._fitting:
+            why = family_of(backbone.shape).misfit(backbone.shape, task)
+            if why is not None:
+                raise BadInput(f"{self.study.name}: {backbone.name}: {why}")
+            self._fitting.add((backbone.name, task.name))
 
 
 def _mask_structure(method: str) -> str | None:

@@ -181,6 +181,7 @@ def prepare_cell(
 
         sharded = Sharded(model, team, device, units=family.shard_units(model))
     plan = plan_of(cell, shape, masks=True)
+    _check_room(tokens, shape, plan)
     delta = install(model, plan, seed=cell.seed)
     head = family.head(model)
     for parameter in head.values():
@@ -210,6 +211,18 @@ def prepare_cell(
         micro_batch=micro_batch,
         sharded=sharded,
     )
+
+
+def _check_room(tokens: TokenSet, shape: BackboneShape, plan: Plan) -> None:
+    """Refuse soft tokens for which the longest input leaves no position, now and not at the batch that holds it."""
+    if not (plan.soft_tokens and shape.max_positions):
+        return
+    longest = max(int(tokens.split(split).lengths.max(initial=0)) for split in tokens.splits)
+    if longest + plan.soft_tokens > shape.max_positions:
+        raise BadInput(
+            f"{tokens.folder}: inputs of up to {longest} tokens and the {plan.soft_tokens} soft tokens of {plan.method}"
+            f" exceed the backbone's {shape.max_positions} positions; use fewer soft tokens"
+        )
 
 
 def was_given_a_gpu() -> bool:

@@ -119,6 +119,11 @@ class Plan:
         return sum(named.tensor.effective for named in self.tensors.values())
 
     @cached_property
+    def soft_tokens(self) -> int:
+        """Number of vectors by which the sites make the input sequence longer."""
+        return sum(operation_of(site).soft_tokens(site) for site in self.sites)
+
+    @cached_property
     def counts(self) -> Counts:
         by_operation: Counter[str] = Counter()
         by_role: Counter[str] = Counter()

@@ -15,8 +15,11 @@ from petscale.families.shape import BackboneShape
 if TYPE_CHECKING:
     import torch
 
-# The heads of pre-training, and a buffer of older BERT code.
-_UNUSED = ("cls.", "bert.embeddings.position_ids")
+_PREFIX = "bert."
+# Constant buffers, which older code stored.
+_BUFFERS = frozenset({"bert.embeddings.position_ids", "bert.embeddings.token_type_ids"})
+# Heads of pre-training and of a task, which a file without the prefix may hold beside the encoder.
+_HEADS = ("cls.", "classifier.")
 _HEAD = "classifier."
 
 
@@ -73,11 +76,17 @@ class BertFamily(Encoder):
         config["problem_type"] = "single_label_classification"
         return BertForSequenceClassification(BertConfig.from_dict(config))
 
-    def rename(self, stored: str) -> str | None:
-        """Add the prefix that files of a bare encoder lack, and rename gamma and beta of files from TensorFlow."""
-        name = stored.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
-        name = name if name.startswith(("bert.", "cls.", _HEAD)) else f"bert.{name}"
-        return None if name.startswith((*_UNUSED, _HEAD)) else name
+    def names(self, stored: Collection[str]) -> dict[str, str]:
+        """Leave out heads, add the prefix that a bare encoder lacks, and rename TensorFlow's gamma and beta."""
+        prefixed = any(name.startswith(_PREFIX) for name in stored)
+        found = {}
+        for name in stored:
+            if name.startswith(_PREFIX) if prefixed else not name.startswith(_HEADS):
+                current = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
+                    "LayerNorm.beta", "LayerNorm.bias"
+                )
+                found[name] = current if prefixed else _PREFIX + current
+        return {name: current for name, current in found.items() if current not in _BUFFERS}
 
     def complete(
         self, state: dict[str, torch.Tensor], config: Any, *, head_seed: int, dtype: torch.dtype, device: str
@@ -99,9 +108,6 @@ class BertFamily(Encoder):
         positions = torch.arange(embeddings.position_ids.shape[1], device=device)[None]
         embeddings.position_ids = positions
         embeddings.token_type_ids = torch.zeros_like(positions)
-
-    def forget_copies(self, state: dict[str, torch.Tensor]) -> None:
-        """BERT's files contain no copies, so nothing is removed."""
 
     def head(self, model: Any) -> dict[str, torch.nn.Parameter]:
         return dict(model.classifier.named_parameters())

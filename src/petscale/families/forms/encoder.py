@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from petscale.errors import BadInput
 from petscale.families.family import Family, Form
 from petscale.families.shape import BackboneShape
 from petscale.tasks import LabelScheme, Task
@@ -37,6 +38,29 @@ class Encoder(Family, ABC):
 
     def source_length(self, task: Task) -> int:
         return task.bert_length
+
+    def misfit(self, shape: BackboneShape, task: Task) -> str | None:
+        length = self.source_length(task)
+        if 0 < shape.max_positions < length:
+            return (
+                f"its {shape.max_positions} positions are too few for task {task.name}, whose inputs have up to"
+                f" {length} tokens"
+            )
+        if shape.type_vocab == 1 and task.text_b is not None:
+            return f"it knows one segment (type_vocab_size 1), and task {task.name} has pairs of texts"
+        return None
+
+    def check_tokenizer(self, tokenizer: Tokenizer) -> None:
+        """Check also that pairs get two segments, each closed by the token for the end of a sequence.
+
+        Raises:
+            BadInput: a token is missing, or the tokenizer does not make pairs in this way.
+        """
+        super().check_tokenizer(tokenizer)
+        pair = tokenizer.encode("a", "b")
+        closed = [place for place, token in enumerate(pair.tokens) if token == self.end_token]
+        if len(closed) != 2 or closed[-1] != len(pair) - 1 or set(pair.type_ids) != {0, 1}:
+            raise BadInput(f"it does not close both texts of a pair with {self.end_token} and number them 0 and 1")
 
     def affixes(self, task: Task) -> tuple[str, str]:
         first, last = task.text_a, task.text_b or task.text_a

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from petscale.errors import BadInput
 from petscale.families.config_keys import size
+from petscale.families.family import Same
 from petscale.families.forms.encoder_decoder import EncoderDecoder
 from petscale.families.parts import Place, Weight
 from petscale.families.shape import BackboneShape
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
 
 _SHARED = "shared.weight"
 _HEAD = "lm_head.weight"
-# Copies of the shared matrix, and a table that older T5 code created but never read. Some published files contain them;
-# the model does not use them.
-_COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+_EMBEDDINGS = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+# A file holds the shared matrix under one or more of these names; the first one that is there counts, as in
+# `PreTrainedModel.tie_weights` of transformers 5.
+_NAMES = (_SHARED, *_EMBEDDINGS, _HEAD)
+# A table that older T5 code created but never read; some published files contain it.
 _UNREAD = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
 
 
@@ -70,12 +73,31 @@ class T5Family(EncoderDecoder):
 
         return T5ForConditionalGeneration(T5Config.from_dict(config))
 
-    def rename(self, stored: str) -> str | None:
-        return stored
+    def copies(self, stored: Collection[str], same: Same | None) -> frozenset[str]:
+        """The names of the shared matrix after the first, and the output matrix where it is equal to that one.
+
+        Without values, an output matrix counts as one of its own, which it is in every published file of T5 v1.1.
+        """
+        found = {_UNREAD} & set(stored)
+        first, *others = [name for name in _NAMES if name in stored] or [_SHARED]
+        for name in others:
+            if same(first, name) if same is not None else name != _HEAD:
+                found.add(name)
+            elif name != _HEAD:
+                raise BadInput(
+                    f"tensor {name}: differs from {first}; a T5 whose encoder or decoder has an embedding of its own is"
+                    " not supported"
+                )
+        return frozenset(found)
+
+    def names(self, stored: Collection[str]) -> dict[str, str]:
+        """Call the vocabulary matrix `shared`, under which of its names it may be stored."""
+        first = next((name for name in _NAMES if name in stored), _SHARED)
+        return {name: _SHARED if name == first else name for name in stored}
 
     @property
     def derived(self) -> frozenset[str]:
-        return frozenset({*_COPIES, _UNREAD})
+        return frozenset(_EMBEDDINGS)
 
     def complete(
         self, state: dict[str, torch.Tensor], config: Any, *, head_seed: int, dtype: torch.dtype, device: str
@@ -90,14 +112,6 @@ class T5Family(EncoderDecoder):
         model.decoder.embed_tokens.weight = model.shared.weight
         if model.lm_head.weight.data_ptr() == model.shared.weight.data_ptr():
             model.lm_head.weight = model.shared.weight
-
-    def forget_copies(self, state: dict[str, torch.Tensor]) -> None:
-        """Remove copies of the shared matrix, so that a remaining output matrix is an untied one."""
-        state.pop(_UNREAD, None)
-        shared = state.get(_SHARED)
-        for name in (*_COPIES, _HEAD):
-            if name in state and shared is not None and state[name].equal(shared):
-                del state[name]
 
     def check_ties(self, model: torch.nn.Module, shape: BackboneShape) -> None:
         """Check the output head, which transformers 5 unties only if a checkpoint has one."""

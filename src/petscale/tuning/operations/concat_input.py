@@ -27,6 +27,9 @@ class ConcatInput(Insertion):
 
     name = "concat-input"
 
+    def soft_tokens(self, site: Site) -> int:
+        return site.tensors[0].shape[0]
+
     def insert(self, host: Host, site: Site, values: Values) -> list[Handle]:
         made = parametrisation(site)
 

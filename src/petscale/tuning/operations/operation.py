@@ -90,6 +90,10 @@ class Operation(ABC):
             return {}
         return parametrisation(site).deployed(tensors)
 
+    def soft_tokens(self, site: Site) -> int:
+        """Number of vectors by which the site makes the input sequence longer."""
+        return 0
+
     # In a model --------------------------------------------------------------------------------------------
 
     def trains(self, host: Host, site: Site) -> nn.Parameter | None:
