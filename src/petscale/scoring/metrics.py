@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from petscale.cells.record import Score
+from petscale.scoring.words import AnyScript, is_beyond_latin
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -75,12 +76,20 @@ def token_f1(prediction: str, answers: Sequence[str]) -> float:
 
 
 @cache
-def _rouge_scorer() -> Any:
+def _rouge_scorer(any_script: bool) -> Any:
     from rouge_score.rouge_scorer import RougeScorer
 
+    if any_script:
+        return RougeScorer(list(ROUGE), tokenizer=AnyScript())
     return RougeScorer(list(ROUGE), use_stemmer=True)
 
 
 def rouge(prediction: str, reference: str) -> dict[str, float]:
-    """ROUGE-1, ROUGE-2 and ROUGE-L F-measure with stemming (`rouge-score`)."""
-    return {name: value.fmeasure for name, value in _rouge_scorer().score(reference, prediction).items()}
+    """ROUGE-1, ROUGE-2 and ROUGE-L F-measure (`rouge-score`).
+
+    Both texts are split into words of a to z and digits, with stemming. If more than half of the reference's letters
+    and digits are others, both are split by `petscale.scoring.words.AnyScript`, since the score of a Greek or Chinese
+    text against itself would otherwise be 0.
+    """
+    scorer = _rouge_scorer(is_beyond_latin(reference))
+    return {name: value.fmeasure for name, value in scorer.score(reference, prediction).items()}
