@@ -30,9 +30,10 @@ rule all:
     localrule: True
 
 
-# All cells and transfers, without the report.
+# All cells, searches and transfers, without the report.
 rule cells:
     input:
         STUDY.results,
+        STUDY.probe_results,
         STUDY.transfer_results,
     localrule: True

@@ -92,6 +92,14 @@ def test_thresholds_at_the_ends_of_the_range_end_the_search() -> None:
         assert len(trials) < 12
 
 
+def test_the_end_of_the_range_is_tested_before_a_threshold_is_called_beyond_it() -> None:
+    """A step just before the last budget is unlikely beforehand, and must be found all the same."""
+    trials, last = run(RULE, step_at(80_000))
+    assert any(trial.budget == RULE.largest for trial in trials)
+    low, high = last.posterior.high.interval(0.95)
+    assert low <= log10(80_000) <= high
+
+
 def test_cells_go_where_less_is_known() -> None:
     """The low threshold is bracketed by 100 and 110; only the high one is left, between 200 and 90,000."""
     near = [Trial(1, 100, 50.0), Trial(2, 100, 50.0), Trial(1, 110, 65.0), Trial(2, 110, 65.0)]

@@ -26,6 +26,34 @@ rule train:
         " --spec {params.spec:q} --tokens {input.tokens:q} --backbone {input.backbone:q} 2> {log:q}"
 
 
+# One seed of one round of a threshold search. The budget follows from the records of the round before, so the cell is
+# not known when the graph is made, and its result is no output of this rule. docs/search.md says how cells are made
+# again and why the graph is not made anew after each of them.
+rule probe:
+    input:
+        unpack(probe_inputs),
+    output:
+        STUDY.layout.probe("{search}", "{round}", "{seed}"),
+    log:
+        STUDY.layout.log("probe", "{search}/round{round}-seed{seed}"),
+    group:
+        probe_group
+    threads: 1
+    resources:
+        **CELL_PLACE,
+        mem_mb=cell_memory,
+        runtime=probe_runtime,
+        device=1,
+    params:
+        search=probe_spec,
+        versions=probe_versions,
+        placement=cell_placement,
+    shell:
+        "OMP_NUM_THREADS={threads} exec python -m petscale probe --warm {params.placement} --search {params.search:q}"
+        " --round {wildcards.round} --seed {wildcards.seed} --tokens {input.tokens:q} --backbone {input.backbone:q}"
+        " 2> {log:q}"
+
+
 rule transfer:
     input:
         unpack(transfer_inputs),

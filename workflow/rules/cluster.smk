@@ -38,7 +38,7 @@ except PetscaleError as error:
 container: str(IMAGE)
 
 
-settings.settle_settings(workflow)
+settings.settle_settings(workflow, STUDY.broken_probes)
 DRIVER = []  # holds the lock of this driver while the process lives
 
 
@@ -61,17 +61,17 @@ onstart:
 
 
 def cell_devices(wildcards):
-    return STUDY.devices(wildcards.cell)
+    return STUDY.devices(trained(wildcards))
 
 
 def cell_memory(wildcards, attempt):
     return requests.memory_mb(
-        STUDY.memory_mb(wildcards.cell), attempt, SITE.max_memory_mb
+        STUDY.memory_mb(trained(wildcards)), attempt, SITE.max_memory_mb
     )
 
 
 def cell_cpus(wildcards):
-    return requests.cpus(STUDY.devices(wildcards.cell))
+    return requests.cpus(STUDY.devices(trained(wildcards)))
 
 
 def input_memory(wildcards, attempt):
@@ -79,7 +79,19 @@ def input_memory(wildcards, attempt):
 
 
 def cell_runtime(wildcards, attempt):
-    return allowed(STUDY.minutes(wildcards.cell) * attempt, "cells", wildcards.cell)
+    return allowed(
+        STUDY.minutes(wildcards.cell) * attempt,
+        "cells",
+        wildcards.cell,
+        members("cells"),
+    )
+
+
+def probe_runtime(wildcards, attempt):
+    search = wildcards.search
+    return allowed(
+        STUDY.minutes(search) * attempt, "searches", search, STUDY.probes_of(search)
+    )
 
 
 def transfer_runtime(wildcards, attempt):
@@ -87,19 +99,23 @@ def transfer_runtime(wildcards, attempt):
         STUDY.transfer_minutes(wildcards.cell, wildcards.target) * attempt,
         "transfers",
         wildcards.cell,
+        members("transfers"),
     )
 
 
-def allowed(minutes, kind, cell):
+def members(kind):
+    return workflow.group_settings.group_components.get(kind, 1)
+
+
+def allowed(minutes, kind, cell, sharing):
     """Minutes that a job may request in its partition; cells that share a job divide them, because they add up."""
     shared = is_shared(cell)
     told = f"PETSCALE_MINUTES_{kind.upper() if shared else 'ALONE'}"
     if workflow.is_main_process and not workflow.local_exec:
         limit = SITE.max_minutes or ask.time_limit(SITE.partition)
-        members = workflow.group_settings.group_components.get(kind, 1) if shared else 1
         if limit:
             # Jobs inherit this variable, so that their deadlines follow from the same minutes.
-            os.environ[told] = str(max(1, limit // members))
+            os.environ[told] = str(max(1, limit // (sharing if shared else 1)))
     return min(minutes, int(os.environ.get(told, minutes)))
 
 
@@ -125,7 +141,14 @@ def transfer_group(wildcards):
     return group_of("transfers", wildcards.cell)
 
 
-# In addition, cells and transfers request one unit of `device`, a resource of this workflow. The profile allows one per
+def probe_group(wildcards):
+    # All probes of a search of small cells are one job, so that a round does not wait for Slurm between its cells.
+    if workflow.local_exec or not is_shared(wildcards.search):
+        return None
+    return "-".join(["search", *Path(wildcards.search).parts])
+
+
+# In addition, cells, probes and transfers request one unit of `device`, a resource of this workflow. The profile allows one per
 # job, so the members of a group run one after the other, with GPUs or without.
 COUNT = cell_devices if STUDY.study.hardware.max_devices > 1 else 1
 GPUS = STUDY.study.hardware.gpus
@@ -160,6 +183,11 @@ for looked_up in (
     transfer_versions,
     transfer_runtime,
     transfer_group,
+    probe_inputs,
+    probe_spec,
+    probe_versions,
+    probe_runtime,
+    probe_group,
     Resource.evaluate,
 ):
     found = inspect.signature(looked_up).parameters.items()

@@ -35,6 +35,9 @@ wildcard_constraints:
     tokenizer="[^/]+",
     backbone="[^/]+",
     target="[^/]+",
+    search=r"[^/]+/[^/]+/[^/]+-[0-9a-f]{12}",
+    round=r"\d+",
+    seed=r"\d+",
 
 
 def data_files(wildcards):
@@ -65,10 +68,27 @@ def cell_spec(wildcards):
     return STUDY.cell_spec(wildcards.cell)
 
 
+# The path of a cell, or of a search, for which its cell with the largest budget stands.
+def trained(wildcards):
+    return wildcards.get("cell") or wildcards.search
+
+
+def probe_inputs(wildcards):
+    return STUDY.probe_inputs(wildcards.search, int(wildcards.round))
+
+
+def probe_spec(wildcards):
+    return STUDY.probe_spec(wildcards.search)
+
+
+def probe_versions(wildcards):
+    return STUDY.probe_versions(wildcards.search)
+
+
 # The argument `resources` tells Snakemake that this parameter is derived from resources. So a cell does not rerun when
 # it gets another number of devices.
 def cell_placement(wildcards, resources):
-    placement = STUDY.placement(wildcards.cell)
+    placement = STUDY.placement(trained(wildcards))
     if workflow.is_main_process:
         return placement
     # In a job, a cell must save before its time is up. It cannot wait for Slurm's signal, which reaches all processes

@@ -4,6 +4,7 @@
 rule collect:
     input:
         STUDY.results,
+        STUDY.probe_results,
         STUDY.transfer_results,
     output:
         STUDY.layout.plan(STUDY.study.name),

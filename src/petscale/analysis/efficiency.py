@@ -51,7 +51,8 @@ def efficiency_table(cells: pd.DataFrame) -> pd.DataFrame:
                 **means.account(whole),
             }
         )
-    return pd.DataFrame(rows)
+    # A study of searches alone has no such cells; the page still names the columns.
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=[*_KEYS, *_COUNTS, "percent", *_COSTS], dtype=float)
 
 
 def missing_table(cells: pd.DataFrame, transfers: pd.DataFrame) -> pd.DataFrame:

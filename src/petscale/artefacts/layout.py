@@ -8,7 +8,9 @@ from pathlib import PurePosixPath
 RESULTS = "results"
 """The results folder, in the working directory."""
 
-SHARED = frozenset({"backbones", "cells", "changes", "data", "logs", "state", "tokens", "tracking", "transfer"})
+SHARED = frozenset(
+    {"backbones", "cells", "changes", "data", "logs", "searches", "state", "tokens", "tracking", "transfer"}
+)
 """Folders in the results folder that all studies share; every other folder is that of one study."""
 
 RECORD = "result.json"
@@ -63,6 +65,18 @@ class Layout:
     def transfer(self, cell: str, target: str) -> str:
         """Scores of a trained cell on the test rows of another task."""
         return self._join("transfer", cell, f"{target}.json")
+
+    # Searches ---------------------------------------------------------------------------------------------
+
+    def probe(self, search: str, number: int | str, seed: int | str) -> str:
+        """Record of one seed of one round of a search: its cell, or why the search has ended."""
+        return self._join("searches", search, f"round{number}-seed{seed}.json")
+
+    def probe_note(self, search: str, number: int, seed: int) -> str:
+        """Names the cell that a probe trains, from before its training: no declared output."""
+        return self._join("searches", search, "begun", f"round{number}-seed{seed}.json")
+
+    # Logs and changes -------------------------------------------------------------------------------------
 
     def log(self, rule: str, name: str) -> str:
         """What the job of a rule wrote to its standard error."""

@@ -79,7 +79,7 @@ class CellResult(_Strict):
     throughput: Throughput
     peak_memory: int = Field(description="bytes; device memory on GPU, resident set on CPU")
     energy_j: float | None = Field(default=None, description="None where no GPU was sampled, never 0")
-    hashes: dict[str, str] = Field(description="data, tokens, backbone, code, environment, delta")
+    hashes: dict[str, str] = Field(description="data, tokens, backbone, code, delta; identity covers all but the code")
     files: dict[str, str] = Field(default={}, description="SHA-256 of each file published beside the record")
     provenance: dict[str, Any]
 

@@ -38,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
             f"{cell['cell']:{width}}  {cell['trainable']:>13,}  {percent:>8.4f}%  {cell['head_parameters']:>6,}"
             f"  {_duration(cell['estimate']['seconds']):>8}  {', '.join(cell['experiments'])}"
         )
+    if document["searches"]:
+        _print_searches(document["searches"])
     print()
     head = f"{'backbone':40}  {'parameters':>14}  {'cells':>6}  {'hours':>9}  {'transfers':>9}  {'hours':>7}"
     print(f"{head}  {'memory':>9}  {'devices':>7}  {'disk':>10}")
@@ -64,6 +66,13 @@ def run(args: argparse.Namespace) -> int:
         f"\n{document['study']}: {len(document['cells'])} cells, {len(document['transfers'])} transfers,"
         f" about {hours:,.1f} device-hours and {disk:,.1f} GB (estimates; see docs/cost-model.md)"
     )
+    if searches := document["searches"]:
+        expected, most = (sum(each[f"{name}_hours"] for each in searches) for name in ("expected", "most"))
+        cells = [sum(each[f"{name}_cells"] for each in searches) for name in ("expected", "most")]
+        print(
+            f"and {len(searches)} threshold searches: {cells[0]:,} to {cells[1]:,} cells more,"
+            f" {expected:,.1f} to {most:,.1f} device-hours, {hours + most:,.1f} at most in all"
+        )
     print(_resolution(study))
     return 0
 
@@ -101,6 +110,18 @@ def _resolution(study: Any) -> str:
         f"{seeds} seeds, {tasks} tasks, {tested}: finds a true mean difference of two methods of {found:.1f} points "
         f"four times of five, if cells scatter by {SEED_SD:g} points over seeds"
     )
+
+
+def _print_searches(searches: list[dict[str, Any]]) -> None:
+    """Range and cost of each search; its cells are not known yet."""
+    width = max(len(each["search"]) for each in searches)
+    print(f"\n{'search':{width}}  {'budgets':>20}  {'factor':>6}  {'cells':>9}  {'hours':>15}")
+    for each in searches:
+        print(
+            f"{each['search']:{width}}  {each['smallest']:>6,} to {each['largest']:>10,}  {each['factor']:>6g}"
+            f"  {each['expected_cells']:>3} to {each['most_cells']:>2}"
+            f"  {each['expected_hours']:>5.2f} to {each['most_hours']:>5.2f}"
+        )
 
 
 def _duration(seconds: float) -> str:

@@ -70,15 +70,17 @@ def _tell(line: str) -> None:
 
 def _grid(args: argparse.Namespace) -> Grid:
     from petscale.workspace.grid import open_grid
+    from petscale.workspace.searches import with_found
     from petscale.workspace.study_file import load_study, parse_study
 
+    layout = Layout(args.results.rstrip("/"))
     if args.study_json is None:
-        return open_grid(load_study(args.study))
+        return with_found(open_grid(load_study(args.study)), layout)
     try:
         document = json.loads(args.study_json)
     except ValueError as error:
         raise BadInput(f"petscale track: --study-json: not JSON ({error})") from None
-    return open_grid(parse_study(document, "--study-json"))
+    return with_found(open_grid(parse_study(document, "--study-json")), layout)
 
 
 def _chosen(args: argparse.Namespace, grid: Grid) -> list[str]:

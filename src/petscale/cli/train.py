@@ -6,11 +6,14 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from petscale.artefacts.layout import RESULTS, Layout
 from petscale.cli.worker import run_in_worker
 from petscale.errors import BadInput, Exit
+
+if TYPE_CHECKING:
+    from petscale.training.run import Job
 
 
 def add_parser(subparsers: Any) -> None:
@@ -21,13 +24,18 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--tokens", type=Path, help="manifest of the cell's tokens")
     parser.add_argument("--backbone", type=Path, help="manifest of the cell's backbone")
     parser.add_argument("--results", default=RESULTS, help="folder of results")
+    add_job_options(parser)
+    parser.set_defaults(func=run)
+
+
+def add_job_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say where and how long an attempt at a cell runs."""
     parser.add_argument("--deadline", type=float, help="seconds after which to save and exit with code 85")
     parser.add_argument("--checkpoint-seconds", type=float, default=300.0, help="seconds between checkpoints")
     parser.add_argument("--checkpoint-steps", type=int, help="steps between checkpoints, for tests")
     parser.add_argument("--devices", type=int, default=1, help="devices of this machine to train on")
     parser.add_argument("--micro-batch", type=int, help="most examples that a device processes at once")
     parser.add_argument("--warm", action="store_true", help="run in a child of the warm worker if there is one")
-    parser.set_defaults(func=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,9 +47,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> Exit:
-    for option, value in (("--devices", args.devices), ("--micro-batch", args.micro_batch)):
-        if value is not None and value < 1:
-            raise BadInput(f"petscale train: {option} {value}: 1 at least")
     layout = Layout(args.results)
     path = layout.named_cell(args.cell)
     if args.spec is None:
@@ -59,13 +64,28 @@ def _train(args: argparse.Namespace) -> Exit:
         raise BadInput(f"petscale train: --spec: not a cell's specification ({error})") from None
     if planned != path:
         raise BadInput(f"petscale train: {path}: the specification is that of {planned}")
+    job = job_of(args, layout, path, tokens, backbone)
+    from petscale.training.run import run_cell
+
+    return run_cell(cell, job)
+
+
+def job_of(args: argparse.Namespace, layout: Layout, path: str, tokens: Path, backbone: Path) -> Job:
+    """The attempt at a cell that the options describe.
+
+    Raises:
+        BadInput: an option is out of range, or an input is missing.
+    """
+    for option, value in (("--devices", args.devices), ("--micro-batch", args.micro_batch)):
+        if value is not None and value < 1:
+            raise BadInput(f"petscale {args.command}: {option} {value}: 1 at least")
     for manifest, maker in ((tokens, "tokenize"), (backbone, "backbone")):
         if not manifest.exists():
             raise BadInput(f"{manifest}: missing; `snakemake {manifest}` makes it (rule {maker})")
-    from petscale.training.run import Job, run_cell
+    from petscale.training.run import Job
     from petscale.training.setup import Inputs
 
-    job = Job(
+    return Job(
         inputs=Inputs(tokens=tokens.parent, backbone=backbone.parent),
         folder=Path(layout.cell(path)),
         state=Path(layout.state(path)),
@@ -76,21 +96,20 @@ def _train(args: argparse.Namespace) -> Exit:
         devices=args.devices,
         micro_batch=args.micro_batch,
     )
-    return run_cell(cell, job)
 
 
-def parse_spec(text: str, command: str = "train") -> dict[str, Any]:
+def parse_spec(text: str, command: str = "train", option: str = "--spec") -> dict[str, Any]:
     """Parse a specification from the command line.
 
     Raises:
-        BadInput: the text is not a JSON object; the message names the command.
+        BadInput: the text is not a JSON object; the message names the command and the option.
     """
     try:
         spec = json.loads(text)
     except ValueError as error:
-        raise BadInput(f"petscale {command}: --spec: not JSON ({error})") from None
+        raise BadInput(f"petscale {command}: {option}: not JSON ({error})") from None
     if not isinstance(spec, dict):
-        raise BadInput(f"petscale {command}: --spec: not a JSON object")
+        raise BadInput(f"petscale {command}: {option}: not a JSON object")
     return spec
 
 

@@ -17,6 +17,7 @@ def run_in_worker(arguments: Sequence[str]) -> int | None:
 def main(socket: Path) -> None:
     """Import the modules that a cell needs, then serve commands on the socket until none has come for a while."""
     # Imported here, before the first fork, so that every child has them in memory.
+    import petscale.training.probe
     import petscale.training.run
     import petscale.training.transfer  # noqa: F401
     from petscale.cli.main import run_forked

@@ -98,6 +98,24 @@ class Crossing:
 
 
 @dataclass(frozen=True)
+class Marginals:
+    """Distributions over common values.
+
+    Attributes:
+        values: ascending, shape (n,).
+        reached: probability of at most each value, shape (k, n).
+    """
+
+    values: Array
+    reached: Array
+
+    def quantile(self, probability: float | Array, place: int) -> Array:
+        """The values that distribution `place` does not exceed with the given probabilities."""
+        found = np.searchsorted(self.reached[place], np.asarray(probability))
+        return np.asarray(self.values[np.minimum(found, len(self.values) - 1)])
+
+
+@dataclass(frozen=True)
 class Posterior:
     """The curve and its thresholds after some cells.
 
@@ -105,7 +123,8 @@ class Posterior:
         low: the low threshold.
         high: the high threshold.
         curve: mean score at each position, shape (k,).
-        band: 2.5 %, 50 % and 97.5 % of the score at each position, shape (3, k).
+        scores: distributions of the score at each position.
+        full_scores: the distribution of full fine-tuning's score (k is 1).
         learnt: probability that full fine-tuning lies `rise + margin` above the baseline. Otherwise the level of the
             high threshold is below that of the low one.
         baseline: mean of the baseline. full: mean of full fine-tuning.
@@ -115,7 +134,8 @@ class Posterior:
     low: Crossing
     high: Crossing
     curve: Array
-    band: Array
+    scores: Marginals
+    full_scores: Marginals
     learnt: float
     baseline: float
     full: float
@@ -193,7 +213,8 @@ class _Chain:
             low=Crossing(self.x, _rising(low)),
             high=Crossing(self.x, _rising(high)),
             curve=np.einsum("klb,lb->k", by_value, value),
-            band=self._band(by_value, value),
+            scores=_marginals(by_value.reshape(len(self.x), -1), value.ravel()),
+            full_scores=_marginals((sum_b.sum(axis=1) @ p_a)[None, :], self.a),
             learnt=float(np.einsum("sb,sa,ab->", sum_b, p_a, (gap >= total).astype(float))),
             baseline=float(sum_b.sum(axis=0) @ self.b),
             full=float(np.einsum("s,sa,a->", sum_b.sum(axis=1), p_a, self.a)),
@@ -244,12 +265,11 @@ class _Chain:
         reached = self._above(gap - self.levels.margin)  # (level, a, b)
         return np.asarray(np.einsum("lab,sa->lsb", reached, p_a))
 
-    def _band(self, by_value: Array, value: Array) -> Array:
-        order = np.argsort(value, axis=None)
-        mass = np.cumsum(by_value.reshape(len(self.x), -1)[:, order], axis=1)
-        sorted_value = value.ravel()[order]
-        places = [(mass < quantile).sum(axis=1) for quantile in (0.025, 0.5, 0.975)]
-        return np.asarray(sorted_value[np.minimum(np.stack(places), len(sorted_value) - 1)])
+
+def _marginals(mass: Array, values: Array) -> Marginals:
+    """Distributions from probabilities, shape (k, n), of values in any order."""
+    order = np.argsort(values)
+    return Marginals(values[order], _rising(np.cumsum(mass[:, order], axis=1)))
 
 
 def _spread(values: Array) -> float:
@@ -304,4 +324,4 @@ def _transitions(jump: Array) -> Array:
 
 def _rising(probability: Array) -> Array:
     """Without the rounding errors that would let a distribution function fall."""
-    return np.maximum.accumulate(np.clip(probability, 0.0, 1.0))
+    return np.maximum.accumulate(np.clip(probability, 0.0, 1.0), axis=-1)

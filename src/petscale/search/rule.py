@@ -11,13 +11,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import count
 from math import ceil, floor, log10
-from typing import Literal
 
 import numpy as np
 
 from petscale.search.posterior import Crossing, Levels, Posterior, Scores, posterior
-
-Ending = Literal["known", "cap", "not learnt"]
+from petscale.search.record import Ending
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,8 @@ def decide(
     # The same condition as that of the analysis, which gives no high threshold then.
     if found.full.mean() - found.baseline.mean() < rule.levels.rise + rule.levels.margin:
         return Decision({}, "not learnt", state)
-    unknown = [each for each in (state.low, state.high) if not is_known(each, rule)]
+    tested = any(budget * rule.factor >= rule.largest for budget, _ in scored)
+    unknown = [each for each in (state.low, state.high) if not is_known(each, rule, tested)]
     if not unknown:
         return Decision({}, "known", state)
     room = min(len(seeds), rule.cells - len(trials))
@@ -92,15 +91,19 @@ def decide(
     turn = len(trials) % len(seeds)
     chosen = sorted([*seeds[turn:], *seeds[:turn]][:room], key=list(seeds).index)
     taken = {(trial.seed, trial.budget) for trial in trials}
-    return Decision(_budgets(_places(unknown, rule, room), chosen, taken, rule), None, state)
+    return Decision(_budgets(_places(unknown, rule, room, tested), chosen, taken, rule), None, state)
 
 
-def is_known(threshold: Crossing, rule: Rule) -> bool:
+def is_known(threshold: Crossing, rule: Rule, tested: bool) -> bool:
     """Whether the ends of the interval differ by at most the factor, or are neighbouring whole numbers.
 
-    An open end counts as the first (last) budget that can be trained, since nothing can be known beyond.
+    An open end counts as the first (last) budget that can be trained, since nothing can be known beyond. But no
+    threshold is called beyond the last budget before that was `tested`: a rise just before it is unlikely beforehand,
+    and would be missed.
     """
     low, high = _inside(threshold, rule)
+    if not tested and threshold.reached[-1] < rule.confidence:
+        return False
     return high - low <= log10(rule.factor) or floor(10**low + 1e-9) + 1 >= ceil(10**high - 1e-9)
 
 
@@ -114,8 +117,13 @@ def _width(threshold: Crossing, rule: Rule) -> float:
     return high - low
 
 
-def _places(unknown: Sequence[Crossing], rule: Rule, room: int) -> list[float]:
-    """log10 of `room` budgets that divide the posteriors of the unknown thresholds, the least known one's first."""
+def _places(unknown: Sequence[Crossing], rule: Rule, room: int, tested: bool) -> list[float]:
+    """log10 of `room` budgets that divide the posteriors of the unknown thresholds, the least known one's first.
+
+    One of them is the last budget, if a threshold may lie beyond it and it is not `tested` yet.
+    """
+    if not tested and any(threshold.reached[-1] < rule.confidence for threshold in unknown):
+        return [log10(rule.largest), *_places(unknown, rule, room - 1, True)]
     ordered = sorted(unknown, key=lambda threshold: -_width(threshold, rule))  # stable: the low one first where equal
     shares = [room // len(ordered) + (place < room % len(ordered)) for place in range(len(ordered))]
     places: list[float] = []

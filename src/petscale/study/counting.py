@@ -7,7 +7,7 @@ from petscale.families.registry import family_of
 from petscale.families.shape import BackboneShape
 from petscale.study.cell import Cell
 from petscale.tuning.plan import Plan
-from petscale.tuning.registry import make_plan
+from petscale.tuning.registry import budget_range, make_plan
 
 
 def plan_of(cell: Cell, shape: BackboneShape, *, masks: bool = False) -> Plan:
@@ -32,6 +32,12 @@ def plan_of(cell: Cell, shape: BackboneShape, *, masks: bool = False) -> Plan:
         options=cell.options,
         target_length=1 if single else None,
     )
+
+
+def budgets_of(cell: Cell, shape: BackboneShape) -> tuple[int, int]:
+    """The smallest and the largest budget that a cell's method can train on its backbone."""
+    single = task_registry.lookup(cell.task).target_length == 1
+    return budget_range(shape, cell.method, options=cell.options, target_length=1 if single else None)
 
 
 def head_parameters(cell: Cell, shape: BackboneShape) -> int:

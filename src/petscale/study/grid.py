@@ -6,7 +6,7 @@ Names are looked up in registries and shapes are given as an argument, so no fil
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from petscale import tasks as task_registry
 from petscale.errors import BadInput
@@ -14,8 +14,10 @@ from petscale.families.registry import family_of
 from petscale.families.shape import BackboneShape
 from petscale.study.cell import Cell, DataSpec
 from petscale.study.config import Recipe, Study
-from petscale.study.config.experiments import Selection
-from petscale.study.counting import plan_of
+from petscale.study.config.experiments import Search as SearchSettings
+from petscale.study.config.experiments import Selection, Threshold
+from petscale.study.counting import budgets_of, plan_of
+from petscale.study.searches import Search
 from petscale.tasks import LabelScheme, Task
 from petscale.tuning.registry import lookup, matched_budget
 
@@ -45,6 +47,7 @@ class PlannedCell:
     mask_structure: str | None  # of an APET mask, adjacent or discrete; None for other methods
     experiments: tuple[str, ...]
     matches: tuple[str, ...]  # PET methods whose number of trained parameters it matches
+    search: str | None = None  # path of the threshold search that decided its budget
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,10 @@ class Grid:
     backbones: dict[str, Backbone]
     cells: dict[str, PlannedCell] = field(default_factory=dict)
     transfers: list[PlannedTransfer] = field(default_factory=list)
+    searches: dict[str, Search] = field(default_factory=dict)
 
-    def add(self, cell: Cell, experiment: str, match: str | None = None) -> None:
-        """Add a cell, or record that one more experiment needs it."""
+    def add(self, cell: Cell, experiment: str, match: str | None = None, search: str | None = None) -> None:
+        """Add a cell, or record that one more experiment needs it; `search` has decided its budget."""
         known = self.cells.get(cell.path)
         experiments = (*(known.experiments if known else ()), experiment)
         matches = (*(known.matches if known else ()), *([match] if match else ()))
@@ -76,6 +80,20 @@ class Grid:
             mask_structure=_mask_structure(cell.method),
             experiments=tuple(dict.fromkeys(experiments)),
             matches=tuple(dict.fromkeys(matches)),
+            search=search if known is None else known.search,
+        )
+
+    def dearest(self, search: str) -> PlannedCell:
+        """The cell with the largest budget of a search, which stands for its cells in estimates and placement."""
+        cell = self.searches[search].dearest
+        return PlannedCell(
+            cell=cell,
+            backbone=self.backbones[cell.backbone],
+            kind=task_registry.lookup(cell.task).kind,
+            mask_structure=_mask_structure(cell.method),
+            experiments=("threshold",),
+            matches=(),
+            search=search,
         )
 
 
@@ -149,12 +167,45 @@ class _Builder:
             for reference in ("full", UNTRAINED):
                 self.grid.add(self._cell(backbone, task, reference, seed, head=asked.head), "threshold")
             for method in asked.methods:
-                for budget in asked.budgets:
+                for budget in asked.swept:
                     for rate in (None, *(asked.learning_rates or ())):  # None: the recipe's rate, always tried
                         cell = self._cell(
                             backbone, task, method, seed, budget=budget, head=asked.head, learning_rate=rate
                         )
                         self.grid.add(cell, "threshold")
+
+        if asked.search is not None:
+            self._searches(asked, asked.search)
+
+    def _searches(self, asked: Threshold, how: SearchSettings) -> None:
+        seeds = tuple(asked.seeds or self.study.seeds)
+        rule = self.study.analysis.threshold
+        for backbone, task, seed in self._walk(asked):
+            if seed != seeds[0]:
+                continue  # a search has all seeds
+            references = {
+                reference: tuple(self._cell(backbone, task, reference, each, head=asked.head).path for each in seeds)
+                for reference in ("full", UNTRAINED)
+            }
+            for method in asked.methods:
+                first = self._cell(backbone, task, method, seed, head=asked.head, checked=False)
+                smallest, largest = self._budgets(first, backbone)
+                search = Search(
+                    dearest=replace(first, budget=largest),
+                    seeds=seeds,
+                    mask_seed=self.study.mask_seed,
+                    smallest=smallest,
+                    largest=largest,
+                    frozen=references[UNTRAINED],
+                    full=references["full"],
+                    rise=rule.rise_points,
+                    margin=rule.margin_points,
+                    factor=how.factor,
+                    cells=how.cells,
+                    confidence=self.study.analysis.confidence,
+                    reading=how.reading,
+                )
+                self.grid.searches[search.path] = search
 
     def _transfer(self) -> None:
         asked = self.study.experiments.transfer
@@ -228,6 +279,7 @@ class _Builder:
         head: str | None = None,
         learning_rate: float | None = None,
         labels: LabelScheme = "words",
+        checked: bool = True,
     ) -> Cell:
         recipe: Recipe = self._recipes[backbone.ladder]
         known = lookup(method)
@@ -256,8 +308,15 @@ class _Builder:
             dropout=recipe.dropout,
             gradient_checkpointing=recipe.gradient_checkpointing,
         )
-        self._check(cell, backbone)
+        if checked:
+            self._check(cell, backbone)
         return cell
+
+    def _budgets(self, cell: Cell, backbone: Backbone) -> tuple[int, int]:
+        try:
+            return budgets_of(cell, backbone.shape)
+        except BadInput as error:
+            raise BadInput(f"{self.study.name}: {backbone.name}: {error}") from None
 
     def _check(self, cell: Cell, backbone: Backbone) -> None:
         """Refuse what cannot be trained, once for each (backbone, method, budget), and tasks that do not fit."""

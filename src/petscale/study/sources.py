@@ -62,6 +62,7 @@ STAGES: Mapping[str, Scope] = {
     "backbone": Scope(("petscale.cli.backbone",)),
     "train": Scope(("petscale.training.run",)),
     "transfer": Scope(("petscale.cli.transfer",), after="train"),
+    "search": Scope(("petscale.search.rule",)),
     "collect": Scope(("petscale.cli.collect",), by_code=True),
     "analyse": Scope(("petscale.cli.analyse",), by_code=True),
     "report": Scope(("petscale.cli.report",), by_code=True),

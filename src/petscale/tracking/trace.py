@@ -132,6 +132,7 @@ def _planned_tags(planned: PlannedCell, study: str) -> dict[str, str]:
         "head": cell.head,
         "precision": cell.precision,
         "control": backbone.control_of,
+        "search": planned.search,
         "digest": cell.digest,
     }
     return {name: str(value) for name, value in known.items() if value is not None} | planned_tags(planned, study)

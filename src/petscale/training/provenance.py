@@ -47,7 +47,7 @@ def capture(device: torch.device, devices: int = 1, attempts: Sequence[Mapping[s
     found: dict[str, Any] = {
         "petscale": __version__,
         "python": platform.python_version(),
-        "packages": _versions(),
+        "packages": package_versions(),
         "environment": _environment(),
         "host": socket.gethostname(),
         "processor": _processor(),
@@ -73,7 +73,8 @@ def capture(device: torch.device, devices: int = 1, attempts: Sequence[Mapping[s
 
 
 @cache
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Versions of the installed packages that a cell runs on."""
     found = {}
     for name in PACKAGES:
         try:

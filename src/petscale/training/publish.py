@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from petscale.artefacts.canonical import digest
 from petscale.artefacts.files import file_digest, write_atomically
 from petscale.artefacts.layout import RECORD
 from petscale.cells.published import CURVE, DELTA, SPOOLS, predictions, published
@@ -106,7 +107,12 @@ def publish(
         ),
         peak_memory=peak_memory,
         energy_j=energy_j,
-        hashes={**ready.hashes, "code": cell_code(cell.method, ready.family.name), "delta": files[delta.name]},
+        hashes={
+            **ready.hashes,
+            "identity": digest(ready.identity, 64),
+            "code": cell_code(cell.method, ready.family.name),
+            "delta": files[delta.name],
+        },
         files=files,
         provenance=capture(ready.device, ready.team.size, attempts),
     )

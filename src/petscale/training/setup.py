@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,8 +76,7 @@ class Ready:
     @property
     def identity(self) -> str:
         """Digest of the cell, its inputs and the code versions; only a checkpoint with an equal one is resumed."""
-        versions = f"{version('train', self.family.name)}.{METHODS[self.cell.method].version}"
-        return f"{self.cell.digest}:{versions}:{self.hashes['tokens']}:{self.hashes['backbone']}"
+        return identity(self.cell, self.family.name, self.hashes)
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
@@ -223,6 +222,12 @@ def _check_room(tokens: TokenSet, shape: BackboneShape, plan: Plan) -> None:
             f"{tokens.folder}: inputs of up to {longest} tokens and the {plan.soft_tokens} soft tokens of {plan.method}"
             f" exceed the backbone's {shape.max_positions} positions; use fewer soft tokens"
         )
+
+
+def identity(cell: Cell, family: str, hashes: Mapping[str, str]) -> str:
+    """What a cell is made of: its specification, the versions of the code, and its inputs by their digests."""
+    versions = f"{version('train', family)}.{METHODS[cell.method].version}"
+    return f"{cell.digest}:{versions}:{hashes['tokens']}:{hashes['backbone']}"
 
 
 def was_given_a_gpu() -> bool:

@@ -51,6 +51,7 @@ class Method(Generic[OptionsT]):
         build: the function that makes the sites, and the tensors that several of them share (`Plan.shared`).
         options: the class of its options.
         takes_budget: whether the user gives the number of trained scalars.
+        holds: for such methods, the most scalars that they can train on a backbone.
     """
 
     name: str
@@ -64,3 +65,4 @@ class Method(Generic[OptionsT]):
     build: Callable[[Inventory, Request[OptionsT]], Iterable[Site | Trained]]
     options: type[OptionsT] = Options  # type: ignore[assignment]  # a method without options
     takes_budget: bool = False
+    holds: Callable[[Inventory, Request[OptionsT]], int] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -68,6 +68,25 @@ def make_plan(
     return _resolve(shape, found, budget, mask_seed, json.dumps(chosen, sort_keys=True), target_length)
 
 
+def budget_range(
+    shape: BackboneShape,
+    method: str,
+    *,
+    options: Mapping[str, Any] | None = None,
+    target_length: int | None = None,
+) -> tuple[int, int]:
+    """The smallest and the largest number of scalars that a method which takes a budget can train on a backbone.
+
+    Raises:
+        BadInput: the method takes no budget, or it can train nothing there.
+    """
+    found = lookup(method)
+    if not found.takes_budget:
+        raise BadInput(f"{found.name} takes no budget")
+    chosen = found.options.read(found.name, options or {}).plain()
+    return _range(shape, found, json.dumps(chosen, sort_keys=True), target_length)
+
+
 def matched_budget(shape: BackboneShape, method: str, *, options: Mapping[str, Any] | None = None) -> int:
     """The number of scalars that a method trains on a backbone, which is the budget that `match: lora` means.
 
@@ -80,6 +99,20 @@ def matched_budget(shape: BackboneShape, method: str, *, options: Mapping[str, A
     if count == 0:
         raise BadInput(f"match: {method} trains nothing")
     return count
+
+
+@cache
+def _range(shape: BackboneShape, method: Method[Any], options: str, target_length: int | None) -> tuple[int, int]:
+    assert method.holds is not None, f"{method.name} takes a budget, so it says how much it holds"
+    request = Request(method.name, None, 0, method.options.model_validate_json(options))
+    largest = method.holds(inventory(shape, target_length), request)
+    for budget in range(1, largest + 1):
+        try:
+            _resolve(shape, method, budget, 0, options, target_length)
+        except BadInput:
+            continue  # an inserted pair, for example, needs two entries
+        return budget, largest
+    raise BadInput(f"{method.name}: this backbone can hold no entry")
 
 
 @lru_cache(maxsize=1024)  # thousands of cells of a study share a few hundred plans

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +26,7 @@ from petscale.tuning.registry import METHODS
 from petscale.workspace.grid import folder_of, open_grid
 from petscale.workspace.image import Image
 from petscale.workspace.plan import cost_of, cost_of_transfer
+from petscale.workspace.searches import broken_probes, chosen_cell, probes
 from petscale.workspace.study_file import parse_study
 
 K = TypeVar("K")
@@ -150,6 +151,14 @@ class Dag:
     # Cells ------------------------------------------------------------------------------------------------
 
     def planned(self, cell: str) -> PlannedCell:
+        """The cell of that path; of a search's path, the cell with the largest budget, which stands for all of them."""
+        if cell in self.grid.searches:
+            return self.grid.dearest(cell)
+        if cell not in self.grid.cells:
+            # Only a cell that was chosen by a search is looked for in files, and only where it is asked for by name.
+            found = chosen_cell(self.grid, self.layout, cell)
+            if found is not None:
+                return found
         return self._known(self.grid.cells, cell, "cell")
 
     def cell_inputs(self, cell: str) -> dict[str, str]:
@@ -201,6 +210,38 @@ class Dag:
         """Whether a cell uses one device for less than `minutes`, so that several cells may share a job."""
         cost = self.cost(cell)
         return cost.devices == 1 and cost.seconds < 60 * minutes
+
+    # Searches ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def probe_results(self) -> list[str]:
+        searches = self.grid.searches.values()
+        return [self.layout.probe(search.path, *place) for search in searches for place in probes(search)]
+
+    def probe_inputs(self, search: str, number: int) -> dict[str, str | list[str]]:
+        """Inputs of the probes of a round: those of its cells, the references, and the records of the round before."""
+        found = self._known(self.grid.searches, search, "search")
+        return {
+            **self.cell_inputs(search),
+            "references": [self.layout.result(cell) for cell in (*found.frozen, *found.full)],
+            "earlier": [self.layout.probe(search, number - 1, seed) for seed in found.seeds] if number > 1 else [],
+        }
+
+    def probe_spec(self, search: str) -> str:
+        """The search in the form that the command line of `petscale probe` takes."""
+        return canonical(self._known(self.grid.searches, search, "search").spec())
+
+    def probe_versions(self, search: str) -> str:
+        """Versions whose change runs a search again: those of its cells, and of the rule that chooses budgets."""
+        return f"search {version('search')}, {self.cell_versions(search)}"
+
+    def probes_of(self, search: str) -> int:
+        """Number of the probes of a search."""
+        return len(probes(self._known(self.grid.searches, search, "search")))
+
+    def broken_probes(self, targets: Collection[str]) -> list[str]:
+        """Records that no longer agree with the results of their cells, as far as `targets` depend on them."""
+        return broken_probes(self.grid, self.layout, targets)
 
     # Transfer ---------------------------------------------------------------------------------------------
 

@@ -53,6 +53,7 @@ def plan_document(grid: Grid) -> dict[str, Any]:
             }
             for transfer in grid.transfers
         ],
+        "searches": [_search(grid, path, study.hardware) for path in grid.searches],
         "totals": totals(grid, costs),
         "inputs": inputs(grid),
     }
@@ -146,6 +147,36 @@ def _task(name: str) -> dict[str, Any]:
     }
 
 
+def _search(grid: Grid, path: str, hardware: Hardware) -> dict[str, Any]:
+    """A search with its range, its rule, the cells that it has so far, and its cost in device-hours.
+
+    `expected_cells` is what it needs without noise; a search costs at most `most_cells`. Cells are estimated at the
+    largest budget, which is the dearest.
+    """
+    search, dearest = grid.searches[path], grid.dearest(path)
+    hours = cost_of(dearest, hardware).device_hours
+    return {
+        "search": path,
+        "backbone": search.dearest.backbone,
+        "ladder": dearest.backbone.ladder,
+        "scale": dearest.backbone.scale,
+        "task": search.dearest.task,
+        "kind": dearest.kind,
+        "method": search.dearest.method,
+        "seeds": list(search.seeds),
+        "smallest": search.smallest,
+        "largest": search.largest,
+        "factor": search.factor,
+        "reading": search.reading,
+        "rounds": search.rounds,
+        "expected_cells": search.expected_cells,
+        "most_cells": search.cells,
+        "expected_hours": round(hours * search.expected_cells, 3),
+        "most_hours": round(hours * search.cells, 3),
+        "found": [cell for cell, planned in grid.cells.items() if planned.search == path],
+    }
+
+
 def _cell(planned: PlannedCell, cost: Cost) -> dict[str, Any]:
     cell, backbone = planned.cell, planned.backbone
     plan = plan_of(cell, backbone.shape)
@@ -174,6 +205,7 @@ def _cell(planned: PlannedCell, cost: Cost) -> dict[str, Any]:
         "head_parameters": head_parameters(cell, backbone.shape),
         "total": total_parameters(backbone.shape),
         "experiments": list(planned.experiments),
+        "search": planned.search,
         "estimate": {
             "seconds": round(cost.seconds, 1),
             "memory": int(cost.memory),

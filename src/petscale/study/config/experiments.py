@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from petscale.artefacts.names import HubName, Name
 from petscale.study.config.section import Rate, Section
@@ -48,16 +48,38 @@ class Convergence(Selection):
     )
 
 
+SWEPT = [400, 800, 1_600, 3_200, 7_900, 8_500, 50_000, 200_000, 800_000]
+"""Budgets of a sweep for which the study names none."""
+
+
+class Search(Section):
+    """Budgets that follow from results, in place of a fixed list (docs/search.md)."""
+
+    factor: float = Field(
+        1.5, gt=1, description="a threshold is known when the ends of its interval differ by at most this factor"
+    )
+    cells: int = Field(
+        12, ge=1, description="most cells of one search: a backbone, task and method, all seeds together"
+    )
+    reading: Literal["knowledge", "published"] = Field(
+        "knowledge",
+        description="score to follow: knowledge is that of the most probable label, published is the task's metric",
+    )
+
+
 class Threshold(Selection):
     """Score against budget (Su et al. figure 7), with `full` and `frozen` as its two reference lines."""
 
     methods: list[Name] = Field(
         default=["apet-adjacent", "apet-discrete"], min_length=1, description="methods whose budget is swept"
     )
-    budgets: list[Annotated[int, Field(ge=1)]] = Field(
-        default=[400, 800, 1_600, 3_200, 7_900, 8_500, 50_000, 200_000, 800_000],
+    budgets: list[Annotated[int, Field(ge=1)]] | None = Field(
+        None,
         min_length=2,
-        description="exact numbers of trained parameters",
+        description="exact numbers of trained parameters; when absent, those of `search`, or nine from 400 to 800,000",
+    )
+    search: Search | None = Field(
+        None, description="let the budgets follow from the results, from 1 to what a method can hold"
     )
     learning_rates: list[Rate] | None = Field(
         None,
@@ -69,6 +91,19 @@ class Threshold(Selection):
         pattern="^(trained|frozen)$",
         description="BERT's head in this experiment; with frozen, only the delta is trained",
     )
+
+    @property
+    def swept(self) -> list[int]:
+        """The budgets of the fixed sweep; none if a search decides them."""
+        return [] if self.search else self.budgets or SWEPT
+
+    @model_validator(mode="after")
+    def _search_decides_alone(self) -> Threshold:
+        if self.search is not None and self.budgets is not None:
+            raise ValueError("budgets: a search decides them; give one of `budgets` and `search`")
+        if self.search is not None and self.learning_rates is not None:
+            raise ValueError("learning_rates: a search trains each budget at the recipe's rate alone")
+        return self
 
 
 class Transfer(Selection):

@@ -52,6 +52,12 @@ def _method(structure: Literal["adjacent", "discrete"]) -> Build:
     return build
 
 
+def _holds(offered: Inventory, request: Request[ApetOptions]) -> int:
+    """All entries of the candidates that the options select."""
+    roles = _roles_by_operation(offered, request)
+    return sum(c.capacity for by_role in roles.values() for candidates in by_role.values() for c in candidates)
+
+
 def _spread(
     roles: Mapping[str, Sequence[Candidate]],
     quota: int,
@@ -130,6 +136,7 @@ APET_ADJACENT = Method(
     build=_method("adjacent"),
     options=ApetOptions,
     takes_budget=True,
+    holds=_holds,
 )
 
 APET_DISCRETE = replace(

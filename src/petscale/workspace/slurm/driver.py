@@ -13,8 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
+from petscale.artefacts.layout import Layout
 from petscale.cells.record import read_result
 from petscale.errors import BadInput
+from petscale.search.record import read_probe
 from petscale.workspace.slurm.ask import ask
 
 PREFIX = "petscale"
@@ -84,11 +86,17 @@ def adopt(workflow: Any, image: str | None, code_of: Callable[[str], str]) -> in
     """
     adopted = 0
     for job in workflow.dag.jobs:
-        if job.rule.name != "train" or workflow.dag.needrun(job):
+        if job.rule.name not in ("train", "probe") or workflow.dag.needrun(job):
             continue
         if workflow.persistence.has_metadata(job):
             continue
-        if not _made_by(Path(job.output[0]), code_of(job.wildcards.cell), image):
+        if job.rule.name == "train":
+            fine = _made_by(Path(job.output[0]), code_of(job.wildcards.cell), image)
+        else:
+            cell = read_probe(Path(job.output[0])).cell
+            # The probe that ended a search made no cell; it is made again with those before it.
+            fine = cell is None or _made_by(Path(Layout().result(cell)), code_of(job.wildcards.search), image)
+        if not fine:
             continue
         workflow.async_run(workflow.persistence.finished(job))
         adopted += 1

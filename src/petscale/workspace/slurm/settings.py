@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ GROUPS = ("cells", "transfers")
 STARTED = Path(".snakemake/petscale-started")
 
 
-def settle_settings(workflow: Any) -> None:
+def settle_settings(workflow: Any, broken: Callable[[Collection[str]], Iterable[str]]) -> None:
     """Arrange that these settings are applied when Snakemake starts to execute, since it sets its own only then.
 
     * The rerun trigger for images is switched off, since `versions` of the cells covers the environment. That trigger
@@ -25,6 +25,12 @@ def settle_settings(workflow: Any) -> None:
       Snakemake passes neither `--keep-going` nor limits nor `--group-components` on to the jobs that it submits.
     * A job that is requeued or retried skips the members that it finished before.
     * Only the driver watches Slurm.
+    * Records of probes that do not hold any more are made again, as with the option -R. An input or a parameter that
+      says so would be recorded, and would make the same records again at the next start.
+
+    Args:
+        workflow: Snakemake's.
+        broken: finds the outputs that have to be made again, among those that the targets of this start depend on.
     """
     execute = workflow.execute
 
@@ -33,6 +39,8 @@ def settle_settings(workflow: Any) -> None:
         workflow.dag_settings.rerun_triggers = {each for each in triggers if each.name != "SOFTWARE_ENV"}
         if workflow.is_main_process:
             install()
+            again = broken(workflow.dag_settings.targets)
+            workflow.dag_settings.forcerun = {*workflow.dag_settings.forcerun, *again}
         else:
             workflow.execution_settings.keep_going = True
             workflow.group_settings.group_components = dict.fromkeys(GROUPS, sys.maxsize)
@@ -67,6 +75,8 @@ def _output(job: Any, layout: Layout) -> Path | None:
     wildcards = job.wildcards_dict
     if job.rulename == "train":
         return Path(layout.result(wildcards["cell"]))
+    if job.rulename == "probe":
+        return Path(layout.probe(wildcards["search"], wildcards["round"], wildcards["seed"]))
     if job.rulename == "transfer":
         return Path(layout.transfer(wildcards["cell"], wildcards["target"]))
     return None
