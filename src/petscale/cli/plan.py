@@ -8,13 +8,27 @@ from pathlib import Path
 from typing import Any
 
 SEED_SD = 2.0
-"""Assumed standard deviation of a cell's score over seeds, in points, since nothing was measured yet."""
+"""Assumed standard deviation of a cell's score over seeds, in points, where no pilot says otherwise."""
 
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("plan", help="cells, exact counts and estimated cost of a study")
     parser.add_argument("study", nargs="?", default="config.yaml", type=Path, help="study file (default: config.yaml)")
     parser.add_argument("--json", action="store_true", help="one JSON object with `cells` and `totals`")
+    parser.add_argument(
+        "--power",
+        type=int,
+        default=0,
+        metavar="DRAWS",
+        help="simulate so many results with the paper's effects, and print how often each claim would be decided",
+    )
+    parser.add_argument(
+        "--seed-sd",
+        type=float,
+        default=SEED_SD,
+        metavar="POINTS",
+        help="standard deviation of a cell's score over seeds, from a pilot (default: %(default)g)",
+    )
     parser.set_defaults(func=run)
 
 
@@ -73,7 +87,10 @@ def run(args: argparse.Namespace) -> int:
             f"and {len(searches)} threshold searches: {cells[0]:,} to {cells[1]:,} cells more,"
             f" {expected:,.1f} to {most:,.1f} device-hours, {hours + most:,.1f} at most in all"
         )
-    print(_resolution(study))
+    print(_resolution(study, args.seed_sd))
+    print(_obstacles(document, study.analysis))
+    if args.power > 0:
+        print(_power(document, study.analysis, args.power, args.seed_sd))
     return 0
 
 
@@ -92,7 +109,44 @@ def _check_folders(study: Any) -> None:
             raise BadInput(f"{study.name}: folders.{name}: {error}") from None
 
 
-def _resolution(study: Any) -> str:
+def _obstacles(document: Any, settings: Any) -> str:
+    """The claims that the design cannot decide, with the reason."""
+    from petscale.analysis.claims import TESTS
+    from petscale.analysis.obstacles import obstacles
+
+    found = obstacles(document, settings)
+    texts = {claim.id: claim.text for claim, _ in TESTS}
+    lines = [
+        f"  {ladder}: {texts[claim]}: {why}"
+        for ladder, claims in found.items()
+        for claim, why in sorted(claims.items())
+    ]
+    total = len(texts) * len(found)
+    head = f"claims: {total - len(lines)} of {total} (claims x ladders) can be decided"
+    return "\n".join([head + ("; not measurable here:" if lines else ""), *lines])
+
+
+def _power(document: Any, settings: Any, draws: int, seed_sd: float) -> str:
+    """How often each claim would be decided, and supported, if the effect is as the paper says."""
+    from petscale.analysis.readings import KNOWLEDGE
+    from petscale.analysis.simulate import of_the_paper, power, quick
+
+    found = power(document, quick(settings), of_the_paper(document, seed_sd), draws)
+    found = found[(found["reading"] == KNOWLEDGE) & (found["not measurable here"] < 1)]
+    lines = [
+        f"  {row['supported'] + row['not supported']:>7.0%} {row['supported']:>10.0%}  {row['ladder']}: {row['claim']}"
+        for row in found.to_dict("records")
+    ]
+    return "\n".join(
+        [
+            f"power: {draws} simulated studies with the paper's effects, cells scatter by {seed_sd:g} points",
+            "  decided  supported  claim, by knowledge",
+            *lines,
+        ]
+    )
+
+
+def _resolution(study: Any, seed_sd: float) -> str:
     """A sentence on the smallest true difference of two methods that the study's seeds and test rows can detect."""
     from petscale.analysis.power import detectable_difference, of_examples
 
@@ -104,11 +158,11 @@ def _resolution(study: Any) -> str:
         return "one seed gives no interval: no difference of methods can be told from noise"
     rows = study.data.max_test
     examples = of_examples(tasks, rows) if rows else 0.0
-    found = detectable_difference(seeds, tasks, SEED_SD, confidence=study.analysis.confidence, examples=examples)
+    found = detectable_difference(seeds, tasks, seed_sd, confidence=study.analysis.confidence, examples=examples)
     tested = f"{rows} test rows each" if rows else "test sets taken as given"
     return (
         f"{seeds} seeds, {tasks} tasks, {tested}: finds a true mean difference of two methods of {found:.1f} points "
-        f"four times of five, if cells scatter by {SEED_SD:g} points over seeds"
+        f"four times of five, if cells scatter by {seed_sd:g} points over seeds"
     )
 
 

@@ -1,0 +1,261 @@
+"""Made-up results of a plan with a known truth, decided by the same code as real ones.
+
+They answer two questions. Before a study: how often would it decide a claim if the effect were as the paper says
+(`power`)? And of the rules: how often do they support a claim that is false (`benchmarks/coverage.py`)?
+
+A cell knows a share k of what can be known, in points of 100, plus noise of its seed. It scores
+
+    tasks with labels  rank = chance + k (100 - chance) / 100;  exact match: the same once the model writes labels, or 0
+    free text          k
+
+All cells write labels but those of the frozen backbone and those below the low threshold. The truth is in a `World`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from petscale.analysis import means
+from petscale.analysis.claims import claims_table
+from petscale.analysis.evidence import evidence_of, views
+from petscale.analysis.study_plan import StudyPlan
+from petscale.analysis.tidy import RANK, tidy
+from petscale.analysis.transfer import with_ratios
+from petscale.analysis.transfer_scores import transfer_scores
+from petscale.study.config.analysis import AnalysisSettings
+
+Array = NDArray[np.float64]
+_NOWHERE = Path("no-results")  # a folder without results: every cell of the plan is missing there
+EVALUATIONS = 30
+
+
+Curve = Callable[[Array, Array, Array], Array]
+
+
+@dataclass(frozen=True)
+class World:
+    """The truth of a made-up study. A pair is the value on the smallest and on the largest backbone of a ladder.
+
+    The defaults are effects as Su et al. state them (sections 4.2 and 5.3, appendix E): the largest gap among methods
+    falls from about 10 points to about 2, low thresholds rise from 2,000 to 8,000 parameters and high ones fall, 90 %
+    of full are reached just past the low one, adjacent converges in half of the steps, and transfer stays within a type
+    at every size.
+
+    Attributes:
+        full: what full fine-tuning knows, in points.
+        gap: largest gap among the methods, which are spread evenly below full.
+        structure_gap: how far the worse of two structures lies below full.
+        low: low threshold in parameters.
+        high: high threshold in parameters.
+        jump: share of full at the first budget past the low threshold.
+        speed: steps to nine tenths of the best score of adjacent and of discrete, in shares of a run.
+        within: share above chance that transfers within a type.
+        across: share above chance that transfers across types.
+        seed_sd: standard deviation over seeds of what a cell knows, in points.
+        speed_sd: standard deviation over seeds of the log of the speed.
+        curve: share of full by log10 budget, scale (0 to 1) and method (0 to 1), instead of `low`, `high` and `jump`.
+    """
+
+    full: float = 90.0
+    gap: tuple[float, float] = (10.0, 2.0)
+    structure_gap: tuple[float, float] = (8.0, 1.0)
+    low: tuple[float, float] = (2_000.0, 8_000.0)
+    high: tuple[float, float] = (200_000.0, 20_000.0)
+    jump: float = 0.9
+    speed: dict[str, float] = field(default_factory=lambda: {"adjacent": 0.25, "discrete": 0.5})
+    within: float = 0.8
+    across: tuple[float, float] = (0.05, 0.05)
+    seed_sd: float = 2.0
+    speed_sd: float = 0.2
+    curve: Curve | None = None
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """How the labels of a made-up study are permuted before its claims are decided; nothing by default."""
+
+    scales: bool = False  # the two ends of a ladder change places, for half of the tasks and seeds
+    methods: bool = False  # the methods that are compared with each other change places, for each task and seed anew
+    constant: float | None = None  # every cell knows this and no more
+    guessing: bool = False  # every zero-shot score is that of a constant guess
+
+
+class Simulator:
+    """Draws results of one plan. Tables that do not change between draws are made once."""
+
+    def __init__(self, plan: StudyPlan, settings: AnalysisSettings) -> None:
+        self.plan = plan
+        self.settings = settings
+        cells = tidy(plan, _NOWHERE)
+        ends = cells.groupby("ladder")["scale"].transform("max").replace(0, 1)
+        self._position = (cells["scale"] / ends).to_numpy(float)  # 0 on the smallest backbone, 1 on the largest
+        self._cells = cells.assign(status="done", cause=None, notes="", score_n=1_000.0, learning_rate=0.0)
+        self._transfers = transfer_scores(plan, self._cells, _NOWHERE)
+        named = cells["experiments"].map(lambda names: "convergence" in names) & cells["structure"].notna()
+        self._trained = np.flatnonzero(named.to_numpy(bool))
+        self._rank_of = self._spread()
+        self._runs = cells.groupby(["ladder", "task", "seed"], sort=False).ngroup().to_numpy()
+        groups = cells["matches"].map(";".join).where(cells["structure"].notna() | ~self._in("methods"), "")
+        keys = cells[["backbone", "task", "seed", "labels"]].assign(group=groups, budget=cells["budget"].fillna(0))
+        free = ~cells["method"].isin(means.REFERENCES) & ~(self._in("threshold") & (groups == ""))
+        self._compared = list(keys[free].groupby(list(keys), sort=False).groups.values())
+
+    def claims(self, world: World, generator: np.random.Generator, mixed: Mixed | None = None) -> pd.DataFrame:
+        """The claims of one draw."""
+        mixed = mixed or Mixed()
+        cells = self._drawn(world, generator, mixed)
+        lines = self._curves(cells, world, generator, mixed)
+        ratios = with_ratios(self._moved(cells, world, generator, mixed), self.settings)
+        seen = views(cells, lines, {}, self.settings)
+        return claims_table(evidence_of(self.plan, seen, ratios, self.settings))
+
+    def _in(self, experiment: str) -> pd.Series:
+        return self._cells["experiments"].map(lambda names: experiment in names)
+
+    def _spread(self) -> Array:
+        """Place of each cell's method among the PET methods or among the APET ones, from 0 (best) to 1 (worst)."""
+        share: dict[str, float] = dict.fromkeys(means.REFERENCES, 0.0)
+        for _, part in means.groups(self._cells.assign(apet=self._cells["structure"].notna()), ["apet"]):
+            names = [name for name in means.ordered(part["method"]) if name not in means.REFERENCES]
+            share |= {name: index / max(len(names) - 1, 1) for index, name in enumerate(names)}
+        place: Array = self._cells["method"].map(share).to_numpy(float)
+        return place
+
+    def _drawn(self, world: World, generator: np.random.Generator, mixed: Mixed) -> pd.DataFrame:
+        cells = self._cells
+        position = self._position.copy()
+        if mixed.scales:
+            flipped = (generator.random(self._runs.max() + 1) < 0.5)[self._runs]
+            position = np.where(flipped, 1 - position, position)
+        place = self._rank_of
+        swept = cells["experiments"].map(lambda names: set(names) == {"threshold"}).to_numpy(bool)
+        swept = swept & ~cells["method"].isin(means.REFERENCES).to_numpy(bool)
+        matched = cells["structure"].notna().to_numpy(bool)
+        gap = np.where(matched, _between(world.structure_gap, position), _between(world.gap, position))
+        known = world.full - gap * place
+        budget = cells["budget"].to_numpy(float)
+        known[swept] = world.full * self._share(np.log10(budget[swept]), position[swept], place[swept], world)
+        if mixed.methods:
+            known = self._shuffled(known, generator)
+        before = known
+        known = known + generator.normal(0, world.seed_sd, len(cells))
+        frozen = (cells["method"] == "frozen").to_numpy(bool)
+        dumb = frozen | (swept & (before == 0))
+        known[frozen] = 0.0
+        if mixed.constant is not None:
+            known = np.full(len(cells), mixed.constant) + generator.normal(0, 0.5, len(cells))
+        known = np.clip(known, 0.0, 100.0)
+        guess = cells["guess"].to_numpy(float)
+        rank = guess + (100.0 - guess) * known / 100.0
+        silent = dumb & (cells["chance"] < cells["guess"]).to_numpy(bool)
+        written = np.where(silent, 0.0, rank)
+        return cells.assign(score=written, dev=written, **{RANK: np.where(guess > 0, rank, np.nan)}, end=position)
+
+    def _share(self, x: Array, position: Array, place: Array, world: World) -> Array:
+        """Share of full at a budget: nothing below the low threshold, `jump` from there on, all from the high one."""
+        if world.curve is not None:
+            return world.curve(x, position, place)
+        low, high = (np.log10(_between_log(ends, position)) for ends in (world.low, world.high))
+        return np.where(x < low, 0.0, np.where(x < high, world.jump, 1.0))
+
+    def _shuffled(self, known: Array, generator: np.random.Generator) -> Array:
+        """What cells know, changed between the methods of a backbone, task, seed and group of equal budget."""
+        made = known.copy()
+        for index in self._compared:
+            made[index] = generator.permutation(known[index])
+        return made
+
+    def _curves(self, cells: pd.DataFrame, world: World, generator: np.random.Generator, mixed: Mixed) -> pd.DataFrame:
+        chosen = cells.iloc[self._trained]
+        structures = chosen["structure"].to_numpy(str)
+        if mixed.methods:
+            keys = chosen[["backbone", "task", "seed"]].assign(group=chosen["matches"].map(";".join))
+            structures = structures.copy()
+            for index in keys.groupby(list(keys), sort=False).indices.values():
+                structures[index] = generator.permutation(structures[index])
+        step = np.linspace(0.0, 1.0, EVALUATIONS + 1)
+        reach = np.array([world.speed[name] for name in structures])
+        reach = reach * np.exp(generator.normal(0, world.speed_sd, len(chosen)))
+        base = np.where(chosen["chance"] < chosen["guess"], 0.0, chosen["guess"]).astype(float)
+        best = chosen["dev"].to_numpy(float)
+        rise = 1 - 0.1 ** (step[None, :] / reach[:, None])  # nine tenths of the way at `reach`
+        dev = base[:, None] + (best - base)[:, None] * rise + generator.normal(0, 0.5, (len(chosen), len(step)))
+        return pd.DataFrame(
+            {
+                "cell": np.repeat(chosen["cell"].to_numpy(str), len(step)),
+                "step": np.tile(step * 10 * EVALUATIONS, len(chosen)),
+                "dev": dev.ravel(),
+            }
+        )
+
+    def _moved(self, cells: pd.DataFrame, world: World, generator: np.random.Generator, mixed: Mixed) -> pd.DataFrame:
+        table = self._transfers
+        by_cell = cells.set_index("cell")
+        own = by_cell[RANK].where(by_cell["guess"] > 0, by_cell["score"])
+        original = table["original_cell"].map(own).to_numpy(float)
+        itself = (table["source"] == table["target"]).to_numpy(bool)
+        position = table["source_cell"].map(by_cell["end"]).to_numpy(float)
+        same = (table["source_kind"] == table["target_kind"]).to_numpy(bool)
+        share = np.where(same, world.within, _between(world.across, position))
+        chance = table["chance"].to_numpy(float)
+        shown = chance + share * (original - chance) + generator.normal(0, world.seed_sd / 2, len(table))
+        if mixed.guessing:
+            shown = chance.copy()
+        rank = np.where(itself, original, shown)
+        defined = (table["status"] != "undefined").to_numpy(bool)
+        rank = np.where(defined, rank, np.nan)
+        status = np.where(defined, "done", "undefined")
+        return table.assign(rank=rank, score=rank, original=original, original_rank=original, status=status)
+
+
+def power(plan: StudyPlan, settings: AnalysisSettings, world: World, draws: int, seed: int = 0) -> pd.DataFrame:
+    """How often the claims of a plan are decided if the truth is a given world.
+
+    Returns:
+        One row per claim, ladder and reading, with the shares of draws in which it is `supported`, `not supported`,
+        `inconclusive` and `not measurable here`.
+    """
+    simulator, generator = Simulator(plan, settings), np.random.default_rng(seed)
+    return shares([simulator.claims(world, generator) for _ in range(draws)])
+
+
+def shares(drawn: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The share of each verdict over draws of a claims table, one row per claim, ladder and reading."""
+    first = drawn[0][["id", "claim", "ladder", "reading"]]
+    found = np.stack([table["verdict"].to_numpy(str) for table in drawn])
+    verdicts = ("supported", "not supported", "inconclusive", "not measurable here")
+    return first.assign(**{verdict: (found == verdict).mean(axis=0) for verdict in verdicts})
+
+
+def quick(settings: AnalysisSettings, draws: int = 200) -> AnalysisSettings:
+    """The same rules with fewer bootstrap draws, for simulations."""
+    return settings.model_copy(update={"bootstrap_draws": draws})
+
+
+def of_the_paper(plan: StudyPlan, seed_sd: float) -> World:
+    """The effects that the paper states, with the scatter over seeds of a pilot.
+
+    The budgets of the paper mean nothing for other backbones, so its factors between thresholds are placed in the range
+    that the plan sweeps: low thresholds rise by a factor of 4 from a fifth of the way, and high ones fall towards them,
+    by a factor of 10 where the range is wide enough.
+    """
+    budgets = [cell["budget"] for cell in plan["cells"] if "threshold" in cell["experiments"] and cell.get("budget")]
+    if not budgets:
+        return World(seed_sd=seed_sd)
+    first, last = min(budgets), max(budgets)
+    low = first * (last / first) ** 0.2
+    return World(seed_sd=seed_sd, low=(low, 4 * low), high=(0.6 * last, max(5 * low, 0.06 * last)))
+
+
+def _between(ends: tuple[float, float], position: Array) -> Array:
+    return ends[0] + (ends[1] - ends[0]) * position
+
+
+def _between_log(ends: tuple[float, float], position: Array) -> Array:
+    return np.exp(_between((float(np.log(ends[0])), float(np.log(ends[1]))), position))
