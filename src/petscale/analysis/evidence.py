@@ -13,6 +13,7 @@ from petscale.analysis.examples import Examples
 from petscale.analysis.learnt import learnt_table
 from petscale.analysis.obstacles import obstacles
 from petscale.analysis.readings import KNOWLEDGE, READINGS, Reading, read_cells
+from petscale.analysis.searched import Searched, read_searches, searched_thresholds
 from petscale.analysis.study_plan import StudyPlan
 from petscale.analysis.threshold import Threshold
 from petscale.study.config.analysis import AnalysisSettings
@@ -29,14 +30,20 @@ class View:
     pairs: pd.DataFrame
     thresholds: list[Threshold]
     examples: Examples
+    searches: list[Searched]
 
 
 def views(
-    cells: pd.DataFrame, lines: pd.DataFrame, examples: Mapping[Reading, Examples], settings: AnalysisSettings
+    plan: StudyPlan,
+    cells: pd.DataFrame,
+    lines: pd.DataFrame,
+    examples: Mapping[Reading, Examples],
+    settings: AnalysisSettings,
 ) -> list[View]:
     """A study in both readings.
 
     Args:
+        plan: the study plan.
         cells: tidy table.
         lines: learning curves of the experiment `convergence`.
         examples: points of single test examples in each reading.
@@ -47,6 +54,8 @@ def views(
     for reading in READINGS:
         own = read_cells(cells, reading)
         runs = convergence.runs_table(own, lines, settings)
+        searches = read_searches(plan, own, settings)
+        swept = threshold.find_thresholds(own, settings)
         made.append(
             View(
                 reading,
@@ -54,8 +63,9 @@ def views(
                 learnt,
                 runs,
                 convergence.pairs_table(runs),
-                threshold.find_thresholds(own, settings),
+                threshold.with_delivered(swept, searched_thresholds(searches, settings)),
                 examples.get(reading, {}),
+                searches,
             )
         )
     return made

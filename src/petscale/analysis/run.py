@@ -13,6 +13,7 @@ from petscale.analysis import (
     efficiency,
     methods,
     scores,
+    searched,
     side_by_side,
     structure,
     threshold,
@@ -61,7 +62,7 @@ def make_tables(plan: StudyPlan, results_root: Path) -> Tables:
     wanted = cells[_needs_examples(cells)]
     examples = {reading: example_scores(wanted, results_root, reading) for reading in READINGS}
     lines = curves(cells[[("convergence" in names) for names in cells["experiments"]]], results_root)
-    seen = views(cells, lines, examples, settings)
+    seen = views(plan, cells, lines, examples, settings)
     zero_shot = transfer_scores(plan, cells, results_root)
     ratios = transfer.with_ratios(zero_shot, settings)
     every = scores.scores_table(cells, results_root)
@@ -83,6 +84,8 @@ def make_tables(plan: StudyPlan, results_root: Path) -> Tables:
         "curves": lines,
         "threshold": thresholds,
         "threshold_points": _both(seen, lambda view: threshold.points_table(view.cells, settings)),
+        "threshold_curves": _both(seen, lambda view: searched.curves_table(view.searches)),
+        "searches": _both(seen, lambda view: searched.searches_table(plan, view.searches)),
         "transfer": transfer.transfer_table(ratios, settings),
         "transfer_relations": transfer.relation_table(ratios, settings),
         "control": control.control_table(cells, settings, first.examples),

@@ -54,6 +54,8 @@ class Threshold:
     diverged: int
     absent: int  # planned cells without a record
     cells: str
+    basis: str = ""  # what it was found by: how many budgets of a grid, or cells of a search
+    search: str = ""  # path of the search; "" for a grid
 
 
 def best_rates(sweep: pd.DataFrame) -> pd.DataFrame:
@@ -125,8 +127,9 @@ def with_delivered(found: list[Threshold], delivered: Iterable[Threshold]) -> li
 def threshold_table(found: list[Threshold], settings: AnalysisSettings) -> pd.DataFrame:
     """One row per method, backbone and task: both thresholds in parameters, with intervals and kind of censoring.
 
-    `low_after` and `low_until` are the budgets between which the estimate lies, `low_threshold` their geometric middle,
-    and `low_from` and `low_to` the interval, which contains what lies between budgets. The same holds for `high`.
+    `low_after` and `low_until` are the budgets between which the estimate lies, `low_threshold` their geometric middle
+    (of a search: the ends of its interval, and the median of its posterior), and `low_from` and `low_to` the interval,
+    which contains what lies between budgets. The same holds for `high`.
     """
     rows = []
     for one in found:
@@ -134,7 +137,9 @@ def threshold_table(found: list[Threshold], settings: AnalysisSettings) -> pd.Da
         for name, bounds, none in (("low", one.low, one.low_none), ("high", one.high, one.high_none)):
             estimate = bounds.estimate(settings.confidence)
             row[f"{name}_threshold"] = 10**estimate.value
-            row[f"{name}_after"], row[f"{name}_until"] = 10 ** bounds.low[0], 10 ** bounds.high[0]
+            # A search has a posterior instead of two budgets on either side.
+            between = (estimate.low, estimate.high) if one.search else (bounds.low[0], bounds.high[0])
+            row[f"{name}_after"], row[f"{name}_until"] = (10**end for end in between)
             row[f"{name}_censored"] = bounds.censored
             row[f"{name}_none"] = none
             row[f"{name}_from"] = 10**estimate.low
@@ -143,6 +148,7 @@ def threshold_table(found: list[Threshold], settings: AnalysisSettings) -> pd.Da
             estimate = percentiles(draws, settings.confidence, one.seeds)
             row.update({name: estimate.value, f"{name}_from": estimate.low, f"{name}_to": estimate.high})
         row["seeds"] = one.seeds
+        row |= {"basis": one.basis, "search": one.search}
         row["left_out"] = ";".join(f"{budget:g}" for budget in one.missing)
         row |= {"diverged": one.diverged, "missing": one.absent, "cells": one.cells}
         rows.append(row)
@@ -197,6 +203,7 @@ def _threshold(
         diverged=account["diverged"],
         absent=account["missing"],
         cells=account["cells"],
+        basis=f"{len(budgets)} budgets",
     )
 
 

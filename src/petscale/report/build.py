@@ -16,8 +16,8 @@ from petscale.report.page import render
 
 _MAKERS = (methods, structure, convergence, threshold, transfer, control)
 _TEXT = {
-    "cause", "cells", "detail", "experiments", "head", "high_censored", "high_none", "left_out", "low_censored",
-    "low_none", "match", "matches", "n", "not_counted", "notes", "original_cell", "path", "rule", "sign", "statistic",
+    "basis", "cause", "cells", "detail", "ended", "experiments", "head", "high_censored", "high_none", "left_out", "low_censored",
+    "low_none", "match", "matches", "n", "not_counted", "notes", "original_cell", "path", "rule", "search", "sign", "statistic",
     "structure", "tasks", "unit",
 }  # fmt: skip
 

@@ -104,8 +104,21 @@ THRESHOLDS = [
     Column("no high threshold", "high_none", text),
     Column("% of full past low", "jump|jump_from|jump_to", WHOLE, True),
     Column("above baseline", "jump_above_baseline|jump_above_baseline_from|jump_above_baseline_to", WHOLE, True),
+    Column("found by", "basis", text),
     SEEDS,
     Column("budgets left out", "left_out", listed),
+]
+SEARCHES = [
+    READING,
+    BACKBONE,
+    TASK,
+    METHOD,
+    Column("budgets", "smallest|largest", WHOLE, True),
+    Column("cells", "trials", WHOLE, True),
+    Column("at most", "most_trials", WHOLE, True),
+    Column("known within a factor", "factor", number(1), True),
+    Column("ended", "ended", text),
+    Column("noise of a cell, points", "noise", POINTS, True),
 ]
 THRESHOLD_POINTS = [
     READING,

@@ -78,10 +78,12 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
             "Parameter thresholds",
             "Score against the number of trained parameters. Horizontal lines show full fine-tuning, and dotted ones "
             "the measured score at budget 0. Bars at the bottom mark the two budgets between which a low threshold "
-            "lies, and bars at the top those of a high threshold; what lies between two budgets is not known. A "
+            "lies, and bars at the top those of a high threshold; what lies between two budgets is not known. Where "
+            "budgets were searched, bars are 95 % intervals and the shaded line is the curve that the search found. A "
             "threshold outside the sweep is given as a bound (≤ or >) and has no bar. (Figure 7.)",
             [
                 show("threshold", "Thresholds", columns.THRESHOLDS),
+                *([show("searches", "Searches of budgets", columns.SEARCHES)] if len(tables["searches"]) else []),
                 show("threshold_points", "Scores by budget", columns.THRESHOLD_POINTS),
             ],
         ),

@@ -26,6 +26,7 @@ _MARK_HOVER = hover(
 def figures(tables: Tables) -> list[Figure]:
     """One chart for each ladder and task."""
     points, thresholds, marks = tables["threshold_points"], tables["threshold"], marks_of(tables)
+    curves = tables["threshold_curves"]
     made: list[Figure] = []
     if points.empty:
         return made
@@ -39,13 +40,19 @@ def figures(tables: Tables) -> list[Figure]:
             if part[~part["method"].isin(REFERENCES)]["value"].notna().any():
                 own = found[found["reading"] == part["reading"].iloc[0]] if len(found) else found
                 title = f"{ladder}, {task}: score by budget{reading}"
-                chart = _sweep(part, own, marks)
+                drawn = curves[
+                    (curves["ladder"] == ladder)
+                    & (curves["task"] == task)
+                    & (curves["reading"] == part["reading"].iloc[0] if len(curves) else True)
+                ]
+                chart = _sweep(part, own, drawn, marks)
                 name = f"threshold-{ladder}-{task}{suffix}"
                 made.append(Figure(name, "threshold", title, chart, "threshold", note_of(part)))
     return made
 
 
-def _sweep(table: pd.DataFrame, found: pd.DataFrame, marks: Mapping[str, Mark]) -> alt.LayerChart:
+def _sweep(table: pd.DataFrame, found: pd.DataFrame, curves: pd.DataFrame, marks: Mapping[str, Mark]) -> alt.LayerChart:
+    """Points, with lines between the budgets of a grid, or with the curve of a search and its band."""
     displays = backbones_of(table)
     methods = [m for m in dict.fromkeys(table["method"]) if m not in REFERENCES]
     colours, _ = cycle(len(displays))
@@ -72,10 +79,14 @@ def _sweep(table: pd.DataFrame, found: pd.DataFrame, marks: Mapping[str, Mark]) 
     full = alt.Chart(data(rows(table[table["method"] == "full"], columns))).encode(y="value:Q", color=colour)
     frozen = alt.Chart(data(rows(table[table["method"] == "frozen"], columns))).encode(y="value:Q", color=colour)
     ends = _ends(found)
+    # Single cells of a search scatter, so a line through them would show noise.
+    searched = set(zip(curves["display"], curves["method"], strict=True))
+    joined = [record for record in records if (record["display"], record["method"]) not in searched]
     layers = [
         frozen.mark_rule(strokeWidth=1, opacity=0.7, strokeDash=[2, 3]).encode(tooltip=tip),
         full.mark_rule(strokeWidth=1, opacity=0.7).encode(tooltip=tip),
-        swept.mark_line(strokeWidth=1.5).encode(y=y, strokeDash=dash),
+        *_curves(curves, colour, dash, y),
+        swept.properties(data=data(joined)).mark_line(strokeWidth=1.5).encode(y=y, strokeDash=dash),
         *interval_layers(swept, records, opacity=0.6),
         swept.mark_point(filled=True, size=55, opacity=1).encode(y=y, shape=shape, tooltip=tip),
     ]
@@ -83,6 +94,18 @@ def _sweep(table: pd.DataFrame, found: pd.DataFrame, marks: Mapping[str, Mark]) 
         brackets = alt.Chart(data(ends)).mark_rule(strokeWidth=5, opacity=0.7)
         layers.append(brackets.encode(x="after:Q", x2="until:Q", y="edge:Q", color=colour, tooltip=_MARK_HOVER))
     return alt.layer(*layers)
+
+
+def _curves(curves: pd.DataFrame, colour: alt.Color, dash: alt.StrokeDash, y: alt.Y) -> list[alt.Chart]:
+    """The curves that searches found, with their 95 % bands."""
+    if curves.empty:
+        return []
+    records = curves[["display", "method", "budget", "value", "low", "high"]].to_dict("records")
+    chart = alt.Chart(data(records)).encode(x="budget:Q", color=colour)
+    return [
+        chart.mark_area(opacity=0.12).encode(y="low:Q", y2="high:Q", detail="method:N"),
+        chart.mark_line(strokeWidth=1.5).encode(y=y, strokeDash=dash),
+    ]
 
 
 def _ends(found: pd.DataFrame) -> list[dict[str, Any]]:
