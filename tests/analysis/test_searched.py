@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from petscale.analysis.obstacles import obstacles
 from petscale.analysis.run import Tables, analyse
+from petscale.analysis.searched import curves_table, searches_table
+from petscale.analysis.study_plan import settings_of, with_sweeps
 from petscale.report.build import build
 from petscale.study.cell import Cell
 from petscale.training.probe import next_round
@@ -112,8 +116,20 @@ def _cells(folder: Folder) -> list[Cell]:
     return [planned.cell for planned in with_found(GRID, folder.layout).cells.values()]
 
 
-def test_a_study_without_searches_has_empty_tables() -> None:
-    from petscale.analysis.searched import curves_table, searches_table
+def test_a_search_hinders_no_claim_that_a_sweep_would_not_hinder() -> None:
+    """Before any cell runs no budget is known, but the plan knows what the search will resolve."""
+    plan = plan_document(GRID)
+    swept = [cell for cell in with_sweeps(plan)["cells"] if cell["search"]]
+    budgets = sorted({cell["budget"] for cell in swept})
+    assert (budgets[0], budgets[-1]) == (SEARCH.smallest, SEARCH.largest)
+    assert max(later / earlier for earlier, later in pairwise(budgets)) <= 2.0  # from 1 to 2 there is no budget
+    assert {cell["seed"] for cell in swept} == {1, 2, 3}
+    found = obstacles(plan, settings_of(plan))["T5"]
+    assert "jump" not in found
+    assert found["low-rises"] == "the ladder has one size"
+    assert "swept on" in found["low-equal-methods"]  # a single method
 
+
+def test_a_study_without_searches_has_empty_tables() -> None:
     assert curves_table([]).empty
     assert searches_table({}, []).equals(pd.DataFrame([]))

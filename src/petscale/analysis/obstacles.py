@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from petscale.analysis.means import REFERENCES, ordered
-from petscale.analysis.study_plan import StudyPlan
+from petscale.analysis.study_plan import StudyPlan, with_sweeps
 from petscale.study.config.analysis import AnalysisSettings
 
 Cells = Sequence[Mapping[str, Any]]
@@ -20,6 +20,7 @@ Cells = Sequence[Mapping[str, Any]]
 
 def obstacles(plan: StudyPlan, settings: AnalysisSettings) -> dict[str, dict[str, str]]:
     """For each ladder the claims that no result of this plan could decide, each with the reason in one line."""
+    plan = with_sweeps(plan)
     kinds = {task["name"]: (task["kind"], bool(task.get("classes"))) for task in plan["tasks"]}
     targets = defaultdict(list)
     for transfer in plan["transfers"]:

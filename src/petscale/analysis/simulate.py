@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from petscale.analysis import means
 from petscale.analysis.claims import claims_table
 from petscale.analysis.evidence import evidence_of, views
-from petscale.analysis.study_plan import StudyPlan
+from petscale.analysis.study_plan import StudyPlan, with_sweeps
 from petscale.analysis.tidy import RANK, tidy
 from petscale.analysis.transfer import with_ratios
 from petscale.analysis.transfer_scores import transfer_scores
@@ -90,7 +90,7 @@ class Simulator:
     """Draws results of one plan. Tables that do not change between draws are made once."""
 
     def __init__(self, plan: StudyPlan, settings: AnalysisSettings) -> None:
-        self.plan = plan
+        self.plan = plan = with_sweeps(plan)
         self.settings = settings
         cells = tidy(plan, _NOWHERE)
         ends = cells.groupby("ladder")["scale"].transform("max").replace(0, 1)
@@ -112,7 +112,7 @@ class Simulator:
         cells = self._drawn(world, generator, mixed)
         lines = self._curves(cells, world, generator, mixed)
         ratios = with_ratios(self._moved(cells, world, generator, mixed), self.settings)
-        seen = views(cells, lines, {}, self.settings)
+        seen = views(self.plan, cells, lines, {}, self.settings)
         return claims_table(evidence_of(self.plan, seen, ratios, self.settings))
 
     def _in(self, experiment: str) -> pd.Series:
@@ -245,6 +245,7 @@ def of_the_paper(plan: StudyPlan, seed_sd: float) -> World:
     that the plan sweeps: low thresholds rise by a factor of 4 from a fifth of the way, and high ones fall towards them,
     by a factor of 10 where the range is wide enough.
     """
+    plan = with_sweeps(plan)
     budgets = [cell["budget"] for cell in plan["cells"] if "threshold" in cell["experiments"] and cell.get("budget")]
     if not budgets:
         return World(seed_sd=seed_sd)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,30 @@ def read_plan(path: Path) -> StudyPlan:
         if key not in plan:
             raise BadInput(f"{path}: key {key}: missing from the study plan")
     return plan
+
+
+def with_sweeps(plan: StudyPlan) -> StudyPlan:
+    """The plan with a sweep in place of each search, for what is said of a study before its cells run.
+
+    Budgets of such a sweep lie as far apart as the search would resolve them, and each has all seeds of the search. Its
+    other keys are those of full fine-tuning on the same backbone, task and seed.
+    """
+    cells = [cell for cell in plan["cells"] if not cell.get("search")]
+    full = {
+        (cell["backbone"], cell["task"], cell["seed"]): cell
+        for cell in cells
+        if cell["method"] == "full" and "threshold" in cell["experiments"]
+    }
+    for search in plan.get("searches", ()):
+        steps = math.ceil(math.log(search["largest"] / search["smallest"]) / math.log(search["factor"]))
+        spread = (round(search["smallest"] * search["factor"] ** step) for step in range(steps))
+        own = {key: search[key] for key in ("method", "structure", "search")}
+        for budget in sorted({*spread, search["largest"]}):
+            for seed in search["seeds"]:
+                named = {"cell": f"{search['search']}/{budget}/seed{seed}", "budget": budget, "trainable": budget}
+                like = full[search["backbone"], search["task"], seed]
+                cells.append({**like, **own, **named, "experiments": ["threshold"], "match": None, "matches": []})
+    return {**plan, "cells": cells, "searches": []}
 
 
 def settings_of(plan: StudyPlan) -> AnalysisSettings:

@@ -163,6 +163,7 @@ def _search(grid: Grid, path: str, hardware: Hardware) -> dict[str, Any]:
         "task": search.dearest.task,
         "kind": dearest.kind,
         "method": search.dearest.method,
+        "structure": dearest.mask_structure,
         "seeds": list(search.seeds),
         "smallest": search.smallest,
         "largest": search.largest,
