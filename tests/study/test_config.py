@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
+from petscale.cli.main import main
 from petscale.errors import BadInput
 from petscale.study.config import Study
 from petscale.study.defaults import DEFAULT_STUDY, generated_files
@@ -106,6 +107,28 @@ def test_generated_files_are_those_on_disk(root: Path) -> None:
     """Drift guard: the default study and the schema are what the models say."""
     for name, text in generated_files().items():
         assert (root / name).read_text() == text, f"{name}: run `petscale schema`"
+
+
+def test_schema_does_not_overwrite_an_edited_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The README says: edit this file. Nothing is written where one file was edited, unless it is forced."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["schema"]) == 0
+    assert capsys.readouterr().out.count(": written") == 2
+    assert main(["schema"]) == 0
+    assert capsys.readouterr().out.count(": as it should be") == 2
+    config, schema = tmp_path / "config.yaml", tmp_path / "studies" / "study.schema.json"
+    edited = config.read_text().replace("seeds: [1, 2, 3, 4, 5]", "seeds: [1, 2]  # mine")
+    config.write_text(edited)
+    schema.unlink()
+    assert main(["schema"]) == 2
+    assert "config.yaml: exists and is not what would be written, nothing was; --force" in capsys.readouterr().err
+    assert config.read_text() == edited
+    assert not schema.exists()
+    assert main(["schema", "--force"]) == 0
+    assert main(["schema", "--check"]) == 0
+    assert config.read_text() != edited
 
 
 def test_default_file_gives_the_default_study(root: Path) -> None:

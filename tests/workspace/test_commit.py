@@ -52,6 +52,22 @@ def test_what_differs_is_kept_and_gives_back_the_code(checkout: Path, tmp_path_f
     assert (checkout / "code.py").read_bytes() == b"2\r\n\xff"
 
 
+def test_a_tree_of_another_user_has_its_commit(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git refuses such trees, as on clusters with one installation for a group; GIT_TEST_... makes it believe so."""
+    (checkout / "code.py").write_text("2\n")
+    expected = commit_of(checkout)
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    refused = subprocess.run(["git", "-C", str(checkout), "rev-parse", "HEAD"], capture_output=True, text=True)
+    assert "dubious ownership" in refused.stderr
+    assert commit_of(checkout) == expected
+
+
+def test_a_commit_that_cannot_be_told_is_said(checkout: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (checkout / ".git" / "HEAD").write_text("damaged")
+    assert commit_of(checkout) is None
+    assert "git does not tell the commit" in caplog.text
+
+
 def test_a_copy_without_git_has_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

@@ -20,6 +20,7 @@ from petscale.artefacts.files import file_digest
 from petscale.errors import Exit, PetscaleError
 from petscale.tracking.address import hushed, masked
 from petscale.tracking.database import knock
+from petscale.tracking.moved import follow_folder
 from petscale.tracking.points import Point
 from petscale.tracking.trace import Subject
 
@@ -80,6 +81,9 @@ class Store:
                 logging.getLogger(name).setLevel(logging.CRITICAL)
             self._client = MlflowClient(uri)
         self.ask()
+        if self._artifacts is not None:
+            with self._telling():
+                follow_folder(uri, self._artifacts)
 
     @property
     def is_file(self) -> bool:
