@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import IntEnum
+from signal import SIGHUP, SIGINT, SIGTERM
 from typing import ClassVar
 
 
@@ -42,9 +43,16 @@ class DuplicateTrainer(PetscaleError):
 
 
 class Interrupted(PetscaleError):
-    """SIGTERM or a deadline stopped the cell after a checkpoint."""
+    """SIGTERM, Ctrl-C or a deadline stopped the cell after a checkpoint."""
 
     exit_code = Exit.INTERRUPTED
+
+
+STOPPING = (SIGTERM, SIGINT, SIGHUP)
+"""Signals that ask a process to stop: of a scheduler, of Ctrl-C, and of a terminal that is closed."""
+
+STOPPED_BY_HAND = "stopped by Ctrl-C before anything was saved; the same command starts again"
+"""What a command says that Ctrl-C ended at once; a cell that has begun saves its state and says something else."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from petscale.artefacts.layout import SHARED, Layout
 from petscale.artefacts.names import StudyName
 
 ROOT = Path(__file__).resolve().parents[2]
-OF_A_STUDY = {"study", "plan", "main_table", "report", "study_tracked"}
+OF_A_STUDY = {"study", "plan", "overrides", "main_table", "report", "study_tracked"}
 ABOUT_PATHS = {"relative", "named_cell"}
 
 
@@ -31,10 +31,11 @@ def test_a_study_cannot_be_named_like_a_folder_that_all_studies_share() -> None:
     paths = made()
     assert len(paths) > 15
     folders = {path.split("/")[1] for name, path in paths.items() if name not in OF_A_STUDY}
-    assert folders - {".petscale-root"} == SHARED
+    own = {".petscale-root", ".petscale-digests.json"}
+    assert folders - own == SHARED
     study_name = TypeAdapter(StudyName)
     assert study_name.validate_python("mine") == "mine"
-    for name in (*SHARED, ".petscale-root"):
+    for name in (*SHARED, *own):
         with pytest.raises(ValidationError):
             study_name.validate_python(name)
 

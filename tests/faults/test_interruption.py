@@ -140,6 +140,59 @@ def test_sigterm_saves_and_says_so(bench: Bench, whole: Any, tmp_path: Path, tal
     assert [path.name for path in sorted(state.glob("attempt-*.log"))] == ["attempt-1.log", "attempt-2.log"]
 
 
+def press_often(bench: Bench, cell: str, whole: Any, results: Path, presses: int, count: Any, seed: int) -> None:
+    """Ctrl-C at random instants, in every third attempt twice, until `presses` attempts were stopped.
+
+    Each attempt that has begun must say that it was interrupted, and none may be lost; the last one is not disturbed.
+    """
+    expected, seconds = whole(cell)
+    draw, state = random.Random(seed), results / "state" / cell
+    stopped = 0
+    while stopped < presses:
+        child = bench.start(bench.arguments(cell, results), results, harm=in_a_terminal)
+        time.sleep(draw.uniform(0.02, 0.7 * seconds))
+        os.kill(child, signal.SIGINT)
+        if stopped % 3 == 2:
+            time.sleep(draw.uniform(0.0, 0.02))
+            os.kill(child, signal.SIGINT)
+        code = bench.finish(child)
+        no_half_files(results, cell)
+        if code == Exit.DONE:  # it came while the cell was scored, or too late
+            assert numbers(results, cell) == expected
+            shutil.rmtree(results)
+            continue
+        assert code in (Exit.INTERRUPTED, -signal.SIGINT), (results / "output.log").read_text()
+        stopped += 1
+        status = read_status(state)
+        if status is not None:
+            assert status["phase"] == "interrupted", status
+            assert "goes on" in status["cause"]
+    assert bench.train(cell, results) == Exit.DONE
+    same = numbers(results, cell) == expected
+    for _ in range(stopped):
+        count.add(same)
+    assert same
+
+
+def in_a_terminal() -> None:
+    """The test's own process may ignore Ctrl-C, as in the background of a shell, or turn it into an end of the run."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_three_presses(bench: Bench, whole: Any, tmp_path: Path, tally: Any) -> None:
+    count = tally("Ctrl-C at random instants")
+    press_often(bench, bench.cell("t5", "lora"), whole, tmp_path / "r", 3, count, seed=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "method"), CELLS)
+def test_ctrl_c_at_random_instants(
+    bench: Bench, whole: Any, tmp_path: Path, tally: Any, family: str, method: str
+) -> None:
+    count = tally("Ctrl-C at random instants")
+    press_often(bench, bench.cell(family, method), whole, tmp_path / "r", 8, count, seed=4)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["t5", "bert"])
 def test_a_time_limit_of_a_third(bench: Bench, whole: Any, tmp_path: Path, tally: Any, family: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -12,11 +13,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from petscale.artefacts.canonical import canonical
+from petscale.cells.state import read_status
+from petscale.errors import STOPPING
 from petscale.study.cell import Cell
 from petscale.training import warm
 from training.bench import Bench, make_cell
@@ -86,6 +90,43 @@ def test_sigterm_reaches_the_cell(bench: Bench, tmp_path: Path, environment: dic
     assert list(state.glob("ckpt-*"))
 
 
+def test_ctrl_c_saves_as_sigterm_does_and_a_second_one_ends_at_once(
+    bench: Bench, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """The child has a session of its own, so a terminal's Ctrl-C reaches it only through the asking process."""
+    cell = make_cell("t5", "lora", steps=100_000, evaluate_every=50_000)
+    state = tmp_path / "results" / "state" / cell.path
+
+    def stopped(signals: int, before: int) -> tuple[int, dict[str, Any]]:
+        words = command(bench, cell)
+        asking = subprocess.Popen(words, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL, preexec_fn=terminal)
+        until = time.monotonic() + 180
+        while (read_status(state) or {}).get("step", 0) in (None, *range(before + 1)):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        for _ in range(signals):
+            asking.send_signal(signal.SIGINT)
+            time.sleep(0.005)
+        code = asking.wait(timeout=60)
+        status = read_status(state)
+        assert status is not None
+        return code, status
+
+    code, status = stopped(1, before=0)
+    assert (code, status["phase"]) == (85, "interrupted")
+    (saved,) = [int(path.stem.split("-")[1]) for path in state.glob("ckpt-*")]
+    assert f"stopped at step {saved} of 100000; the same command goes on" in status["cause"]
+    code, status = stopped(50, before=saved)
+    assert status["phase"] == "interrupted"
+    assert "goes on" in status["cause"]
+    assert code in (85, -signal.SIGINT)  # the second one if a signal meets the asking process at its very end
+
+
+def terminal() -> None:
+    """Take Ctrl-C as a program that was started in a terminal does; in the background of a shell it is ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_cell_dies_with_who_asked_for_it(bench: Bench, tmp_path: Path, environment: dict[str, str]) -> None:
     """SIGKILL cannot be passed on, so the worker ends the child, which would otherwise train on unnoticed."""
     cell = make_cell("t5", "lora", steps=100_000, evaluate_every=50_000)
@@ -99,6 +140,97 @@ def test_cell_dies_with_who_asked_for_it(bench: Bench, tmp_path: Path, environme
     while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def handlers_restored() -> Iterator[None]:
+    """A process that asked a worker leaves its signals to the child; this one goes on with other tests."""
+    before = {signum: signal.getsignal(signum) for signum in STOPPING}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+@pytest.fixture
+def no_child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder for the sockets of workers of this test's own, with a path longer than the kernel's 107 bytes."""
+    folder = tmp_path / "a-folder-with-a-long-name-as-schedulers-make-them" / "job.1234567.node-0042.cluster.example"
+    folder.mkdir(parents=True)
+    assert len(str(folder)) > 107
+    monkeypatch.setattr(warm.tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_a_worker_is_reached_in_a_deep_folder(no_child: Path) -> None:
+    """Guards against the wait of a minute in each cell where $TMPDIR is long."""
+    path = warm.socket_path()
+    served = threading.Thread(target=warm.serve, args=(path, lambda words, started: 7), daemon=True)
+    served.start()
+    until = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    with socket.socket(socket.AF_UNIX) as probe:
+        warm._connect_to(probe, path)
+    assert warm._answers(path)
+
+
+@pytest.mark.parametrize(
+    "words", ["raise SystemExit(3)", "import no_such_module", "import os; os.kill(os.getpid(), 9)"]
+)
+def test_a_worker_that_cannot_start_is_noticed_at_once(
+    no_child: Path, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command then runs in its own process; nothing is waited for."""
+    monkeypatch.setattr(warm, "START_TIMEOUT_S", 1e9)
+    assert warm.ask(["train"], worker=[sys.executable, "-c", words]) is None
+    told = capsys.readouterr().err
+    assert told.startswith("petscale: no warm worker (it ended with code")
+    assert told.count("\n") == 1
+
+
+def test_a_worker_that_dies_is_noticed_at_once(no_child: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Before its child has begun, this process runs the command; after that, the loss of the child is told."""
+    path = warm.socket_path()
+
+    def answer_with(data: bytes) -> threading.Thread:
+        listener = socket.socket(socket.AF_UNIX)
+        with warm._short(path) as name:
+            listener.bind(name)
+        listener.listen()
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            length = int.from_bytes(connection.recv(4), "big")
+            warm._receive(connection, length)
+            connection.sendall(data)
+            connection.close()
+            listener.close()
+            path.unlink()
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        return thread
+
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    for data, code, words in ((b"", None, "died"), (int(gone.stdout).to_bytes(4, "big"), 1, "was killed")):
+        thread = answer_with(data)
+        with handlers_restored():
+            assert warm.ask(["train"], worker=["no-such-program"]) == code
+        thread.join(10)
+        assert words in capfd.readouterr().err
+
+
+def test_signals_that_come_early_are_passed_on_later() -> None:
+    """Guards against a Ctrl-C that is lost, or that goes to the group of process 0, while the child is being made."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    with handlers_restored(), warm._signals_kept() as kept:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert kept.signals == [signal.SIGTERM]
+        kept.pass_to(child.pid)
+    assert child.wait(30) == -signal.SIGTERM
 
 
 def test_scheduled_jobs_have_processes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -55,8 +56,14 @@ class Layout:
         return self._join("cells", cell, RECORD)
 
     def named_cell(self, text: str) -> str:
-        """The cell that a user names by its path, its folder or its record."""
-        return text.removesuffix(f"/{RECORD}").removeprefix(self._join("cells", "")).strip("/")
+        """The cell that a user names by its path, its folder or its record, which may be absolute."""
+        path = PurePosixPath(os.path.normpath(text))
+        if path.name == RECORD:
+            path = path.parent
+        for folder in (PurePosixPath(self._join("cells")), PurePosixPath(os.path.abspath(self._join("cells")))):
+            if path.is_relative_to(folder):
+                return path.relative_to(folder).as_posix()
+        return path.as_posix()
 
     def state(self, cell: str) -> str:
         """Lock, heartbeat, checkpoints and attempt logs: no declared output, so that Snakemake never deletes it."""
@@ -86,6 +93,10 @@ class Layout:
         """Folder of the differences from the commit with which cells were trained."""
         return self._join("changes")
 
+    def digests(self) -> str:
+        """Digests of local inputs, remembered so that large files are read only when they changed."""
+        return self._join(".petscale-digests.json")
+
     # Studies ----------------------------------------------------------------------------------------------
 
     def study(self, study: str) -> str:
@@ -95,6 +106,10 @@ class Layout:
     def plan(self, study: str) -> str:
         """The plan of a study, as it was when its results were collected."""
         return self._join(study, PLAN)
+
+    def overrides(self, study: str) -> str:
+        """Values that replaced those of the study file in the last run of `snakemake`; absent without any."""
+        return self._join(study, "config.json")
 
     def main_table(self, study: str) -> str:
         """The table of all cells of a study; the other tables are made in the same folder."""

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +43,25 @@ def _contents(folder: Path) -> list[Path]:
     return sorted([*kept, *weight_files(folder)])
 
 
-def folder_digest(folder: Path) -> str:
-    """SHA-256 of names and contents of the files that define the backbone; for the parameters of a rule.
+def file_digests(folder: Path, digest_of: Callable[[Path], str] = file_digest) -> dict[str, str]:
+    """The files that define the backbone: name -> SHA-256.
+
+    Args:
+        digest_of: gives the SHA-256 of a file; one that remembers digests need not read large files again.
 
     Raises:
         BadInput: the folder is refused.
     """
     check_folder(folder)
-    lines = "".join(f"{file_digest(path)}  {path.name}\n" for path in _contents(folder))
+    return {path.name: digest_of(path) for path in _contents(folder)}
+
+
+def folder_digest(folder: Path, digest_of: Callable[[Path], str] = file_digest) -> str:
+    """SHA-256 of names and contents of the files that define the backbone; for the parameters of a rule.
+
+    Arguments and errors are those of `file_digests`.
+    """
+    lines = "".join(f"{digest}  {name}\n" for name, digest in file_digests(folder, digest_of).items())
     return hashlib.sha256(lines.encode()).hexdigest()
 
 

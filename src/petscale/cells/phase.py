@@ -13,7 +13,7 @@ from petscale.artefacts.layout import Layout
 from petscale.cells.lock import is_alive, read_holder
 from petscale.cells.record import CellResult, read_result
 from petscale.cells.state import Phase, read_status
-from petscale.errors import BadInput
+from petscale.errors import STOPPED_BY_HAND, BadInput
 
 CellPhase = Literal[Phase, "pending"]
 
@@ -71,7 +71,9 @@ def cell_outcome(layout: Layout, cell: str) -> Outcome:
         return Outcome("pending", RECORD_IS_GONE, status)
     # There is no status. A job that failed before its cell could begin (in the image, at the lock) left only its log.
     began = bool(status) or (state / "lock").exists()
-    words = None if began else _last_line(Path(layout.log("train", cell)))
+    words = None if began else last_line(Path(layout.log("train", cell)))
+    if words in ("KeyboardInterrupt", f"petscale: {STOPPED_BY_HAND}"):
+        return Outcome("interrupted", STOPPED_BY_HAND, status)
     return Outcome("failed" if words else "pending", words, status)
 
 
@@ -81,7 +83,7 @@ def _is_held(state: Path) -> bool:
     return holder is not None and is_alive(state / "lock", holder)
 
 
-def _last_line(log: Path) -> str | None:
+def last_line(log: Path) -> str | None:
     """The last line of a log that is not empty."""
     try:
         lines = log.read_text(errors="replace").split("\n")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import io
 import logging
 import os
 import sys
@@ -12,7 +14,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from petscale import __version__
-from petscale.errors import Exit, PetscaleError
+from petscale.errors import STOPPED_BY_HAND, Exit, PetscaleError
 
 # command -> one line of help; the module petscale.cli.<command> has add_parser(subparsers).
 COMMANDS = {
@@ -41,6 +43,9 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. A mistake of the user gives one line on stderr."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack letters that names of files have
+            stream.reconfigure(errors="backslashreplace")
     return _run(arguments, started=time.time())
 
 
@@ -57,13 +62,31 @@ def _run(arguments: list[str], started: float) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         code: int = args.func(args)
+        sys.stdout.flush()
     except PetscaleError as error:
         print(f"petscale: {' '.join(str(error).split())}", file=sys.stderr)
         return int(error.exit_code)
+    except KeyboardInterrupt:
+        print(f"petscale: {STOPPED_BY_HAND}", file=sys.stderr)
+        return int(Exit.INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return int(Exit.DONE)
+    except OSError as error:
+        if error.errno not in _NOT_WRITABLE:
+            raise
+        _drop_output()
+        print(f"petscale: {error.filename or 'standard output or results/'}: {error.strerror}", file=sys.stderr)
+        return int(Exit.BUG)
     return int(code)
+
+
+_NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def _drop_output() -> None:
+    """Throw away what was printed but not written, which Python would try to write once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Parser(argparse.ArgumentParser):

@@ -11,7 +11,7 @@ from petscale.training import warm
 
 def run_in_worker(arguments: Sequence[str]) -> int | None:
     """Run `petscale <arguments>` in a child of the warm worker; None if this process has to run the command itself."""
-    return warm.ask(arguments, worker=[sys.executable, "-m", "petscale.cli.worker"]) if warm.wanted() else None
+    return warm.ask(arguments, worker=[sys.executable, "-P", "-m", "petscale.cli.worker"]) if warm.wanted() else None
 
 
 def main(socket: Path) -> None:

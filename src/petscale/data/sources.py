@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -131,10 +132,17 @@ def read_rows(task: Task, source: Source) -> dict[str, Rows]:
     return splits
 
 
-def describe(task: Task, source: Source) -> dict[str, object]:
-    """The data that identify the rows: commit, digests of files, or version, but no path of this machine."""
+def describe(task: Task, source: Source, digest_of: Callable[[Path], str] = file_digest) -> dict[str, object]:
+    """The data that identify the rows: commit, digests of files, or version, but no path of this machine.
+
+    Args:
+        digest_of: gives the SHA-256 of a file; one that remembers digests need not read large files again.
+
+    Raises:
+        BadInput: there are no local files, or two of one split.
+    """
     if isinstance(source, LocalSource):
-        digests = {path.name: file_digest(path) for path in _local_files(task, source).values()}
+        digests = {path.name: digest_of(path) for path in _local_files(task, source).values()}
         described: dict[str, object] = {"kind": "local", "name": source.name, "files": digests}
         # The default is left out, so that rows that were prepared before this option existed keep their identity.
         return described if source.flaws == "refuse" else {**described, "flaws": source.flaws}
@@ -147,6 +155,6 @@ def describe(task: Task, source: Source) -> dict[str, object]:
     return {"kind": "hub", **task.hub.model_dump(exclude={"rows"})}
 
 
-def source_digest(task: Task, source: Source) -> str:
-    """SHA-256 of the data that identify the rows, for a rule's parameters."""
-    return hashlib.sha256(json.dumps(describe(task, source), sort_keys=True).encode()).hexdigest()
+def source_digest(task: Task, source: Source, digest_of: Callable[[Path], str] = file_digest) -> str:
+    """SHA-256 of the data that identify the rows, for a rule's parameters; arguments and errors as for `describe`."""
+    return hashlib.sha256(json.dumps(describe(task, source, digest_of), sort_keys=True).encode()).hexdigest()

@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-from petscale.errors import Interrupted
+from petscale.errors import STOPPING, Interrupted
 from petscale.parallel.team import Team
 
 HOST = "127.0.0.1"
@@ -44,7 +44,8 @@ class _Failure:
 def launch(work: Callable[..., Any], arguments: tuple[Any, ...], *, size: int, imports: list[str]) -> Any:
     """Call `work(team, *arguments)` in `size` processes; returns what the leader returns.
 
-    SIGTERM is passed on to all of them. They end when this process ends, for whatever reason.
+    SIGTERM, Ctrl-C and the end of the terminal reach all of them as SIGTERM. They end when this process ends, for
+    whatever reason.
 
     Args:
         work: a function of a module. It must return plain data, because a tensor cannot leave its process.
@@ -124,20 +125,26 @@ def _outcome(members: list[Any], pipes: list[Connection], asked: list[int]) -> A
 
 @contextlib.contextmanager
 def _passed_on(members: list[Any]) -> Iterator[list[int]]:
-    """Context in which SIGTERM is passed on to the members and recorded in the list that is returned."""
+    """Context in which signals to stop reach the members as SIGTERM and are recorded in the list that is returned.
+
+    A second Ctrl-C raises KeyboardInterrupt, after which the members are killed.
+    """
     asked: list[int] = []
 
     def forward(signum: int, frame: object) -> None:
+        if signum == signal.SIGINT and signum in asked:
+            raise KeyboardInterrupt
         asked.append(signum)
         for member in list(members):
             with contextlib.suppress(OSError):
                 member.terminate()
 
-    before = signal.signal(signal.SIGTERM, forward)
+    before = {s: signal.signal(s, forward) for s in STOPPING if signal.getsignal(s) != signal.SIG_IGN}
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 # A member's side -----------------------------------------------------------------------------------------
@@ -151,6 +158,9 @@ def _member(
     work: Callable[..., Any],
     arguments: tuple[Any, ...],
 ) -> None:
+    # A terminal sends these to all processes of a job; the launching one passes them on as SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, name="parent", daemon=True).start()
     os.environ.clear()
     os.environ.update(environment)  # the fork server has the environment of the first launch

@@ -17,7 +17,7 @@ import torch
 
 from petscale.cells.lock import CellLock, Fence
 from petscale.cells.state import StateFolder
-from petscale.errors import BadInput, DuplicateTrainer, Exit, Interrupted, PetscaleError
+from petscale.errors import STOPPING, BadInput, DuplicateTrainer, Exit, Interrupted, PetscaleError
 from petscale.families.registry import total_parameters
 from petscale.parallel.launch import launch
 from petscale.parallel.team import ALONE, Team
@@ -78,6 +78,11 @@ def _outcome(cell: Cell, job: Job, state: StateFolder, fence: Fence, attempt: Pa
         state.end("interrupted", str(error))
         log.warning("%s", error)
         return Exit.INTERRUPTED
+    except KeyboardInterrupt:
+        cause = "stopped at once by Ctrl-C; the same command goes on from the last checkpoint"
+        state.end("interrupted", cause)
+        log.warning("%s: %s", cell.path, cause)
+        return Exit.INTERRUPTED
     except PetscaleError as error:
         state.end("failed", str(error))
         log.error("%s", error)
@@ -127,8 +132,8 @@ def _member(team: Team, cell: Cell, job: Job, fence: Fence, attempt: Path) -> st
 
 def _train(cell: Cell, job: Job, state: StateFolder | None, fence: Fence, team: Team = ALONE) -> str | None:
     """Train, score and publish; returns why the cell diverged, if it did. `state` is the leading process's."""
-    # The flag is set for all of this: a SIGTERM before the first step stops there, and one during scoring waits until
-    # it ends, since only publishing is left then.
+    # The flag is set for all of this: a signal before the first step stops there, and one during scoring waits until it
+    # ends, since only publishing is left then.
     with _stop_flag(job) as stop:
         return _train_until(stop, cell, job, state, fence, team)
 
@@ -192,10 +197,11 @@ def _train_until(stop: Stop, cell: Cell, job: Job, state: StateFolder | None, fe
 
 @dataclass
 class Stop:
-    """Whether an attempt should stop, because SIGTERM came or the job's deadline is near."""
+    """Whether an attempt should stop, because a signal asked for it or the job's deadline is near."""
 
     job: Job
     asked: bool = False
+    by_hand: bool = False  # whether Ctrl-C asked
 
     def is_due(self, need_s: float) -> bool:
         """Whether the attempt should stop now, if stopping takes `need_s` seconds."""
@@ -207,17 +213,27 @@ class Stop:
 
 @contextlib.contextmanager
 def _stop_flag(job: Job) -> Iterator[Stop]:
-    """Context in which SIGTERM is recorded instead of ending the process."""
+    """Context in which a signal to stop is recorded instead of ending the process; a second Ctrl-C ends it at once.
+
+    A further one is ignored, so that the cell can still say how it ended.
+    """
     stop = Stop(job)
 
     def ask(signum: int, frame: object) -> None:
-        stop.asked = True
+        again, stop.asked = stop.by_hand, True
+        if signum == signal.SIGINT:
+            stop.by_hand = True
+            if again:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, ask)
+    # Signals that are ignored stay so: under nohup, in the background of a shell, in the members of a team.
+    before = {s: signal.signal(s, ask) for s in STOPPING if signal.getsignal(s) != signal.SIG_IGN}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for signum, handler in before.items():
+            signal.signal(signum, signal.SIG_IGN if signum == signal.SIGINT and stop.by_hand else handler)
 
 
 @contextlib.contextmanager

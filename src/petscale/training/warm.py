@@ -2,9 +2,9 @@
 
 Importing takes seconds and a small cell trains for seconds, so without it imports would take a third of a study's time
 on one machine. The process that Snakemake starts (the asking process) sends its arguments, environment, working
-directory and standard streams over a Unix socket. It waits, passes SIGTERM on, and exits with the child's exit code, so
+directory and standard streams over a Unix socket. It waits, passes signals on, and exits with the child's exit code, so
 Snakemake sees no difference. When the asking process dies, the child dies too. The worker ends after it has been idle
-for a while.
+for a while. A worker that cannot start or dies is noticed at once, and the asking process then runs the command itself.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
+
+from petscale.errors import STOPPING
 
 IDLE_S = 120.0
 START_TIMEOUT_S = 60.0
@@ -59,7 +62,8 @@ def ask(arguments: Sequence[str], worker: Sequence[str]) -> int | None:
     """
     try:
         connection = _connect(socket_path(), worker)
-    except OSError:
+    except OSError as error:
+        print(f"petscale: no warm worker ({error}); this cell imports its libraries itself", file=sys.stderr)
         return None
     request = {
         "arguments": list(arguments),
@@ -68,40 +72,114 @@ def ask(arguments: Sequence[str], worker: Sequence[str]) -> int | None:
         "t0": _process_start(),
     }
     payload = json.dumps(request).encode()
-    with connection:
-        files = array.array("i", [sys.stdin.fileno(), sys.stdout.fileno(), sys.stderr.fileno()])
+    with connection, _signals_kept() as kept:
+        files = array.array("i", [0, 1, 2])
         header = len(payload).to_bytes(4, "big")
-        connection.sendmsg([header], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
-        connection.sendall(payload)
-        child = int.from_bytes(_receive(connection, 4), "big")
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(signum, lambda number, frame: _signal(child, number))
+        try:
+            connection.sendmsg([header], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
+            connection.sendall(payload)
+            child = int.from_bytes(_receive(connection, 4), "big")
+        except OSError:
+            child = 0
+        if not child:
+            print("petscale: the warm worker died; this cell imports its libraries itself", file=sys.stderr)
+            return None
+        kept.pass_to(child)
         answer = _receive(connection, 1)
-    return answer[0] if answer else 1
+    if not answer:
+        print(f"petscale: process {child}, which ran this command, was killed", file=sys.stderr)
+        return 1
+    return answer[0]
+
+
+class _Kept:
+    """Signals that came before it was known which process they are for, and that process."""
+
+    def __init__(self) -> None:
+        self.signals: list[int] = []
+        self._process: int | None = None
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the process is known."""
+        return self._process is not None
+
+    def take(self, signum: int, frame: object) -> None:
+        """Handle a signal."""
+        if self._process is None:
+            self.signals.append(signum)
+        else:
+            _signal(self._process, signum)
+
+    def pass_to(self, process: int) -> None:
+        """Pass on all signals, earlier ones included."""
+        self._process = process
+        while self.signals:
+            _signal(process, self.signals.pop(0))
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[_Kept]:
+    """Context in which signals that end a process are kept, and passed on from when it is known to which.
+
+    If it stays unknown, they come at the end. Otherwise the other process decides what they do, also after the end.
+    """
+    kept = _Kept()
+    before: dict[signal.Signals, Any] = {}
+    for signum in STOPPING:
+        if signal.getsignal(signum) != signal.SIG_IGN:  # as under nohup, or in the background of a shell
+            before[signum] = signal.signal(signum, kept.take)
+    try:
+        yield kept
+    finally:
+        if not kept.is_passing:
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+            for kept_signal in kept.signals:
+                os.kill(os.getpid(), kept_signal)
 
 
 def _connect(path: Path, worker: Sequence[str]) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
     with contextlib.suppress(OSError):
-        connection.connect(str(path))
+        _connect_to(connection, path)
         return connection
-    _start(path, worker)
+    started = _start(path, worker)
     until = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < until:
+        # A worker that lost the socket to another one ends too, so the socket is tried once more after its end.
+        code = started.poll()
         try:
-            connection.connect(str(path))
+            _connect_to(connection, path)
         except OSError:
+            if code is not None:
+                raise OSError(f"it ended with code {code}, see {path.with_suffix('.log')}") from None
             time.sleep(0.05)
         else:
             return connection
-    raise OSError("the worker did not start")
+    raise OSError(f"it did not start within {START_TIMEOUT_S:.0f} s")
 
 
-def _start(path: Path, worker: Sequence[str]) -> None:
+def _connect_to(connection: socket.socket, path: Path) -> None:
+    with _short(path) as name:
+        connection.connect(name)
+
+
+@contextlib.contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """A name of at most 107 bytes for a socket, which is what the kernel allows; $TMPDIR alone may be longer."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def _start(path: Path, worker: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start a worker in a new session; if several are started at once, only the one that gets the socket stays."""
     log = path.with_suffix(".log")
     with open(log, "ab") as out:
-        subprocess.Popen(
+        return subprocess.Popen(
             [*worker, str(path)],
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -149,7 +227,8 @@ def serve(path: Path, run: Callable[[list[str], float], int]) -> None:
     """
     listener = socket.socket(socket.AF_UNIX)
     temporary = path.with_suffix(f".{os.getpid()}")
-    listener.bind(str(temporary))
+    with _short(temporary) as name:
+        listener.bind(name)
     listener.listen(128)
     try:
         os.link(temporary, path)  # atomic: if two workers start at once, the second fails here and ends
@@ -177,7 +256,7 @@ def serve(path: Path, run: Callable[[list[str], float], int]) -> None:
 def _answers(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
         try:
-            probe.connect(str(path))
+            _connect_to(probe, path)
         except OSError:
             return False
     return True
@@ -201,6 +280,9 @@ def _fork(listener: socket.socket, connection: socket.socket, run: Callable[[lis
         os.environ.update(request["environment"])
         os.chdir(request["cwd"])
         os.setsid()
+        # Whether the worker ignores these depends on who started it; the child gets them from its asking process alone.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         connection.sendall(os.getpid().to_bytes(4, "big"))
         code = run(request["arguments"], request["t0"])
     except SystemExit as error:
