@@ -8,11 +8,6 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
-# Snakemake merges configfiles key by key, so the default study would add its keys to another study.
-if not workflow.overwrite_configfiles:
-
-    configfile: "config.yaml"
-
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/cluster.smk"
@@ -25,6 +20,10 @@ include: "workflow/rules/track.smk"
 rule all:
     default_target: True
     input:
+        # The cells are asked for too: Snakemake does not look below a report that is there.
+        STUDY.results,
+        STUDY.probe_results,
+        STUDY.transfer_results,
         STUDY.layout.report(STUDY.study.name),
         STUDY.layout.study_tracked(STUDY.study.name),
     localrule: True

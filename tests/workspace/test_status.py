@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from petscale.artefacts.layout import Layout
+from petscale.cli.main import main
+from petscale.errors import STOPPED_BY_HAND
 from petscale.workspace.grid import open_grid
-from petscale.workspace.status import CellStatus, study_status
+from petscale.workspace.status import CellStatus, failure_lines, input_failures, study_status
 from petscale.workspace.study_file import parse_study
 
 LAYOUT = Layout()
@@ -24,6 +28,7 @@ GRID = open_grid(
     )
 )
 (CELL,) = GRID.cells
+MESSAGE = "rows/train.jsonl: row 3: not valid JSON"
 
 
 def status_of(root: Path) -> CellStatus:
@@ -40,6 +45,49 @@ def test_a_cell_without_files_is_pending(tmp_path: Path) -> None:
     status = status_of(tmp_path)
     assert (status.phase, status.cause, status.attempts) == ("pending", None, 0)
     assert status.rerun == f"snakemake {LAYOUT.result(CELL)} --cores 2"
+
+
+def test_a_cell_waits_for_an_input_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its cause stood in a log alone, and the status said `pending` without a word."""
+    monkeypatch.chdir(tmp_path)
+    (data,) = {planned.cell.data.path for planned in GRID.cells.values()}
+    manifest = LAYOUT.data(data)
+    leave(tmp_path, LAYOUT.log("prepare", data), "petscale: rows/train.jsonl: row 3: not valid JSON\n\n")
+    status = status_of(tmp_path)
+    assert (status.phase, status.cause) == ("pending", f"{manifest} could not be made: {MESSAGE}")
+    (failure,) = input_failures(GRID, tmp_path, "--cores 2")
+    assert (failure.manifest, failure.cause) == (manifest, MESSAGE)
+    assert failure.rerun == f"snakemake {manifest} --cores 2"
+    assert failure_lines(GRID, "--cores 2") == [f"{manifest}: {MESSAGE}"]
+    leave(tmp_path, manifest, "{}")  # made since: what the log says is over
+    assert input_failures(GRID, tmp_path, "--cores 2") == []
+    assert status_of(tmp_path).cause is None
+
+
+def test_pending_cells_are_listed_with_their_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As failed ones are; of thousands only the first, and the command that makes all."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Snakefile").touch()
+    study = {**GRID.study.model_dump(mode="json", exclude_unset=True), "seeds": list(range(30))}
+    Path("many.yaml").write_text(json.dumps(study))
+    assert main(["status", "many.yaml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len([line for line in lines if line.strip().startswith("rerun: snakemake results/cells/")]) == 10
+    assert lines[-2] == (
+        "pending      20 more (`petscale status --all` lists them); all: snakemake --cores 2 --configfile many.yaml"
+    )
+    assert lines[-1] == "30 cells: 30 pending"
+
+
+@pytest.mark.parametrize("words", ["KeyboardInterrupt", f"petscale: {STOPPED_BY_HAND}"])
+def test_ctrl_c_before_the_cell_began(tmp_path: Path, words: str) -> None:
+    leave(tmp_path, LAYOUT.log("train", CELL), f"Traceback (most recent call last):\n{words}\n")
+    status = status_of(tmp_path)
+    assert (status.phase, status.cause) == ("interrupted", STOPPED_BY_HAND)
 
 
 def test_a_trainer_that_left_no_word_was_killed(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from snakemake.common import overwrite_function_params
 from snakemake.resources import Resource
 
 import petscale
-from petscale.errors import PetscaleError
+from petscale.errors import BadInput, PetscaleError
 from petscale.workspace.commit import keep_changes
 from petscale.workspace.image import enter, read_image
 from petscale.workspace.site import read_site
@@ -20,11 +20,12 @@ try:
     SITE = read_site(ROOT)
     IMAGE = (SITE.image or ROOT / "containers" / "petscale.sif").expanduser()
     IMAGE_DIGEST = None
-    if any(
-        method.name == "APPTAINER"
-        for method in workflow.deployment_settings.deployment_method
-    ):
+    if CONTAINED:
         # Cells rerun when the package versions in the image change, not when its name does.
+        if any(map(str.isspace, str(IMAGE))):
+            raise BadInput(
+                f"{IMAGE}: Snakemake takes no image with a space in its path; name a copy in site.yaml (key image)"
+            )
         image = read_image(IMAGE)
         STUDY.run_in(image)
         IMAGE_DIGEST = image.digest
@@ -34,11 +35,18 @@ except PetscaleError as error:
     sys.exit(int(error.exit_code))
 
 
-# The image is used with `--sdm apptainer`. `make image` builds it from the lock file that `make install` uses.
-container: str(IMAGE)
+# The image is used with `--sdm apptainer`. `make image` builds it from the lock file that `make install` uses. Snakemake
+# refuses a path with a space also where no image is used, so it is named only where one is.
+if CONTAINED:
+
+    container: str(IMAGE)
 
 
-settings.settle_settings(workflow, STUDY.broken_probes)
+settings.settle_settings(
+    workflow,
+    broken=STUDY.broken_probes,
+    begin=lambda: record_config(STUDY.study.name, STUDY_FILE, GIVEN),
+)
 DRIVER = []  # holds the lock of this driver while the process lives
 
 
@@ -164,10 +172,11 @@ OTHER_PLACE = SITE.placement(False)
 # Snakemake inspects the parameters of each function at each call, which takes a fifth of a dry run. It finds those that
 # are registered here without inspecting them.
 for looked_up in (
-    data_files,
     data_spec,
+    data_identity,
     tokenizer_backbone,
     backbone_spec,
+    backbone_identity,
     cell_inputs,
     cell_spec,
     cell_placement,

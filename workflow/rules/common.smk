@@ -2,21 +2,55 @@
 
 import gc
 import os
+import shlex
 import sys
 from pathlib import Path
 
-from petscale.errors import PetscaleError
+from petscale.errors import BadInput, PetscaleError
 from petscale.workspace.commit import VARIABLE, commit_of
 from petscale.workspace.dag import Dag
+from petscale.workspace.commands import snakemake_options
+from petscale.workspace.status import failure_lines
+from petscale.workspace.study_file import (
+    DEFAULT,
+    config_words,
+    merged,
+    read_yaml,
+    record_config,
+)
 
 # Thousands of jobs are millions of objects that live as long as the run, so Python's search for reference cycles would
 # take a part of every dry run.
 gc.set_threshold(1_000_000, 50, 100)
 
-STUDY_FILES = workflow.overwrite_configfiles or ["config.yaml"]
+CONTAINED = any(
+    method.name == "APPTAINER"
+    for method in workflow.deployment_settings.deployment_method
+)
+# `python` in a rule is the interpreter that runs this file, which need not be on PATH; an image has its own. This is told
+# to bash before each command and does not stand in the rules, since another text of a rule would rerun all cells.
+if not CONTAINED:
+    interpreter = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")
+    shell.prefix(f"set -euo pipefail; hash -p {interpreter} python; ")
+# Python must not look for modules in the working directory, where a script of the user's may be called random.py.
+os.environ["PYTHONSAFEPATH"] = "1"
 
+STUDY_FILES = workflow.overwrite_configfiles or [Path(DEFAULT)]
+GIVEN = dict(workflow.config_settings.config)  # values of --config
+
+# The study is read by petscale and not by Snakemake, so that every command has the same values and refuses the same.
 try:
-    STUDY = Dag.from_config(config, str(STUDY_FILES[-1]), Path(workflow.basedir))
+    if len(STUDY_FILES) > 1:
+        named = ", ".join(map(os.path.relpath, STUDY_FILES))
+        raise BadInput(
+            f"--configfile: one study file, not {len(STUDY_FILES)} ({named}); write their keys into one"
+        )
+    STUDY_FILE = Path(os.path.relpath(STUDY_FILES[0]))
+    STUDY = Dag.from_config(
+        merged(read_yaml(STUDY_FILE), GIVEN), str(STUDY_FILE), Path(workflow.basedir)
+    )
+    if workflow.is_main_process:
+        STUDY.check_inputs()
 except PetscaleError as error:
     # This prints one line instead of a traceback through Snakemake.
     print(f"petscale: {error}", file=sys.stderr)
@@ -40,12 +74,13 @@ wildcard_constraints:
     seed=r"\d+",
 
 
-def data_files(wildcards):
-    return STUDY.data_files(wildcards.data)
-
-
-def data_spec(wildcards):
+# The argument `resources` tells Snakemake that a parameter is derived from resources, so that it reruns nothing.
+def data_spec(wildcards, resources):
     return STUDY.data_spec(wildcards.data)
+
+
+def data_identity(wildcards):
+    return STUDY.data_identity(wildcards.data)
 
 
 def tokenizer_backbone(wildcards):
@@ -56,8 +91,12 @@ def tokenize_version(wildcards):
     return STUDY.tokenize_version(wildcards.tokenizer)
 
 
-def backbone_spec(wildcards):
+def backbone_spec(wildcards, resources):
     return STUDY.backbone_spec(wildcards.backbone)
+
+
+def backbone_identity(wildcards):
+    return STUDY.backbone_identity(wildcards.backbone)
 
 
 def cell_inputs(wildcards):
@@ -85,8 +124,7 @@ def probe_versions(wildcards):
     return STUDY.probe_versions(wildcards.search)
 
 
-# The argument `resources` tells Snakemake that this parameter is derived from resources. So a cell does not rerun when
-# it gets another number of devices.
+# A cell does not rerun when it gets another number of devices.
 def cell_placement(wildcards, resources):
     placement = STUDY.placement(trained(wildcards))
     if workflow.is_main_process:

@@ -1,9 +1,10 @@
 # Rules that make rows, tokens and backbones. Each writes a manifest last, whose content, not its time, reruns cells.
+#
+# Local rows and backbones are no declared inputs, since Snakemake would go by their times. Their content is part of the
+# parameter `identity`, which reruns a rule; `spec` also says where they lie, and reruns nothing.
 
 
 rule prepare:
-    input:
-        data_files,
     output:
         STUDY.layout.data("{data}"),
     log:
@@ -13,6 +14,7 @@ rule prepare:
         mem_mb=input_memory,
     params:
         spec=data_spec,
+        identity=data_identity,
     shell:
         "exec python -m petscale prepare --spec {params.spec:q} --out {output:q} 2> {log:q}"
 
@@ -45,5 +47,6 @@ rule backbone:
         mem_mb=input_memory,
     params:
         spec=backbone_spec,
+        identity=backbone_identity,
     shell:
         "exec python -m petscale backbone --spec {params.spec:q} --out {output:q} 2> {log:q}"

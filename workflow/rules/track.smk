@@ -41,6 +41,11 @@ rule track_cell:
         "exec python -m petscale track --study-json {params.study:q} --cells {wildcards.cell:q} 2> {log:q}"
 
 
-# A study with failed cells has no report yet, but all its cells are sent to the UI, including failed ones.
+# The causes are printed, since otherwise they stand in logs alone. A study with failed cells has no report yet, but all
+# its cells are sent to the UI, including failed ones.
 onerror:
+    for line in failure_lines(
+        STUDY.grid, snakemake_options(STUDY_FILE, config_words(GIVEN))
+    ):
+        print(f"petscale: {line}", file=sys.stderr)
     shell("python -m petscale track --study-json {STUDY.study_json:q} || true")

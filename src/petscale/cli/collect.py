@@ -23,16 +23,19 @@ def run(args: argparse.Namespace) -> int:
     from petscale.artefacts.layout import Layout
     from petscale.workspace.commit import commit_of
     from petscale.workspace.grid import open_grid
+    from petscale.workspace.inputs import changed_since
     from petscale.workspace.plan import plan_document
     from petscale.workspace.searches import search_status, with_found
     from petscale.workspace.study_file import load_study, parse_study
 
     study = load_study(args.study) if args.study else parse_study(json.loads(args.study_json), "--study-json")
-    grid, layout = open_grid(study), Layout()
-    document = plan_document(with_found(grid, layout))
-    ended = {status.search: status.ended for status in search_status(grid, layout, command="")}
+    planned, layout = open_grid(study), Layout()
+    grid = with_found(planned, layout)
+    document = plan_document(grid)
+    ended = {status.search: status.ended for status in search_status(planned, layout, command="")}
     for entry in document["searches"]:
         entry["ended"] = ended[entry["search"]]
+    document["changed_inputs"] = changed_since(grid, layout)
     document["provenance"] = {"commit": commit_of(Path.cwd()), "petscale": __version__}
     write_atomically(args.out, json.dumps(document, indent=1, sort_keys=True) + "\n")
     return 0

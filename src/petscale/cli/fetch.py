@@ -6,10 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from petscale.cli.studies import add_config, opened
+
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("fetch", help="download backbones and data sets of a study")
     parser.add_argument("study", type=Path, help="study file")
+    add_config(parser)
     parser.add_argument("--cache", type=Path, help="folder (default: $PETSCALE_CACHE or ~/.cache/petscale)")
     parser.add_argument("--dry-run", action="store_true", help="only list what would be downloaded")
     parser.set_defaults(func=run)
@@ -18,9 +21,8 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     from petscale.fetching.fetch import fetch
     from petscale.tasks import lookup
-    from petscale.workspace.study_file import load_study
 
-    study = load_study(args.study)
+    study = opened(args).load()
     backbones = [name for ladder in study.ladders for name in ladder.backbones if name not in study.folders]
     tasks = [lookup(name) for name in study.tasks] if study.data.source == "hub" else []
     fetch(tasks, backbones, args.cache, dry_run=args.dry_run)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
+
+from petscale.cli.studies import add_study, opened
 
 SEED_SD = 2.0
 """Assumed standard deviation of a cell's score over seeds, in points, where no pilot says otherwise."""
@@ -13,7 +14,7 @@ SEED_SD = 2.0
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("plan", help="cells, exact counts and estimated cost of a study")
-    parser.add_argument("study", nargs="?", default="config.yaml", type=Path, help="study file (default: config.yaml)")
+    add_study(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object with `cells` and `totals`")
     parser.add_argument(
         "--power",
@@ -35,9 +36,8 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     from petscale.workspace.grid import open_grid
     from petscale.workspace.plan import plan_document
-    from petscale.workspace.study_file import load_study
 
-    study = load_study(args.study)
+    study = opened(args).load()
     grid = open_grid(study)
     _check_folders(study)
     document = plan_document(grid)

@@ -7,64 +7,84 @@ import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from petscale.cli.studies import add_study, opened_as_run
+
+if TYPE_CHECKING:
+    from petscale.workspace.status import CellStatus
 
 ORDER = ("done", "diverged", "running", "interrupted", "failed", "pending")
+PENDING_SHOWN = 10  # of thousands of cells that did not begin, the first tell enough
 
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("status", help="which cells are done, failed, running, pending")
-    parser.add_argument("study", nargs="?", default="config.yaml", type=Path, help="study file (default: config.yaml)")
-    parser.add_argument("--json", action="store_true", help="one JSON object with `cells`, `searches` and `totals`")
+    add_study(parser, as_run=True)
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object with `cells`, `inputs`, `searches` and `totals`"
+    )
     parser.add_argument("--profile", help="profile to put into the rerun commands, e.g. slurm")
-    parser.add_argument("--stale", action="store_true", help="only done cells that other code made")
-    parser.add_argument("--all", action="store_true", help="list done and pending cells too")
+    parser.add_argument(
+        "--stale", action="store_true", help="only done cells that other code, other rows or other weights made"
+    )
+    parser.add_argument(
+        "--read-again", action="store_true", help="read local rows and backbones anew, even if size and times are equal"
+    )
+    parser.add_argument("--all", action="store_true", help="list done cells and all pending ones too")
     parser.set_defaults(func=run)
 
 
 def run(args: argparse.Namespace) -> int:
     from petscale.artefacts.layout import Layout
+    from petscale.workspace.commands import snakemake_options
     from petscale.workspace.grid import open_grid
     from petscale.workspace.searches import search_status, with_found
-    from petscale.workspace.status import study_status
-    from petscale.workspace.study_file import load_study
+    from petscale.workspace.status import input_failures, study_status
 
-    where = f"--profile {args.profile}" if args.profile else "--cores 2"
-    # Snakemake reads the default study by itself, so it need not be named as a configfile.
-    command = where if str(args.study) == "config.yaml" else f"{where} --configfile {args.study}"
-    grid, layout = open_grid(load_study(args.study)), Layout()
-    cells = study_status(with_found(grid, layout), Path(), command)
-    searches = search_status(grid, layout, command)
+    file = opened_as_run(args)
+    planned, options = open_grid(file.load()), snakemake_options(file.path, file.config, args.profile)
+    grid = with_found(planned, Layout())
+    cells = study_status(grid, Path(), options, read_again=args.read_again)
+    searches = search_status(planned, Layout(), options)
+    failures = input_failures(grid, Path(), options)
     if args.stale:
-        cells = [cell for cell in cells if cell.stale]
+        cells, failures = [cell for cell in cells if cell.stale], []
     totals = dict.fromkeys(ORDER, 0) | Counter(cell.phase for cell in cells)
     if args.json:
-        print(
-            json.dumps(
-                {
-                    "cells": [asdict(cell) for cell in cells],
-                    "searches": [asdict(each) for each in searches],
-                    "totals": totals,
-                },
-                indent=1,
-            )
-        )
+        document = {
+            "cells": [asdict(cell) for cell in cells],
+            "inputs": [asdict(failure) for failure in failures],
+            "searches": [asdict(each) for each in searches],
+            "totals": totals,
+        }
+        print(json.dumps(document, indent=1))
         return 0
-    for cell in cells:
-        if args.all or args.stale or cell.phase not in ("done", "pending"):
-            print(f"{cell.phase:11}  {cell.cell}{_detail(cell)}")
-            if cell.phase not in ("done", "running"):
-                print(f"{'':11}  rerun: {cell.rerun}")
+    for failure in failures:
+        print(f"{'input':11}  {failure.manifest}  {failure.cause}\n{'':11}  rerun: {failure.rerun}")
+    shown = cells if args.all or args.stale else _worth_showing(cells)
+    for cell in shown:
+        print(f"{cell.phase:11}  {cell.cell}{_detail(cell)}")
+        if cell.has_other_inputs or cell.phase not in ("done", "running"):
+            print(f"{'':11}  rerun: {cell.rerun}")
     for search in () if args.stale else searches:
         if args.all or search.phase not in ("ended", "pending"):
             print(f"{search.phase:11}  search {search.search}{_so_far(search)}")
             if search.phase == "failed":
                 print(f"{'':11}  continue: {search.rerun}")
+    hidden = totals["pending"] - sum(cell.phase == "pending" for cell in shown)
+    if hidden:
+        print(f"{'pending':11}  {hidden} more (`petscale status --all` lists them); all: snakemake {options}")
     print(f"{len(cells)} cells: " + ", ".join(f"{count} {phase}" for phase, count in totals.items() if count))
     if searches and not args.stale:
         phases = Counter(search.phase for search in searches)
         print(
             f"{len(searches)} threshold searches: " + ", ".join(f"{count} {phase}" for phase, count in phases.items())
+        )
+    changed = sum(cell.has_other_inputs for cell in cells)
+    if changed and not args.stale:
+        print(
+            f"{changed} of them were trained on rows or weights that are no longer there; `snakemake` trains them anew"
         )
     return 0
 
@@ -77,10 +97,19 @@ def _so_far(search: Any) -> str:
     return rounds + end + (f"  failed: {search.failed}" if search.failed else "")
 
 
-def _detail(cell: Any) -> str:
+def _worth_showing(cells: list[CellStatus]) -> list[CellStatus]:
+    """Cells that need the user: not the done ones, and of those that did not begin only the first."""
+    pending = [cell.cell for cell in cells if cell.phase == "pending"][:PENDING_SHOWN]
+    return [
+        cell for cell in cells if cell.has_other_inputs or cell.cell in pending or cell.phase not in ("done", "pending")
+    ]
+
+
+def _detail(cell: CellStatus) -> str:
     if cell.phase == "running" and cell.step is not None:
         loss = "-" if cell.loss is None else f"{cell.loss:.4f}"
         dev = "-" if cell.dev is None else f"{cell.dev:.4f}"
         left = "-" if cell.left_s is None else f"{cell.left_s:.0f} s"
         return f"  step {cell.step}/{cell.steps}  loss {loss}  dev {dev}  left {left}"
-    return f"  {cell.cause}" if cell.cause else ""
+    words = "; ".join(word for word in (cell.cause, cell.stale_cause) if word)
+    return f"  {words}" if words else ""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from petscale.artefacts.layout import RESULTS, Layout
+from petscale.cli.studies import add_study, opened_as_run
 from petscale.errors import BadInput
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("track", help="send metrics and artifacts to MLflow")
-    parser.add_argument("study", nargs="?", default="config.yaml", type=Path, help="study file (default: config.yaml)")
+    add_study(parser, as_run=True)
     parser.add_argument("--study-json", help="the study as JSON, which the rule passes instead of a file")
     parser.add_argument("--cells", nargs="+", metavar="PATH", help="only these cells (paths, or their result.json)")
     parser.add_argument("--follow", action="store_true", help="send running cells too, until all have ended")
@@ -71,11 +72,11 @@ def _tell(line: str) -> None:
 def _grid(args: argparse.Namespace) -> Grid:
     from petscale.workspace.grid import open_grid
     from petscale.workspace.searches import with_found
-    from petscale.workspace.study_file import load_study, parse_study
+    from petscale.workspace.study_file import parse_study
 
     layout = Layout(args.results.rstrip("/"))
     if args.study_json is None:
-        return with_found(open_grid(load_study(args.study)), layout)
+        return with_found(open_grid(opened_as_run(args).load()), layout)
     try:
         document = json.loads(args.study_json)
     except ValueError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from petscale.artefacts.layout import RESULTS, Layout
+from petscale.cli.studies import add_config, opened_as_run
 from petscale.cli.worker import run_in_worker
 from petscale.errors import BadInput, Exit
 
@@ -20,6 +21,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("train", help="train one cell")
     parser.add_argument("cell", help="the cell's path below results/cells, or a path to its result.json")
     parser.add_argument("--study", default="config.yaml", help="the study file that plans the cell")
+    add_config(parser, as_run=True)
     parser.add_argument("--spec", help="the cell's specification (JSON), instead of --study")
     parser.add_argument("--tokens", type=Path, help="manifest of the cell's tokens")
     parser.add_argument("--backbone", type=Path, help="manifest of the cell's backbone")
@@ -50,11 +52,11 @@ def _train(args: argparse.Namespace) -> Exit:
     layout = Layout(args.results)
     path = layout.named_cell(args.cell)
     if args.spec is None:
-        spec, tokens, backbone = _from_study(args, path)
+        spec, tokens, backbone, options = _from_study(args, path)
     else:
         if args.tokens is None or args.backbone is None:
             raise BadInput("petscale train: --spec needs --tokens and --backbone")
-        spec, tokens, backbone = parse_spec(args.spec), args.tokens, args.backbone
+        spec, tokens, backbone, options = parse_spec(args.spec), args.tokens, args.backbone, "--cores 2"
     from petscale.study.cell import Cell
 
     try:
@@ -64,14 +66,24 @@ def _train(args: argparse.Namespace) -> Exit:
         raise BadInput(f"petscale train: --spec: not a cell's specification ({error})") from None
     if planned != path:
         raise BadInput(f"petscale train: {path}: the specification is that of {planned}")
-    job = job_of(args, layout, path, tokens, backbone)
+    job = job_of(args, layout, path, tokens, backbone, options)
     from petscale.training.run import run_cell
 
     return run_cell(cell, job)
 
 
-def job_of(args: argparse.Namespace, layout: Layout, path: str, tokens: Path, backbone: Path) -> Job:
+def job_of(
+    args: argparse.Namespace, layout: Layout, path: str, tokens: Path, backbone: Path, options: str = "--cores 2"
+) -> Job:
     """The attempt at a cell that the options describe.
+
+    Args:
+        args: the options of `add_job_options`.
+        layout: the folder of results.
+        path: the cell.
+        tokens: manifest of its tokens.
+        backbone: manifest of its backbone.
+        options: options of the `snakemake` that makes a missing input, for the message.
 
     Raises:
         BadInput: an option is out of range, or an input is missing.
@@ -81,7 +93,10 @@ def job_of(args: argparse.Namespace, layout: Layout, path: str, tokens: Path, ba
             raise BadInput(f"petscale {args.command}: {option} {value}: 1 at least")
     for manifest, maker in ((tokens, "tokenize"), (backbone, "backbone")):
         if not manifest.exists():
-            raise BadInput(f"{manifest}: missing; `snakemake {manifest}` makes it (rule {maker})")
+            from petscale.workspace.commands import snakemake
+
+            command = snakemake(str(manifest), options)
+            raise BadInput(f"{manifest}: missing; `{command}` makes it (rule {maker})")
     from petscale.training.run import Job
     from petscale.training.setup import Inputs
 
@@ -113,10 +128,12 @@ def parse_spec(text: str, command: str = "train", option: str = "--spec") -> dic
     return spec
 
 
-def _from_study(args: argparse.Namespace, path: str) -> tuple[dict[str, Any], Path, Path]:
+def _from_study(args: argparse.Namespace, path: str) -> tuple[dict[str, Any], Path, Path, str]:
+    """The cell's specification, the manifests of its tokens and backbone, and the options of `snakemake`."""
+    from petscale.workspace.commands import snakemake_options
     from petscale.workspace.dag import Dag
-    from petscale.workspace.study_file import read_yaml
 
-    dag = Dag.from_config(read_yaml(Path(args.study)), args.study, Path.cwd())
-    inputs = dag.cell_inputs(path)
-    return dag.planned(path).cell.spec(), Path(inputs["tokens"]), Path(inputs["backbone"])
+    file = opened_as_run(args)
+    dag = Dag.from_config(file.document(), args.study, Path.cwd())
+    inputs, options = dag.cell_inputs(path), snakemake_options(file.path, file.config)
+    return dag.planned(path).cell.spec(), Path(inputs["tokens"]), Path(inputs["backbone"]), options

@@ -45,6 +45,7 @@ def render(plan: StudyPlan, tables: Tables, figures: list[Figure], tables_dir: P
         plan=plan,
         counts=_counts(cells),
         holes=_holes(tables["missing"]),
+        changed=plan.get("changed_inputs") or {},
         notes=cells.loc[cells["notes"] != "", ["cell", "notes"]].to_dict("records"),
         claims=verdicts.claims_html(tables["claims"], numbers_of),
         verdicts=verdicts.verdicts_html(tables["claims"]),

@@ -25,6 +25,7 @@ from petscale.study.stages import cell_code, code_digest, version
 from petscale.tuning.registry import METHODS
 from petscale.workspace.grid import folder_of, open_grid
 from petscale.workspace.image import Image
+from petscale.workspace.inputs import LocalInputs, backbone_folder
 from petscale.workspace.plan import cost_of, cost_of_transfer
 from petscale.workspace.searches import broken_probes, chosen_cell, probes
 from petscale.workspace.study_file import parse_study
@@ -42,6 +43,7 @@ class Dag:
     def __init__(self, grid: Grid, layout: Layout, lock: Path) -> None:
         self.grid, self.layout, self._lock = grid, layout, lock
         self.study = grid.study
+        self.local = LocalInputs(grid.study, layout)
         self._image: Image | None = None
         self._costs: dict[str, Cost] = {}
 
@@ -63,11 +65,18 @@ class Dag:
     @classmethod
     def from_config(cls, config: Mapping[str, Any], where: str, root: Path) -> Dag:
         """The look-ups for a configuration that Snakemake merged; `root` is the project's folder."""
-        grid = open_grid(parse_study(config, where))
-        dag = cls(grid, Layout(), root / "envs" / "requirements.lock")
-        for data in dag.data:
-            dag.data_files(data)  # so that a missing folder gives one line now, not an error inside Snakemake
-        return dag
+        return cls(open_grid(parse_study(config, where)), Layout(), root / "envs" / "requirements.lock")
+
+    def check_inputs(self) -> None:
+        """Look at all local inputs, so that one that cannot be used gives one line now, not an error inside Snakemake.
+
+        Raises:
+            BadInput: local rows or a backbone's folder are missing or refused; the message names the place.
+        """
+        for data in self.data:
+            self.data_identity(data)
+        for folder in self.backbones:
+            self.backbone_identity(folder)
 
     # Targets ----------------------------------------------------------------------------------------------
 
@@ -91,20 +100,16 @@ class Dag:
         return {spec.path: spec for spec in [*specs, *(t.target for t in self.grid.transfers)]}
 
     def data_spec(self, data: str) -> str:
-        """Parameters of `prepare`: the specification, the folder of local rows and the stage's version."""
+        """What the command line of `petscale prepare` takes: specification, folder of local rows, stage's version."""
         spec = self._known(self.data, data, "data")
-        folder = os.path.expandvars(str(self.study.data.folder)) if spec.source == "local" else None
+        folder = str(self.local.rows_folder()) if spec.source == "local" else None
         return canonical({"spec": spec.spec(), "folder": folder, "version": version("prepare")})
 
-    def data_files(self, data: str) -> list[str]:
-        """Files of local rows, as inputs of `prepare`; empty for the other sources."""
+    def data_identity(self, data: str) -> str:
+        """What reruns `prepare`: as `data_spec`, but with the content of local rows in place of their folder."""
         spec = self._known(self.data, data, "data")
-        if spec.source != "local":
-            return []
-        folder = Path(os.path.expandvars(str(self.study.data.folder))).expanduser() / spec.task
-        if not folder.is_dir():
-            raise BadInput(f"{self.study.name}: data.folder: {folder} is no folder")
-        return sorted(str(path) for path in folder.iterdir() if path.is_file())
+        content = self.local.rows_digest(spec)
+        return canonical({"spec": spec.spec(), "folder": content, "version": version("prepare")})
 
     def tokenize_version(self, tokenizer: str) -> int | str:
         """Version of the stage and of the family whose models read the tokens."""
@@ -120,7 +125,7 @@ class Dag:
 
     def tokenizer_backbone(self, tokenizer: str) -> str:
         """Manifest of the backbone whose tokenizer is used."""
-        return self.layout.backbone(self._backbone_folder(self._known(self.tokenizers, tokenizer, "tokenizer")))
+        return self.layout.backbone(backbone_folder(self._known(self.tokenizers, tokenizer, "tokenizer")))
 
     def tokens_of(self, planned: PlannedCell) -> str:
         return self.layout.tokens(slug(planned.backbone.tokenizer), planned.cell.tokens)
@@ -129,24 +134,22 @@ class Dag:
 
     @cached_property
     def backbones(self) -> dict[str, Backbone]:
-        return {self._backbone_folder(backbone): backbone for backbone in self.grid.backbones.values()}
+        return {backbone_folder(backbone): backbone for backbone in self.grid.backbones.values()}
 
     def backbone_spec(self, folder: str) -> str:
-        """Parameters of `backbone`: name, source and the stage's version."""
+        """What the command line of `petscale backbone` takes: name, revision, local folder and the stage's version."""
         backbone = self._known(self.backbones, folder, "backbone")
         local = folder_of(self.study, backbone.name)
-        return canonical(
-            {
-                "name": backbone.name,
-                "weights": backbone.weights,
-                "folder": str(local) if local else None,
-                "content": _listing(local) if local else None,
-                "version": version("backbone", backbone.shape.family),
-            }
-        )
+        return self._backbone(backbone, None if local is None else str(local), None)
 
-    def _backbone_folder(self, backbone: Backbone) -> str:
-        return f"{slug(backbone.name)}-{backbone.weights[:12]}"
+    def backbone_identity(self, folder: str) -> str:
+        """What reruns `backbone`: as `backbone_spec`, but with the content of a local folder in place of its path."""
+        backbone = self._known(self.backbones, folder, "backbone")
+        return self._backbone(backbone, None, self.local.backbone_digest(backbone))
+
+    def _backbone(self, backbone: Backbone, folder: str | None, content: str | None) -> str:
+        fields = {"name": backbone.name, "weights": backbone.weights, "folder": folder, "content": content}
+        return canonical({**fields, "version": version("backbone", backbone.shape.family)})
 
     # Cells ------------------------------------------------------------------------------------------------
 
@@ -165,7 +168,7 @@ class Dag:
         planned = self.planned(cell)
         return {
             "tokens": self.tokens_of(planned),
-            "backbone": self.layout.backbone(self._backbone_folder(planned.backbone)),
+            "backbone": self.layout.backbone(backbone_folder(planned.backbone)),
         }
 
     def cell_spec(self, cell: str) -> str:
@@ -253,7 +256,7 @@ class Dag:
             "source": self.layout.result(cell),
             "tokens": tokens,
             "own": self.tokens_of(transfer.source),
-            "backbone": self.layout.backbone(self._backbone_folder(transfer.source.backbone)),
+            "backbone": self.layout.backbone(backbone_folder(transfer.source.backbone)),
         }
 
     def transfer_minutes(self, cell: str, target: str) -> int:
@@ -302,9 +305,3 @@ def numeric_digest(versions: Mapping[str, str]) -> str:
     """Digest of the versions that can change numbers (`NUMERIC_PACKAGES`), without labels of builds."""
     chosen = {name: versions[name].split("+")[0] if name in versions else None for name in NUMERIC_PACKAGES}
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _listing(folder: Path) -> str:
-    """Digest of the names and sizes in a backbone folder, which is fast; the rule `backbone` hashes the contents."""
-    entries = sorted((path.name, path.stat().st_size) for path in folder.iterdir() if path.is_file())
-    return hashlib.sha256(json.dumps(entries).encode()).hexdigest()[:12]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -15,6 +14,7 @@ from petscale.search.record import Probe, read_note, read_probe
 from petscale.study.cell import Cell
 from petscale.study.grid import Grid, PlannedCell
 from petscale.study.searches import Search
+from petscale.workspace.commands import snakemake
 
 EXPERIMENT = "threshold"
 
@@ -127,7 +127,7 @@ def _status(search: Search, layout: Layout, command: str) -> SearchStatus:
         most_cells=search.cells,
         failed=failed[0] if failed else None,
         cause=failed[1].cause if failed else None,
-        rerun=f"snakemake {shlex.quote(target)} {command}",
+        rerun=snakemake(target, command),
     )
 
 

@@ -16,8 +16,12 @@ GROUPS = ("cells", "transfers")
 STARTED = Path(".snakemake/petscale-started")
 
 
-def settle_settings(workflow: Any, broken: Callable[[Collection[str]], Iterable[str]]) -> None:
+def settle_settings(
+    workflow: Any, *, broken: Callable[[Collection[str]], Iterable[str]], begin: Callable[[], None]
+) -> None:
     """Arrange that these settings are applied when Snakemake starts to execute, since it sets its own only then.
+
+    `begin` is called at that time by the driver, also if there turns out to be nothing to do; not in a dry run.
 
     * The rerun trigger for images is switched off, since `versions` of the cells covers the environment. That trigger
       compares names of images, and would rerun all cells of a cluster when the report is made without the image.
@@ -41,6 +45,8 @@ def settle_settings(workflow: Any, broken: Callable[[Collection[str]], Iterable[
             install()
             again = broken(workflow.dag_settings.targets)
             workflow.dag_settings.forcerun = {*workflow.dag_settings.forcerun, *again}
+            if not asked["executor_plugin"].common_settings.dryrun_exec:
+                begin()
         else:
             workflow.execution_settings.keep_going = True
             workflow.group_settings.group_components = dict.fromkeys(GROUPS, sys.maxsize)
