@@ -30,6 +30,7 @@ def spans(root: Path) -> set[str]:
 DIRECT = {
     "petscale plan studies/mini.yaml",
     "petscale status studies/mini.yaml",
+    "petscale status --stale studies/mini.yaml",
     "petscale count google/t5-v1_1-small apet-discrete --match lora",
     "petscale methods",
 }

@@ -270,6 +270,8 @@ def _fork(listener: socket.socket, connection: socket.socket, run: Callable[[lis
     code = 1
     try:
         header, ancillary, _, _ = connection.recvmsg(4, socket.CMSG_SPACE(3 * 4))
+        if not header:
+            raise SystemExit(0)  # somebody only looked whether a worker is there
         files = array.array("i")
         for _, _, data in ancillary:
             files.frombytes(data)
