@@ -19,6 +19,7 @@ from petscale.backbones.tokenizer import read_tokenizer
 from petscale.cli.main import main
 from petscale.data.decode import load_tokenizer
 from petscale.errors import BadInput
+from petscale.fetching.materialise import materialise
 from petscale.workspace.grid import open_grid
 from petscale.workspace.study_file import parse_study
 
@@ -158,6 +159,33 @@ def test_a_damaged_vocabulary_gives_one_line(tmp_path: Path) -> None:
     (tmp_path / "spiece.model").write_bytes(b"no model")
     with pytest.raises(BadInput, match=r"spiece\.model: no vocabulary that can be read \("):
         read_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "message"),
+    [
+        ("bert", {"hidden_act": "gelooo"}, "no config that transformers can use ("),
+        ("bert", {"layer_norm_eps": "small"}, "no config that transformers can use ("),
+        ("t5", {"feed_forward_proj": "gated-gelu-x"}, "no config that transformers can use ("),
+        (
+            "t5",
+            {"decoder_start_token_id": None},
+            "config key decoder_start_token_id: expected a row of the vocab",
+        ),
+    ],
+)
+def test_a_config_that_makes_no_model_is_refused_by_the_rule(
+    tmp_path: Path, family: str, changes: dict[str, Any], message: str
+) -> None:
+    """A plan needs no torch, so it cannot tell; the rule makes the model without weights, once for all cells."""
+    config, state = bert_state() if family == "bert" else t5_state(tied=False)
+    folder = write_folder(tmp_path / "bb", {**config, **changes}, state)
+    check_backbone(folder)
+    with pytest.raises(BadInput) as error:
+        materialise("bb", tmp_path / "out", folder=folder)
+    assert str(error.value).startswith(f"{folder}/config.json: {message}")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out" / "backbone.json").exists()
 
 
 @pytest.mark.parametrize("ladder", ["mini-t5-small", "mini-t5-large", "mini-bert-small", "mini-bert-large"])

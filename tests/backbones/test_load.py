@@ -174,3 +174,14 @@ def test_a_real_encoder() -> None:
     theirs.classifier.load_state_dict(ours.classifier.state_dict())
     ids = torch.randint(1000, 30000, (2, 12), generator=torch.Generator().manual_seed(0))
     assert torch.equal(ours(input_ids=ids).logits, theirs(input_ids=ids).logits)
+
+
+@pytest.mark.parametrize("said", [{"return_dict": False}, {"output_hidden_states": True}, {"output_attentions": True}])
+def test_what_a_model_returns_is_not_the_config_s_to_say(tmp_path: Path, said: dict[str, bool]) -> None:
+    """A config that was saved with `return_dict: false` gave tuples, and every cell a traceback."""
+    for family, (config, state) in {"t5": t5_state(tied=True), "bert": bert_state()}.items():
+        folder = write_folder(tmp_path / family, {**config, **said}, state)
+        model = load_model(folder, family, num_labels=2 if family == "bert" else None)
+        output = model(input_ids=IDS, labels=IDS if family == "t5" else None)
+        assert output.logits is not None
+        assert not {"hidden_states", "attentions"} & set(output)

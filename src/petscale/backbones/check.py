@@ -10,6 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
 from petscale.backbones.reading import CONFIG, model_tensors, read_object, read_shape, weight_files
 from petscale.backbones.tokenizer import TOKENIZER, read_tokenizer
 from petscale.errors import BadInput
@@ -66,6 +68,12 @@ def check_backbone(folder: Path) -> BackboneShape:
 
 def _check_tensors(folder: Path, family: Family, shape: BackboneShape) -> None:
     """Compare the stored tensors with those that a model of this shape has."""
+    for path in weight_files(folder):
+        try:
+            with safe_open(path, framework="numpy"):  # reads the header and compares sizes with places
+                pass
+        except SafetensorError as error:
+            raise BadInput(f"{path}: not a readable safetensors file ({error})") from None
     expected = {weight.name: weight.shape for weight in family.weights(shape, None)}
     found = model_tensors(folder, family)
     for name in sorted(expected.keys() | found.keys()):

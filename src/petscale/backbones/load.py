@@ -7,7 +7,6 @@ cells. A test checks that this loader gives the same results.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from petscale.backbones.check import check_folder
-from petscale.backbones.reading import model_tensors
+from petscale.backbones.reading import CONFIG, model_tensors, read_object
 from petscale.errors import BadInput
 from petscale.families.family import Family
 from petscale.families.registry import lookup
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+# What a model returns is asked by its caller; a config that was saved with other settings must not change it.
+_OUTPUTS = {"return_dict": True, "output_hidden_states": False, "output_attentions": False}
 
 
 def load_model(
@@ -52,12 +55,7 @@ def load_model(
     check_folder(folder)
     if dtype not in _DTYPES:
         raise BadInput(f"dtype {dtype!r}: one of {', '.join(_DTYPES)} is needed")
-    config = _config(folder, known, dropout)
-    try:
-        with torch.device("meta"):
-            model = known.new_model(config, num_labels)
-    except BadInput as error:
-        raise BadInput(f"{folder}: {error}") from None
+    model = _empty(folder, known, num_labels, dropout)
     state = dict(_tensors(folder, known, _DTYPES[dtype], device))
     known.complete(state, model.config, head_seed=head_seed, dtype=_DTYPES[dtype], device=device)
     _assign(model, state, folder, unused=known.derived)
@@ -65,11 +63,41 @@ def load_model(
     return model.eval()
 
 
+def check_model(folder: Path, family: Family) -> None:
+    """Make the model of a folder without its weights, and compare the stored tensors with its own.
+
+    This finds what the shape does not show, such as an activation that transformers does not know.
+
+    Raises:
+        BadInput: the config is of no model of the family, or a tensor has another shape in the model.
+    """
+    model = _empty(folder, family, 2 if family.has_head else None, None)
+    own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    for name, tensor in model_tensors(folder, family).items():
+        if own.get(name) != tensor.shape:
+            raise BadInput(f"{tensor.file}: tensor {name}: {tensor.shape}, the model has {own.get(name, 'none')}")
+
+
+def _empty(folder: Path, family: Family, num_labels: int | None, dropout: float | None) -> Any:
+    """The model of a folder with undefined weights."""
+    config = _config(folder, family, dropout)
+    try:
+        with torch.device("meta"):
+            return family.new_model(config, num_labels)
+    except BadInput as error:
+        raise BadInput(f"{folder / CONFIG}: {error}") from None
+    except Exception as error:
+        # transformers raises whatever it meets first; all of it means that the config cannot be used.
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise BadInput(f"{folder / CONFIG}: no config that transformers can use ({said[:300]})") from None
+
+
 def _config(folder: Path, family: Family, dropout: float | None) -> dict[str, Any]:
-    path = folder / "config.json"
-    document: dict[str, Any] = json.loads(path.read_bytes())
+    path = folder / CONFIG
+    document = read_object(path)
     if document.get("model_type") != family.name:
         raise BadInput(f"{path}: key model_type: {document.get('model_type')!r}, not {family.name!r}")
+    document |= _OUTPUTS
     if dropout is not None:
         document |= dict.fromkeys(family.dropout_keys, dropout)
     return document

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from petscale.backbones import catalogue
+from petscale.backbones.check import check_backbone
 from petscale.backbones.fetched import fetched
 from petscale.backbones.folder import MANIFEST, copy_folder, finish_folder, read_manifest
 from petscale.errors import BadInput
+from petscale.families.registry import family_of
 
 _LADDERS = Path(__file__).resolve().parents[3] / "ladders"  # only in a checkout; an installed package builds them
 
@@ -28,7 +31,7 @@ def materialise(
         BadInput: the backbone is unknown, refused, or not fetched yet.
     """
     if folder is not None:
-        copy_folder(folder, out_dir, name, {"kind": "local"})
+        _copy(folder, out_dir, name, {"kind": "local"})
         return
     entry = catalogue.lookup(name)
     if entry.source == "hub":
@@ -36,14 +39,23 @@ def materialise(
         origin = read_manifest(source)["origin"]
         if revision not in ("main", origin["commit"]):
             raise BadInput(f"backbone {name}: {source} is of commit {origin['commit']}, not {revision}; fetch again")
-        copy_folder(source, out_dir, entry.name, origin)
+        _copy(source, out_dir, entry.name, origin)
         return
     shipped = _LADDERS / entry.name
     if shipped.is_dir() and not rebuild:
-        copy_folder(shipped, out_dir, entry.name, {"kind": "mini", "revision": entry.revision})
+        _copy(shipped, out_dir, entry.name, {"kind": "mini", "revision": entry.revision})
         return
     from petscale.pretraining.pretrain import build_backbone
 
     (out_dir / MANIFEST).unlink(missing_ok=True)
     build_backbone(entry.name, out_dir)
     finish_folder(out_dir, entry.name, {"kind": "mini", "revision": entry.revision})
+
+
+def _copy(source: Path, out_dir: Path, name: str, origin: dict[str, Any]) -> None:
+    """Copy a folder from which a model can be made; nobody knows before that transformers accepts its config."""
+    from petscale.backbones.load import check_model
+
+    (out_dir / MANIFEST).unlink(missing_ok=True)
+    check_model(source, family_of(check_backbone(source)))
+    copy_folder(source, out_dir, name, origin)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from petscale.errors import BadInput
 from petscale.families.bert import parts
-from petscale.families.config_keys import size
+from petscale.families.config_keys import row, size
 from petscale.families.forms.encoder import Encoder
 from petscale.families.parts import Place, Weight
 from petscale.families.shape import BackboneShape
@@ -33,6 +33,7 @@ class BertFamily(Encoder):
 
     def read_shape(self, config: Mapping[str, Any], tensor_names: Collection[str] | None) -> BackboneShape:
         d_model, heads = size(config, "hidden_size"), size(config, "num_attention_heads")
+        vocab = size(config, "vocab_size")
         if d_model % heads:
             raise BadInput(f"config key num_attention_heads: {heads} does not divide hidden_size {d_model}")
         return BackboneShape(
@@ -43,10 +44,10 @@ class BertFamily(Encoder):
             d_kv=d_model // heads,
             layers=size(config, "num_hidden_layers"),
             decoder_layers=0,
-            vocab=size(config, "vocab_size"),
+            vocab=vocab,
             max_positions=size(config, "max_position_embeddings"),
             type_vocab=size(config, "type_vocab_size", 2),
-            pad_token=int(config.get("pad_token_id") or 0),
+            pad_token=row(config, "pad_token_id", vocab, 0),
         )
 
     def parameters(self, shape: BackboneShape) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from petscale.errors import BadInput
-from petscale.families.config_keys import size
+from petscale.families.config_keys import row, size
 from petscale.families.family import Same
 from petscale.families.forms.encoder_decoder import EncoderDecoder
 from petscale.families.parts import Place, Weight
@@ -71,6 +71,8 @@ class T5Family(EncoderDecoder):
         from transformers.models.t5.configuration_t5 import T5Config
         from transformers.models.t5.modeling_t5 import T5ForConditionalGeneration
 
+        for key in ("decoder_start_token_id", "pad_token_id"):  # the first token that is read, and targets' padding
+            config[key] = row(config, key, size(config, "vocab_size"), 0 if key == "pad_token_id" else None)
         return T5ForConditionalGeneration(T5Config.from_dict(config))
 
     def copies(self, stored: Collection[str], same: Same | None) -> frozenset[str]:
