@@ -51,6 +51,9 @@ class Interrupted(PetscaleError):
 STOPPING = (SIGTERM, SIGINT, SIGHUP)
 """Signals that ask a process to stop: of a scheduler, of Ctrl-C, and of a terminal that is closed."""
 
+NOTE = "petscale: note: "
+"""The beginning of a line that tells something and is no reason for a failure."""
+
 STOPPED_BY_HAND = "stopped by Ctrl-C before anything was saved; the same command starts again"
 """What a command says that Ctrl-C ended at once; a cell that has begun saves its state and says something else."""
 

@@ -187,7 +187,7 @@ def test_a_worker_that_cannot_start_is_noticed_at_once(
     monkeypatch.setattr(warm, "START_TIMEOUT_S", 1e9)
     assert warm.ask(["train"], worker=[sys.executable, "-c", words]) is None
     told = capsys.readouterr().err
-    assert told.startswith("petscale: no warm worker (it ended with code")
+    assert told.startswith("petscale: note: no warm worker (it ended with code")
     assert told.count("\n") == 1
 
 

@@ -106,6 +106,7 @@ def test_a_deleted_result_is_rerun_alone_by_the_command_of_status(workflow: Work
     before = json.loads(cells[0].read_text())
     others = {path: path.stat().st_mtime_ns for path in cells[1:]}
     cells[0].unlink()
+    assert workflow.planned() == {"train": 1, **AFTER}  # the report is there, but the study is asked for with its cells
     status = json.loads(workflow.petscale("status", "study.yaml", "--json").stdout)
     pending = [cell for cell in status["cells"] if cell["phase"] == "pending"]
     assert [cell["cell"] for cell in pending] == [before["cell"]]

@@ -60,12 +60,16 @@ class LocalStudy:
     def dag(self) -> Dag:
         return Dag.from_config(self.document, "local.yaml", LADDERS.parent)
 
-    def fill(self) -> None:
-        """Write rows and backbone, and make the prepared copies of both, and the tokens."""
+    def lay_out(self) -> None:
+        """Write rows, backbone and study file."""
         write_rows(self.rows / "train.jsonl", reviews(20))
         write_rows(self.rows / "validation.jsonl", reviews(6, first=100))
         shutil.copytree(LADDERS / "mini-t5-small", self.backbone)
         (self.folder / "local.yaml").write_text(json.dumps(self.document))
+
+    def fill(self) -> None:
+        """Write them, and make the prepared copies of rows and backbone, and the tokens; from within the folder."""
+        self.lay_out()
         self.make_inputs()
 
     def make_inputs(self) -> None:

@@ -61,6 +61,12 @@ def test_a_cell_waits_for_an_input_that_failed(
     assert (failure.manifest, failure.cause) == (manifest, MESSAGE)
     assert failure.rerun == f"snakemake {manifest} --cores 2"
     assert failure_lines(GRID, "--cores 2") == [f"{manifest}: {MESSAGE}"]
+    for words in ("ValueError: too many", "snakemake.exceptions.WorkflowError: x", "KeyboardInterrupt"):
+        leave(tmp_path, LAYOUT.log("prepare", data), f"Traceback (most recent call last):\n{words}\n")
+        assert len(input_failures(GRID, tmp_path, "")) == 1
+    leave(tmp_path, LAYOUT.log("prepare", data), "Writing model shards: 100%|##| 1/1\npetscale: note: a warning\n")
+    assert input_failures(GRID, tmp_path, "--cores 2") == []  # it runs
+    leave(tmp_path, LAYOUT.log("prepare", data), f"petscale: {MESSAGE}\n")
     leave(tmp_path, manifest, "{}")  # made since: what the log says is over
     assert input_failures(GRID, tmp_path, "--cores 2") == []
     assert status_of(tmp_path).cause is None

@@ -1,6 +1,7 @@
 # Functions for inputs, parameters and resources of rules. All of them use one object, STUDY.
 
 import gc
+import getpass
 import os
 import shlex
 import sys
@@ -34,6 +35,12 @@ if not CONTAINED:
     shell.prefix(f"set -euo pipefail; hash -p {interpreter} python; ")
 # Python must not look for modules in the working directory, where a script of the user's may be called random.py.
 os.environ["PYTHONSAFEPATH"] = "1"
+
+# Snakemake and libraries ask for the name of the user, which a uid in a container may lack.
+try:
+    getpass.getuser()
+except (KeyError, OSError):
+    os.environ["LOGNAME"] = f"uid-{os.getuid()}"
 
 STUDY_FILES = workflow.overwrite_configfiles or [Path(DEFAULT)]
 GIVEN = dict(workflow.config_settings.config)  # values of --config

@@ -13,7 +13,7 @@ from petscale.artefacts.layout import Layout
 from petscale.cells.lock import is_alive, read_holder
 from petscale.cells.record import CellResult, read_result
 from petscale.cells.state import Phase, read_status
-from petscale.errors import STOPPED_BY_HAND, BadInput
+from petscale.errors import NOTE, STOPPED_BY_HAND, BadInput
 
 CellPhase = Literal[Phase, "pending"]
 
@@ -84,9 +84,9 @@ def _is_held(state: Path) -> bool:
 
 
 def last_line(log: Path) -> str | None:
-    """The last line of a log that is not empty."""
+    """The last line of a log that is neither empty nor a note."""
     try:
         lines = log.read_text(errors="replace").split("\n")
     except OSError:
         return None
-    return next((line.strip() for line in reversed(lines) if line.strip()), None)
+    return next((line.strip() for line in reversed(lines) if line.strip() and not line.startswith(NOTE)), None)

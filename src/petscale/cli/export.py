@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("export", help="a trained delta as a folder for other tools")
-    parser.add_argument("cell", type=Path, help="folder of a finished cell, below results/cells")
+    parser.add_argument("cell", help="a finished cell: its path, or its folder or result.json in any results folder")
     parser.add_argument("dir", type=Path, metavar="DIR", help="folder to write; must be empty or absent")
     parser.set_defaults(func=run)
 
@@ -31,8 +31,9 @@ def run(args: argparse.Namespace) -> int:
     from petscale.tuning.export import to_peft
     from petscale.tuning.files import load_delta, load_extra
 
-    result = read_result(args.cell / RECORD)
-    delta = args.cell / DELTA
+    cell = _folder(args.cell)
+    result = read_result(cell / RECORD)
+    delta = cell / DELTA
     if args.dir.exists() and (not args.dir.is_dir() or any(args.dir.iterdir())):
         raise BadInput(f"{args.dir}: exists and is not an empty folder")
     plan, values = load_delta(delta)
@@ -48,6 +49,15 @@ def run(args: argparse.Namespace) -> int:
     write_atomically(args.dir / "README.md", _readme(result, plan, use))
     print(f"{args.dir}: {'a folder for HF PEFT' if made else 'plain safetensors (PEFT has no such method)'}")
     return 0
+
+
+def _folder(text: str) -> Path:
+    """The folder of a cell that a user names by its path, its folder or its record."""
+    from petscale.artefacts.layout import RECORD, Layout
+
+    path, layout = Path(text), Layout()
+    folder = path.parent if path.name == RECORD else path
+    return folder if folder.is_dir() else Path(layout.cell(layout.named_cell(text)))
 
 
 _PEFT_FORMAT = """

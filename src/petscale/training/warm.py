@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from petscale.errors import STOPPING
+from petscale.errors import NOTE, STOPPING
 
 IDLE_S = 120.0
 START_TIMEOUT_S = 60.0
@@ -63,7 +63,7 @@ def ask(arguments: Sequence[str], worker: Sequence[str]) -> int | None:
     try:
         connection = _connect(socket_path(), worker)
     except OSError as error:
-        print(f"petscale: no warm worker ({error}); this cell imports its libraries itself", file=sys.stderr)
+        print(f"{NOTE}no warm worker ({error}); this cell imports its libraries itself", file=sys.stderr)
         return None
     request = {
         "arguments": list(arguments),
@@ -82,7 +82,7 @@ def ask(arguments: Sequence[str], worker: Sequence[str]) -> int | None:
         except OSError:
             child = 0
         if not child:
-            print("petscale: the warm worker died; this cell imports its libraries itself", file=sys.stderr)
+            print(f"{NOTE}the warm worker died; this cell imports its libraries itself", file=sys.stderr)
             return None
         kept.pass_to(child)
         answer = _receive(connection, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from petscale.workspace.commands import snakemake
 from petscale.workspace.inputs import LocalInputs, backbone_folder
 from petscale.workspace.searches import with_found
 
+_LAST_WORDS = re.compile(r"petscale: |[\w.]*(Error|Exception|Interrupt|Exit|Warning)\b")
 OTHER_CODE = "other code than this made it"
 
 
@@ -124,7 +126,7 @@ def input_failures(grid: Grid, root: Path, options: str) -> list[InputFailure]:
         if (root / manifest).exists():
             continue
         words = last_line(root / layout.log(rule, name))
-        if words is not None:
+        if words is not None and _LAST_WORDS.match(words):  # other lines are progress, while the rule still runs
             cause = words.removeprefix("petscale: ")
             failures.append(InputFailure(manifest, cause, snakemake(manifest, options)))
     return failures
