@@ -1,6 +1,6 @@
 """Threshold search: coverage of its intervals and its error, compared with grids of budgets, on curves of known shape.
 
-    python benchmarks/search_coverage.py --searches 200
+    python benchmarks/search_coverage.py
 
 The truths do not come from the model that the search fits: logistic curves of any steepness, steps, curves with a
 plateau half-way, and such plateaus with smooth edges. Midpoints are uniform in log budget over 10^0.7 to 10^5.3, so
@@ -10,7 +10,7 @@ times 1.5, whose variance is infinite. Baseline and full fine-tuning are measure
 First table: searches of at most 12 cells in rounds of three, with nominal 95 % intervals. Second table: root mean
 square error in decades over all truths with normal noise, also of the sweeps that petscale analyses otherwise (budgets
 at equal distances in log budget, three seeds, monotone fit, linear interpolation). Both count censored estimates as the
-end of the range. Seeds are fixed. 200 searches a row take about 35 minutes on one core; 20 take four.
+end of the range. Seeds are fixed. 100 searches a row took a quarter of an hour on a half-idle core.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def rows(searches: int) -> Iterator[tuple[str, str, Array]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--searches", type=int, default=200, help="searches of each shape and noise")
+    parser.add_argument("--searches", type=int, default=100, help="searches of each shape and noise")
     searches: int = parser.parse_args().searches
     began = time.monotonic()
     print(f"{'truth':15} {'noise':7} {'cells':>5}  {'covers low':>10} {'high':>5}  {'rms error low':>13} {'high':>5}")

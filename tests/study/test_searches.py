@@ -49,6 +49,20 @@ def test_the_range_is_what_the_method_can_hold() -> None:
     assert {search.smallest for search in grid.searches.values()} == {1}
 
 
+def test_the_range_may_end_earlier() -> None:
+    assert {search.largest for search in grid_of({"search": {"largest": 500}}).searches.values()} == {500}
+    whole = {search.largest for search in grid_of({"search": {}}).searches.values()}
+    assert {search.largest for search in grid_of({"search": {"largest": 10**12}}).searches.values()} == whole
+
+
+def test_the_plan_says_where_the_largest_budget_fits_no_device() -> None:
+    small = {"gpus": False, "memory_gb": 1.5011}
+    fits = [entry["fits"] for entry in plan_document(grid_of({"search": {}}, hardware=small))["searches"]]
+    assert fits == [False] * len(fits)
+    less = plan_document(grid_of({"search": {"largest": 64}}, hardware={"gpus": False, "memory_gb": 4}))["searches"]
+    assert all(entry["fits"] for entry in less)
+
+
 def test_inserted_pairs_begin_with_two_entries() -> None:
     shape = grid_of({"search": {}}).backbones["mini-t5-small"].shape
     smallest, largest = budget_range(shape, "apet-discrete", options={"operations": ["plug"]})
@@ -98,6 +112,7 @@ def test_the_plan_has_expected_and_largest_cost() -> None:
         ({"search": {}, "learning_rates": [0.1]}, "experiments.threshold: learning_rates: a search trains"),
         ({"search": {"factor": 1.0}}, "experiments.threshold.search.factor"),
         ({"search": {"cell": 3}}, "did you mean 'cells'"),
+        ({"search": {"largest": 1}}, "experiments.threshold.search.largest"),
         ({"search": {"reading": "exact"}}, "experiments.threshold.search.reading"),
     ],
 )

@@ -64,15 +64,22 @@ def test_command_works(root: Path, command: str) -> None:
 def test_the_readme_sizes_the_paper_s_studies_as_their_plans_do(root: Path, study: str) -> None:
     """The README once gave "a few days" for a study whose plan gave three weeks, and outdated counts of cells."""
     text = " ".join((root / "README.md").read_text().split())
-    told = re.search(rf"`studies/{study}.yaml`.*?([\d,]+) cells, ([\d,]+) transfers, about ([\d,]+) device-hours", text)
+    fixed = r"([\d,]+) cells, ([\d,]+) transfers, about ([\d,]+) device-hours"
+    searched = r"([\d,]+) threshold searches of at most ([\d,]+) cells and ([\d,]+) device-hours"
+    told = re.search(rf"`studies/{study}.yaml`.*?{fixed}.*?{searched}", text)
     assert told is not None
-    cells, transfers, hours = (int(number.replace(",", "")) for number in told.groups())
+    cells, transfers, hours, searches, most, more = (int(number.replace(",", "")) for number in told.groups())
     document = plan_document(open_grid(load_study(root / "studies" / f"{study}.yaml")))
     assert (cells, transfers) == (len(document["cells"]), len(document["transfers"]))
     planned = sum(row["hours"] + row["transfer_hours"] for row in document["totals"])
     assert hours == pytest.approx(planned, rel=0.01)
+    found = document["searches"]
+    assert (searches, most) == (len(found), sum(search["most_cells"] for search in found))
+    dearest = sum(search["most_hours"] for search in found)
+    assert more == pytest.approx(dearest, rel=0.05)
+    assert all(search["fits"] for search in found)
     if study == "su2023-small":
-        assert planned <= 4 * 24  # "four days of one GPU"
+        assert planned + dearest <= 4 * 24  # "four days of one GPU"
         assert max(row["devices"] for row in document["totals"]) == 1
 
 

@@ -176,6 +176,12 @@ def _print_searches(searches: list[dict[str, Any]]) -> None:
             f"  {each['expected_cells']:>3} to {each['most_cells']:>2}"
             f"  {each['expected_hours']:>5.2f} to {each['most_hours']:>5.2f}"
         )
+    for each in searches:
+        if not each["fits"]:
+            print(
+                f"{each['search']}: its largest budget needs about {each['memory_gb']:.0f} GB on a device, more than"
+                " hardware.memory_gb; set experiments.threshold.search.largest"
+            )
 
 
 def _duration(seconds: float) -> str:

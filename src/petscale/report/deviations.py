@@ -78,7 +78,8 @@ DEVIATIONS = (
         "read off figure 7 by eye; one learning rate",
         "monotone fit over budgets with bootstrap intervals that contain what lies between two budgets; one learning "
         "rate, or the best of several on dev rows, as the study file says; a threshold outside the swept budgets is "
-        "given as a bound, never extrapolated",
+        "given as a bound, never extrapolated. A study may let budgets follow from results instead (threshold search), "
+        "at the recipe's learning rate",
         "between two budgets nothing was measured; with one fixed learning rate, a threshold can be an artefact of it",
     ),
     Deviation(

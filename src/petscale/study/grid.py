@@ -189,7 +189,13 @@ class _Builder:
             }
             for method in asked.methods:
                 first = self._cell(backbone, task, method, seed, head=asked.head, checked=False)
-                smallest, largest = self._budgets(first, backbone)
+                smallest, held = self._budgets(first, backbone)
+                largest = min(held, how.largest or held)
+                if largest <= smallest:
+                    raise BadInput(
+                        f"{self.study.name}: key experiments.threshold.search.largest: {method} begins with {smallest}"
+                        f" on {backbone.name}"
+                    )
                 search = Search(
                     dearest=replace(first, budget=largest),
                     seeds=seeds,

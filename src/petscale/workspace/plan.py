@@ -154,7 +154,8 @@ def _search(grid: Grid, path: str, hardware: Hardware) -> dict[str, Any]:
     largest budget, which is the dearest.
     """
     search, dearest = grid.searches[path], grid.dearest(path)
-    hours = cost_of(dearest, hardware).device_hours
+    cost = cost_of(dearest, hardware)
+    hours = cost.device_hours
     return {
         "search": path,
         "backbone": search.dearest.backbone,
@@ -174,6 +175,8 @@ def _search(grid: Grid, path: str, hardware: Hardware) -> dict[str, Any]:
         "most_cells": search.cells,
         "expected_hours": round(hours * search.expected_cells, 3),
         "most_hours": round(hours * search.cells, 3),
+        "memory_gb": round(cost.memory / 1e9, 1),
+        "fits": cost.memory <= hardware.memory_gb * 1e9,
         "found": [cell for cell, planned in grid.cells.items() if planned.search == path],
     }
 

@@ -61,6 +61,9 @@ class Search(Section):
     cells: int = Field(
         12, ge=1, description="most cells of one search: a backbone, task and method, all seeds together"
     )
+    largest: int | None = Field(
+        None, ge=2, description="largest budget to try; what the method can hold on the backbone when absent"
+    )
     reading: Literal["knowledge", "published"] = Field(
         "knowledge",
         description="score to follow: knowledge is that of the most probable label, published is the task's metric",
