@@ -23,7 +23,7 @@ from petscale.analysis.convergence_rule import (
 )
 from petscale.analysis.interval import Estimate, difference, jackknife, mean_over_tasks, task_seed_matrix
 from petscale.analysis.isotonic import crossing, isotonic_fit
-from petscale.analysis.threshold import best_rates
+from petscale.analysis.threshold import best_rates, tuned
 from petscale.study.config.analysis import ConvergenceSettings
 
 NAN, INF = math.nan, math.inf
@@ -304,6 +304,18 @@ def test_a_rate_without_a_score_leaves_the_best_one_open() -> None:
     found = best_rates(swept((8, 0.1, 50.0, "done"), (8, NAN, NAN, "absent")))  # not even its rate is known
     assert (found["learning_rate"].tolist(), found["complete"].tolist()) == ([0.1], [False])
     assert best_rates(swept((8, 0.1, 1.0, "done")).iloc[:0])["complete"].tolist() == []
+
+
+def test_full_fine_tuning_is_taken_at_its_best_rate_on_dev_too() -> None:
+    """Not the mean of its rates; and while a rate is missing, it has no score."""
+    cells = swept(
+        (math.nan, 0.1, 60.0, "done"), (math.nan, 0.2, 80.0, "done"), (8, 0.1, 50.0, "done")
+    ).assign(method=["full", "full", "m"], head=None, score=[90.0, 70.0, 40.0])  # fmt: skip
+    found = tuned(cells)
+    assert found[["method", "learning_rate", "score"]].values.tolist() == [["full", 0.2, 70.0], ["m", 0.1, 40.0]]
+    unknown = tuned(cells.assign(dev=[60.0, NAN, 50.0], status=["done", "absent", "done"]))
+    assert unknown["method"].tolist() == ["full", "m"]
+    assert unknown["score"].isna().tolist() == [True, False]
 
 
 # Convergence ---------------------------------------------------------------------------------------------

@@ -153,6 +153,10 @@ def test_what_a_design_cannot_decide_is_known_before_any_cell_runs() -> None:
     assert _obstacle("low-equal-methods", strict) == (
         "budgets lie a factor 2 apart, so no two thresholds can be shown to lie within a factor 1.9"
     )
+    searched = {"threshold": {"tasks": [TASKS[0], TASKS[2]], "search": {"factor": 1.5}}}
+    for claim in ("high-falls", "low-rises", "jump", "low-equal-methods", "low-equal-tasks"):
+        assert _obstacle(claim, experiments=searched) is None, claim
+    assert _obstacle("low-equal-methods", AnalysisSettings(margins=Margins(threshold_factor=1.4)), experiments=searched)
     alone = {"methods": {"methods": ["prompt", "lora"]}}
     assert _obstacle("reach-full", experiments=alone) == (
         "without full fine-tuning on mini-t5-large nothing tells which tasks are learnt"

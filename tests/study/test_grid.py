@@ -91,6 +91,21 @@ def test_thresholds_try_the_recipe_s_own_rate_of_each_task() -> None:
     assert rates == {"mini-sentiment": {1e-4, 3e-4}, "mini-inference": {5e-5, 1e-4, 3e-4}}
 
 
+def test_full_fine_tuning_tries_as_many_rates_as_a_swept_budget() -> None:
+    """Otherwise budgets with the best of four rates are compared with full fine-tuning at one, and seem to reach it."""
+    asked = {"methods": ["apet-discrete"], "budgets": [8, 64], "learning_rates": [1e-4, 3e-4, 1e-3]}
+    recipe = {"steps": 4, "evaluate_every": 2, "learning_rate": 3e-4, "learning_rate_by_method": {"full": 6e-5},
+              "learning_rate_by_task": {"mini-inference": 5e-5}}  # fmt: skip
+    tasks = ["mini-sentiment", "mini-inference"]
+    cells = [p.cell for p in grid(tasks=tasks, recipe=recipe, experiments={"threshold": asked}).cells.values()]
+    for task, rates in zip(tasks, ({2e-5, 6e-5, 2e-4}, {1e-5, 2e-5, 6e-5, 2e-4}), strict=True):
+        full = {cell.learning_rate for cell in cells if (cell.method, cell.task) == ("full", task)}
+        swept = {cell.learning_rate for cell in cells if (cell.budget, cell.task) == (8, task)}
+        assert full == rates
+        assert len(full) == len(swept)
+        assert len([cell for cell in cells if (cell.method, cell.task) == ("frozen", task)]) == 1  # trains nothing
+
+
 @pytest.mark.parametrize("name", ["su2023", "su2023-small"])
 def test_the_paper_s_sweeps_hold_the_paper_s_rates(root: Path, name: str) -> None:
     """Figure 7 at B.3's rates: 5e-5 on RTE, 3e-4 on the others, whatever else is tried."""

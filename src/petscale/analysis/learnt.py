@@ -20,6 +20,7 @@ import pandas as pd
 
 from petscale.analysis import means
 from petscale.analysis.interval import Estimate, mean_over_tasks
+from petscale.analysis.threshold import tuned
 from petscale.study.config.analysis import AnalysisSettings
 
 _KEYS = ["ladder", "backbone", "scale", "display", "task", "head"]
@@ -34,7 +35,7 @@ def learnt_table(cells: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFram
     """
     own = cells[~cells["control"] & (cells["labels"] == "words")]
     rows: list[dict[str, Any]] = []
-    for key, part in means.groups(own[own["method"].isin(means.REFERENCES)], _KEYS):
+    for key, part in means.groups(tuned(own[own["method"].isin(means.REFERENCES)]), _KEYS):
         full, frozen = (part[part["method"] == method] for method in ("full", "frozen"))
         if full.empty:
             continue

@@ -75,9 +75,21 @@ def best_rates(sweep: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts) if parts else sweep.assign(complete=False)
 
 
+def tuned(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells with full fine-tuning and the frozen backbone at their best rate, as swept budgets have it.
+
+    As long as a rate is missing the best one is not known, and the reference has no score.
+    """
+    reference = cells["method"].isin(means.REFERENCES)
+    parts = [part for _, part in means.groups(cells[reference], [*KEYS, "head"])]
+    best = [best_rates(part) if part["learning_rate"].nunique() > 1 else part.assign(complete=True) for part in parts]
+    known = [part.assign(score=part["score"].where(part["complete"])).drop(columns="complete") for part in best]
+    return pd.concat([*known, cells[~reference]]).loc[lambda table: cells.index.intersection(table.index)]
+
+
 def points_table(cells: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
     """Mean score at each budget with its interval; the references have `budget` 0 (frozen) and NaN (full)."""
-    asked = asked_by(cells, EXPERIMENT)
+    asked = tuned(asked_by(cells, EXPERIMENT))
     rows = []
     for part in (best_rates(_swept(asked)), asked[asked["method"].isin(means.REFERENCES)]):
         for key, point in means.groups(part, [*KEYS, "budget"]):
@@ -104,7 +116,7 @@ def find_thresholds(cells: pd.DataFrame, settings: AnalysisSettings) -> list[Thr
         cells: tidy table in one reading (`readings.read_cells`).
         settings: settings of the analysis.
     """
-    asked = asked_by(cells, EXPERIMENT)
+    asked = tuned(asked_by(cells, EXPERIMENT))
     swept = best_rates(_swept(asked))
     seeds = sorted(set(asked["seed"]))
     found = []

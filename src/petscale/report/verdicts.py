@@ -26,15 +26,14 @@ def claims_html(claims: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
         left_out = f"<br>Not counted: {text(row['not_counted'])}" if row["not_counted"] else ""
         rows.append(
             f'<tr><td data-label="claim"><strong>{text(row["claim"])}</strong></td>'
-            f'<td data-label="ladder">{text(row["ladder"])}</td>'
-            f'<td data-label="reading">{text(row["reading"])}</td>'
+            f'<td data-label="ladder">{text(row["ladder"])}<br>{quiet(row["reading"])}</td>'
             f'<td data-label="verdict">{badge(str(row["verdict"]))}</td>'
             f'<td data-label="statistic" class="stat">{escape(shown)} {unit}<br>{quiet(row["statistic"])}</td>'
             f'<td data-label="decided by">{text(row["rule"])}<br>{quiet(row["n"])}<br>{quiet(p)}</td>'
             f'<td data-label="more">{text(row["detail"])}{left_out} {quiet(row["table"])}</td>'
             f'<td data-label="cells">{walk_back(row, numbers_of)}</td></tr>'
         )
-    titles = ("claim", "ladder", "reading", "verdict", "statistic", "decided by", "more", "cells")
+    titles = ("claim", "ladder", "verdict", "statistic", "decided by", "more", "cells")
     head = "".join(f"<th>{title}</th>" for title in titles)
     return f'<table class="claims cards"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 
@@ -57,7 +56,7 @@ def verdicts_html(claims: pd.DataFrame) -> str:
     top = "".join(f'<th colspan="2">{text(ladder)}</th>' for ladder in ladders)
     below = "".join(f"<th>{reading}</th>" for _ in ladders for reading in READINGS)
     return (
-        f'<table class="verdicts"><thead><tr><th rowspan="2">claim</th>{top}</tr><tr>{below}</tr></thead>'
+        f'<table class="verdicts cards"><thead><tr><th rowspan="2">claim</th>{top}</tr><tr>{below}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
 

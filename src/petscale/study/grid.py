@@ -165,7 +165,9 @@ class _Builder:
         assert asked is not None
         for backbone, task, seed in self._walk(asked):
             for reference in ("full", UNTRAINED):
-                self.grid.add(self._cell(backbone, task, reference, seed, head=asked.head), "threshold")
+                for rate in self._rates(backbone, task, reference, asked):
+                    cell = self._cell(backbone, task, reference, seed, head=asked.head, learning_rate=rate)
+                    self.grid.add(cell, "threshold")
             for method in asked.methods:
                 for budget in asked.swept:
                     for rate in (None, *(asked.learning_rates or ())):  # None: the recipe's rate, always tried
@@ -176,6 +178,20 @@ class _Builder:
 
         if asked.search is not None:
             self._searches(asked, asked.search)
+
+    def _rates(self, backbone: Backbone, task: Task, reference: str, asked: Threshold) -> list[float | None]:
+        """As many rates for a reference as a swept budget has, in the same ratios to the recipe's rate.
+
+        If budgets had the best of several rates and full fine-tuning a single one, high thresholds would be too low.
+        None stands for the reference's own rate. A reference that trains nothing has no other.
+        """
+        own = self._cell(backbone, task, reference, self.study.seeds[0], head=asked.head)
+        recipe, tuned = self._recipes[backbone.ladder], asked.methods[0]
+        swept = {*(asked.learning_rates or ()), recipe.rate(tuned, lookup(tuned).learning_rate_key, task.name)}
+        ratios = sorted({rate / recipe.learning_rate for rate in swept} - {1.0})
+        if not own.steps or not asked.learning_rates:
+            return [None]
+        return [None, *(float(f"{own.learning_rate * ratio:.3g}") for ratio in ratios)]
 
     def _searches(self, asked: Threshold, how: SearchSettings) -> None:
         seeds = tuple(asked.seeds or self.study.seeds)

@@ -149,8 +149,7 @@ def _shrinkage(evidence: Evidence, claim: Claim, groups: Sequence[pd.DataFrame])
         statistic=f"between-method variance, {evidence.smallest} minus {evidence.largest}",
         unit="points squared",
         estimate=estimate,
-        rule=f"interval above {fall:.1f}, the fall of the variance when the sd falls by {margin:g}; not supported if "
-        "below it",
+        rule=f"interval above {fall:.1f} (the sd falls by {margin:g}); not supported if below it",
         n=_n(len(compared.tasks), estimate.seeds, f"{sum(map(len, ends[0]))} bars in {len(ends[0])} group(s)"),
         detail=f"between-method sd {sd[0]:.1f} → {sd[1]:.1f} points; largest gap {gap[0]:.1f} → {gap[1]:.1f}"
         + ("" if estimate.bounded else "; no interval: with any seed left out, a method has fewer than two")

@@ -87,7 +87,8 @@ class Threshold(Selection):
     learning_rates: list[Rate] | None = Field(
         None,
         min_length=1,
-        description="rates to try at each budget in addition to the recipe's; the best on dev is used",
+        description="rates to try at each budget in addition to the recipe's; the best on dev is used. Full "
+        "fine-tuning tries as many, in the same ratios to its own rate",
     )
     head: str | None = Field(
         "frozen",
