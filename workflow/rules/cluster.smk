@@ -19,10 +19,11 @@ try:
     ROOT = Path(workflow.basedir)
     SITE = read_site(ROOT)
     IMAGE = (SITE.image or ROOT / "containers" / "petscale.sif").expanduser()
+    SPACED = any(map(str.isspace, str(IMAGE)))
     IMAGE_DIGEST = None
     if CONTAINED:
         # Cells rerun when the package versions in the image change, not when its name does.
-        if any(map(str.isspace, str(IMAGE))):
+        if SPACED:
             raise BadInput(
                 f"{IMAGE}: Snakemake takes no image with a space in its path; name a copy in site.yaml (key image)"
             )
@@ -36,8 +37,8 @@ except PetscaleError as error:
 
 
 # The image is used with `--sdm apptainer`. `make image` builds it from the lock file that `make install` uses. Snakemake
-# refuses a path with a space also where no image is used, so it is named only where one is.
-if CONTAINED:
+# refuses a path with a space also where no image is used.
+if not SPACED:
 
     container: str(IMAGE)
 

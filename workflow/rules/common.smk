@@ -1,16 +1,15 @@
 # Functions for inputs, parameters and resources of rules. All of them use one object, STUDY.
 
 import gc
-import getpass
 import os
 import shlex
 import sys
 from pathlib import Path
 
 from petscale.errors import BadInput, PetscaleError
+from petscale.workspace.commands import snakemake_options
 from petscale.workspace.commit import VARIABLE, commit_of
 from petscale.workspace.dag import Dag
-from petscale.workspace.commands import snakemake_options
 from petscale.workspace.status import failure_lines
 from petscale.workspace.study_file import (
     DEFAULT,
@@ -19,6 +18,7 @@ from petscale.workspace.study_file import (
     read_yaml,
     record_config,
 )
+from petscale.workspace.surroundings import settle_environment
 
 # Thousands of jobs are millions of objects that live as long as the run, so Python's search for reference cycles would
 # take a part of every dry run.
@@ -33,14 +33,7 @@ CONTAINED = any(
 if not CONTAINED:
     interpreter = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")
     shell.prefix(f"set -euo pipefail; hash -p {interpreter} python; ")
-# Python must not look for modules in the working directory, where a script of the user's may be called random.py.
-os.environ["PYTHONSAFEPATH"] = "1"
-
-# Snakemake and libraries ask for the name of the user, which a uid in a container may lack.
-try:
-    getpass.getuser()
-except (KeyError, OSError):
-    os.environ["LOGNAME"] = f"uid-{os.getuid()}"
+settle_environment()
 
 STUDY_FILES = workflow.overwrite_configfiles or [Path(DEFAULT)]
 GIVEN = dict(workflow.config_settings.config)  # values of --config
