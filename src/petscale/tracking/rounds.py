@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from petscale.artefacts.layout import Layout
 from petscale.errors import BadInput
 from petscale.study.grid import Grid
 from petscale.tracking.glance import glance
@@ -16,6 +17,7 @@ from petscale.tracking.send import send
 from petscale.tracking.store import Store, StoreRefused, StoreUnavailable
 from petscale.tracking.study_run import read_study
 from petscale.tracking.trace import CELLS, planned_tags, read_trace
+from petscale.workspace.searches import search_status, with_found
 
 FOLLOW_EVERY_S = 5.0
 FOLLOW_LONGEST_S = 60.0
@@ -52,6 +54,7 @@ class Tracker:
     def __init__(self, grid: Grid, root: str, cells: Iterable[str]) -> None:
         """Args: the study's grid, the folder of results, and the cells to look at."""
         self._grid, self._root, self._cells = grid, root, list(cells)
+        self._whole = set(self._cells) == set(grid.cells)
         self._known: dict[str, set[Point]] = {}
         self._id = ""  # root_id, which is known once a round holds the lock
 
@@ -137,13 +140,14 @@ class Tracker:
         pause, last = every_s, ""
         wrong: set[str] = set()
         while True:
+            self._look()
             try:
                 done = self.round(open_store, study_run=False)
             except StoreUnavailable as error:
                 line, pause = str(error), min(FOLLOW_LONGEST_S, 2 * pause)
             else:
                 line, pause = done.line(), every_s
-                if done.is_last(len(self._cells)):
+                if done.is_last(len(self._cells)) and not self._searching():
                     return self.round(open_store)
                 for each in (*done.damaged, *done.refused):
                     if each not in wrong:
@@ -153,6 +157,17 @@ class Tracker:
                 tell(line)
                 last = line
             time.sleep(pause)
+
+    def _look(self) -> None:
+        """Also look at the cells that searches have chosen meanwhile, if all cells of the study are looked at."""
+        if self._whole:
+            self._grid = with_found(self._grid, Layout(self._root))
+            self._cells = list(self._grid.cells)
+
+    def _searching(self) -> bool:
+        """Whether a search may still choose cells; one that failed waits for the user."""
+        statuses = search_status(self._grid, Layout(self._root), command="") if self._whole else []
+        return any(status.phase in ("running", "pending") for status in statuses)
 
 
 def _refusal(store: Store, name: str, error: StoreUnavailable) -> str:
