@@ -19,7 +19,6 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from petscale.artefacts.seal import sealed, unsealed
 from petscale.cells.record import check_files, read_result
 from petscale.cells.spool import read_spool
 from petscale.cells.state import read_status
@@ -248,18 +247,6 @@ def test_out_of_memory_has_its_own_code(bench: Bench, monkeypatch: pytest.Monkey
     job = bench.job("t5", "memory")
     assert run_cell(make_cell("t5", "lora"), job) == Exit.OUT_OF_MEMORY
     assert "out of memory" in (read_status(job.state) or {})["cause"]
-
-
-def test_what_is_told_of_rows_is_a_note_of_each_cell(bench: Bench, tmp_path: Path) -> None:
-    """A reader of the report sees that a split has one class, without opening the manifest of the rows."""
-    tokens = shutil.copytree(bench.inputs["t5"].tokens, tmp_path / "tokens")
-    manifest = unsealed(json.loads((tokens / "tokens.json").read_bytes()), tokens)
-    manifest["told"] = {"train": {"only one class (positive)": 96}, "test": {"same input with another label": 2}}
-    (tokens / "tokens.json").write_text(json.dumps(sealed(manifest)))
-    job = Job(Inputs(tokens, bench.inputs["t5"].backbone), tmp_path / "cell", tmp_path / "state")
-    assert run_cell(make_cell("t5", "frozen"), job) == Exit.DONE
-    notes = read_result(tmp_path / "cell" / "result.json").notes
-    assert notes[-2:] == ["train rows: 96 x only one class (positive)", "test rows: 2 x same input with another label"]
 
 
 def test_soft_tokens_without_room_are_bad_input_before_any_step(bench: Bench, tmp_path: Path) -> None:

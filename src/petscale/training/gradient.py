@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from petscale.data.batches import IGNORED
 from petscale.parallel.dropout import rows_of_whole
 from petscale.parallel.team import Team
+from petscale.training.batch import StepBatch
 from petscale.training.setup import Ready
 
 
@@ -50,7 +50,7 @@ def cut(targets: list[int], team: Team, most: int | None) -> list[Part]:
     return parts + [Part(0, 1, 0.0)] * (-(-largest // width) - len(parts))
 
 
-def backward(ready: Ready, batch: dict[str, Tensor], seed: Callable[[], None]) -> Tensor:
+def backward(ready: Ready, batch: StepBatch, seed: Callable[[], None]) -> Tensor:
     """Add the gradients of a batch's mean loss to the parameters; returns that loss, detached.
 
     Args:
@@ -58,22 +58,20 @@ def backward(ready: Ready, batch: dict[str, Tensor], seed: Callable[[], None]) -
         batch: the whole batch, the same in every process.
         seed: function that seeds the random generator of dropout for this step.
     """
-    labels = batch["labels"]
-    rows = len(labels)
+    tensors, rows = batch.tensors, len(batch.targets)
     if ready.team.size == 1 and rows <= (ready.micro_batch or rows):
         seed()
         with ready.autocast():
-            loss: Any = ready.model(**batch).loss
+            loss: Any = ready.model(**tensors).loss
         loss.backward()
         detached: Tensor = loss.detach()
         return detached
-    targets = (labels != IGNORED).sum(1).tolist() if labels.dim() == 2 else [1] * rows
     total = torch.zeros((), device=ready.device)
-    for part in cut(targets, ready.team, ready.micro_batch):
+    for part in cut(batch.targets, ready.team, ready.micro_batch):
         seed()
         with rows_of_whole(part.first, part.stop, rows):
             with ready.autocast():
-                loss = part.weight * ready.model(**{k: v[part.first : part.stop] for k, v in batch.items()}).loss
+                loss = part.weight * ready.model(**{k: v[part.first : part.stop] for k, v in tensors.items()}).loss
             loss.backward()
         total += loss.detach()
     ready.team.all_reduce([total])

@@ -6,6 +6,10 @@ at each step. So a checkpoint needs no generator state, and an interrupted cell 
 Several processes may run the loop of one cell together, each with its share of every batch (training/gradient.py). They
 make the same decisions at every step, and only the leading process writes. Checkpoints hold whole tensors and do not
 depend on the number of processes.
+
+No training step waits for the device. The loss of a step stays there until it is read (training/tally.py): before an
+evaluation or a checkpoint, and when progress is reported. So the host prepares the next batch while the device
+computes.
 """
 
 from __future__ import annotations
@@ -26,15 +30,19 @@ from petscale.cells.spool import Spool, spool_digest
 from petscale.data.batches import epoch_batches
 from petscale.errors import DuplicateTrainer, Interrupted
 from petscale.parallel.team import full_tensor
+from petscale.scoring.evaluate import Evaluation
+from petscale.training.batch import StepBatch, step_batch
 from petscale.training.checkpoint import Checkpoint, load_newest, save_checkpoint
 from petscale.training.gradient import backward
 from petscale.training.progress import Progress
 from petscale.training.schedule import learning_rate
 from petscale.training.setup import Ready
+from petscale.training.tally import Step, Tally
 from petscale.training.telemetry import peak_memory
 
 log = logging.getLogger("petscale.cell")
 
+POINT_SAVED_AFTER_S = 2.0  # after an evaluation a checkpoint is saved if the last one is at least this old
 SPOOLED_POINTS = 500  # number of steps whose training metrics are recorded, however long a cell trains
 
 
@@ -104,15 +112,19 @@ class Loop:
             ready.parameters or [torch.nn.Parameter(torch.zeros(0))],
             lr=self.cell.learning_rate,
             weight_decay=self.cell.weight_decay,
+            fused=True,
         )
         self.journey = Journey()
+        self.tally = Tally()
         self.spool: Spool | None = None  # None in processes that do not lead
         self.best: dict[str, torch.Tensor] = {}
+        self.best_evaluation: Evaluation | None = None  # on dev; None if an earlier attempt made it
         self._epoch = -1
         self._order: list[np.ndarray] = []
         self._saved_at = time.monotonic()
         self._save_s = 0.0  # seconds that the last checkpoint took
         self._evaluate_s = 0.0  # seconds that the last evaluation took
+        self._last = Step(0, 0, 0.0)  # the step at which the cell diverged, if it did
         self._resume()
 
     # State ------------------------------------------------------------------------------------------------
@@ -165,6 +177,7 @@ class Loop:
         """
         if self.team.any(self.limits.lost()):
             raise DuplicateTrainer(f"{self.state}: another trainer took this cell over; this one leaves it")
+        self._read_losses()
         started = time.monotonic()
         self.journey.peak_memory = self.most_memory()
         tensors = {f"now/{name}": tensor for name, tensor in self.ready.trained().items()}
@@ -207,19 +220,24 @@ class Loop:
         self.ready.model.train()  # scoring restores the mode that it finds
         if journey.step == 0 and not journey.curve:
             self._evaluate(select=steps == 0)
-            if self.team.any(self._is_time_to_save()):
+            if self.team.any(self._is_time_to_save(is_point=True)):
                 self.checkpoint()
         while journey.step < steps:
             self._train_step()
-            if journey.diverged is not None:
+            is_point = journey.step % self.cell.evaluate_every == 0 or journey.step == steps
+            saves = self.team.any(self._is_time_to_save(is_point))
+            stops = journey.step < steps and self.team.any(self.limits.stop(2 * self._save_s + self._evaluate_s))
+            if not (is_point or saves or stops):
+                continue
+            # All processes come here at the same step, so all of them see a divergence here.
+            self._read_losses()
+            if self._diverged():
                 break
-            if journey.step % self.cell.evaluate_every == 0 or journey.step == steps:
+            if is_point:
                 self._evaluate(select=True)
+            if saves or stops:
                 self.checkpoint()
-            elif self.team.any(self._is_time_to_save()):
-                self.checkpoint()
-            if journey.step < steps and self.team.any(self.limits.stop(2 * self._save_s + self._evaluate_s)):
-                self.checkpoint()
+            if stops:
                 raise Interrupted(f"{self.state}: stopped at step {journey.step} of {steps}; the same command goes on")
         if self.team.any(bool(self.best)):
             self.ready.load_trained(self.best)
@@ -227,10 +245,11 @@ class Loop:
             self.spool.sync()
         return journey
 
-    def _is_time_to_save(self) -> bool:
-        every = self.limits.checkpoint_every_steps
-        # Saving checkpoints may take at most a tenth of the time, however large they are.
-        due = time.monotonic() - self._saved_at >= max(self.limits.checkpoint_every_s, 10 * self._save_s)
+    def _is_time_to_save(self, is_point: bool) -> bool:
+        """Whether to save a checkpoint after this step; `is_point` says that an evaluation follows it."""
+        age, every = time.monotonic() - self._saved_at, self.limits.checkpoint_every_steps
+        # Saving checkpoints between evaluations may take at most a tenth of the time, however large they are.
+        due = age >= (POINT_SAVED_AFTER_S if is_point else max(self.limits.checkpoint_every_s, 10 * self._save_s))
         return due or (every is not None and self.journey.step > 0 and self.journey.step % every == 0)
 
     def _train_step(self) -> None:
@@ -246,15 +265,34 @@ class Loop:
         self.optimizer.zero_grad(set_to_none=True)
         ready.delta.after_step()
         journey.step += 1
-        journey.tokens += int(batch["attention_mask"].sum()) + _label_tokens(batch)
-        journey.loss_sum += float(loss)
-        journey.loss_steps += 1
+        journey.tokens += batch.tokens
+        self.tally.add(Step(journey.step, journey.tokens, rate), loss)
         journey.train_s += time.perf_counter() - started
-        if journey.step % max(1, self.cell.steps // SPOOLED_POINTS) == 0:
-            self.tell({"train/loss": float(loss), "train/learning_rate": rate})
-        if not math.isfinite(journey.loss_sum):
-            journey.diverged = f"the training loss is {journey.loss_sum} at step {journey.step}"
-        self.progress.step(journey.step, journey.mean_loss)
+        if self.progress.is_due(journey.step):
+            self._read_losses()
+            self.progress.step(journey.step, journey.mean_loss)
+
+    def _read_losses(self) -> None:
+        """Read the losses of the steps since the last reading, which waits until the device has computed them."""
+        started = time.perf_counter()
+        journey = self.journey
+        for step, loss in self.tally.read():
+            if journey.diverged is not None:
+                break
+            journey.loss_sum += loss
+            journey.loss_steps += 1
+            if step.number % max(1, self.cell.steps // SPOOLED_POINTS) == 0:
+                self.tell({"train/loss": loss, "train/learning_rate": step.rate}, step.number)
+            if not math.isfinite(journey.loss_sum):
+                journey.diverged = f"the training loss is {journey.loss_sum} at step {step.number}"
+                self._last = step
+        journey.train_s += time.perf_counter() - started
+
+    def _diverged(self) -> bool:
+        """Whether the loss was no finite number at some step; the journey then ends at that step."""
+        if self.journey.diverged is not None:
+            self.journey.step, self.journey.tokens = self._last.number, self._last.tokens
+        return self.journey.diverged is not None
 
     def _seed_dropout(self, step: int) -> None:
         # torch.manual_seed is not used: without a GPU it stores a stack trace at each call, a tenth of a small step.
@@ -263,15 +301,14 @@ class Loop:
         if self.ready.device.type == "cuda":
             torch.cuda.manual_seed(seed)
 
-    def _batch(self, step: int) -> dict[str, torch.Tensor]:
+    def _batch(self, step: int) -> StepBatch:
         examples = self.ready.tokens.split("train")
         batches = self.ready.batches_an_epoch
         epoch, index = divmod(step, batches)
         if self._epoch != epoch:
             self._order = epoch_batches(examples.lengths, self.cell.batch_size, self.cell.seed, epoch)
             self._epoch = epoch
-        batch = self.ready.family.collate(examples, self._order[index])
-        return {name: tensor.to(self.ready.device) for name, tensor in batch.items()}
+        return step_batch(self.ready.family.collate(examples, self._order[index]), self.ready.device)
 
     # Evaluation -------------------------------------------------------------------------------------------
 
@@ -297,17 +334,12 @@ class Loop:
         if select and dev > journey.best_dev:
             journey.best_dev, journey.best_step = dev, journey.step
             self.best = {name: tensor.clone() for name, tensor in self.ready.trained().items()}
+            self.best_evaluation = evaluation
         told = {f"dev/{name}": value.value for name, value in evaluation.scores.items() if value.value is not None}
         self.tell(told)
         self.progress.dev(journey.step, dev)
 
-    def tell(self, metrics: dict[str, float]) -> None:
-        """Write metrics of the current step to the spool."""
+    def tell(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Write metrics of a step, by default the current one, to the spool."""
         if self.spool is not None:
-            self.spool.write(self.journey.step, metrics)
-
-
-def _label_tokens(batch: dict[str, torch.Tensor]) -> int:
-    """Number of decoder tokens of a batch without padding; a class label is not a token."""
-    labels = batch["labels"]
-    return int((labels != -100).sum()) if labels.dim() == 2 else 0
+            self.spool.write(self.journey.step if step is None else step, metrics)

@@ -24,13 +24,15 @@ class Progress:
         self._reported = float("-inf")
         self._dev: float | None = None
 
+    def is_due(self, step: int) -> bool:
+        """Whether to report this step: none was reported for `REPORT_EVERY_S` seconds, or it is the last one."""
+        return time.perf_counter() - self._reported >= REPORT_EVERY_S or step == self._steps
+
     def step(self, step: int, loss: float | None) -> None:
-        """Report a finished step, unless one was reported less than `REPORT_EVERY_S` seconds ago."""
+        """Report a finished step."""
         now = time.perf_counter()
         if self._first_step is None:
             self._first_step, self._started = step, now
-        if now - self._reported < REPORT_EVERY_S and step != self._steps:
-            return
         self._reported = now
         done = step - self._first_step
         left = (self._steps - step) * (now - self._started) / done if done else None

@@ -165,7 +165,11 @@ def _train_until(stop: Stop, cell: Cell, job: Job, state: StateFolder | None, fe
         loop = Loop(ready, job.state, Progress(state, cell.steps), limits)
         journey = loop.run()
         splits = () if journey.diverged else ("dev", "test", *ready.tokens.extra)
-        evaluations = {split: ready.evaluate(split) for split in splits}
+        evaluations = {
+            # The dev set was scored with these weights when they were chosen.
+            split: loop.best_evaluation if split == "dev" and loop.best_evaluation else ready.evaluate(split)
+            for split in splits
+        }
         peak_memory = loop.most_memory()
     if "test" in evaluations:
         scores = evaluations["test"].scores.items()

@@ -68,12 +68,11 @@ class T5Family(EncoderDecoder):
         return parts.places(shape, target_length)
 
     def new_model(self, config: dict[str, Any], num_labels: int | None) -> Any:
-        from transformers.models.t5.configuration_t5 import T5Config
-        from transformers.models.t5.modeling_t5 import T5ForConditionalGeneration
+        from petscale.families.t5 import fused
 
         for key in ("decoder_start_token_id", "pad_token_id"):  # the first token that is read, and targets' padding
             config[key] = row(config, key, size(config, "vocab_size"), 0 if key == "pad_token_id" else None)
-        return T5ForConditionalGeneration(T5Config.from_dict(config))
+        return fused.new_model(config)
 
     def copies(self, stored: Collection[str], same: Same | None) -> frozenset[str]:
         """The names of the shared matrix after the first, and the output matrix where it is equal to that one.
