@@ -43,8 +43,7 @@ def _of_ladder(
     }
     ends, largest = (rungs[0], rungs[-1]), rungs[-1]
     pets = [cell for cell in asked["methods"] if cell["method"] not in REFERENCES]
-    searches = [one for one in plan.get("searches", ()) if one["ladder"] == ladder["name"]]
-    swept = [cell for cell in asked["threshold"] if cell["method"] not in REFERENCES] + _ends_of(searches)
+    swept = [cell for cell in asked["threshold"] if cell["method"] not in REFERENCES]
     sources = asked["transfer"]
     found = {
         "gap-shrinks": _scales(rungs)
@@ -63,10 +62,8 @@ def _of_ladder(
         "jump": _sweeps(cells, swept, ()),
         "low-equal-methods": _sweeps(cells, swept, ())
         or _pairs(swept, "method", "task")
-        or _resolution(swept, searches, settings),
-        "low-equal-tasks": _sweeps(cells, swept, ())
-        or _pairs(swept, "task", "method")
-        or _resolution(swept, searches, settings),
+        or _resolution(swept, settings),
+        "low-equal-tasks": _sweeps(cells, swept, ()) or _pairs(swept, "task", "method") or _resolution(swept, settings),
         "transfer-type": _both_types(sources, targets, kinds) or _enough(sources, (), 2),
         "transfer-scale": _scales(rungs)
         or _across(sources, targets, kinds)
@@ -128,16 +125,6 @@ def _sweeps(cells: Cells, swept: Cells, ends: Sequence[str]) -> str:
     return _enough(swept, ends, 2) or _full(cells, swept, ends)
 
 
-def _ends_of(searches: Cells) -> list[dict[str, Any]]:
-    """The first and the last budget of each search as cells of a sweep, for which a search stands."""
-    return [
-        {**one, "budget": one[end], "seed": seed}
-        for one in searches
-        for seed in one["seeds"]
-        for end in ("smallest", "largest")
-    ]
-
-
 def _pairs(swept: Cells, over: str, inner: str) -> str:
     """Whether two values of one key share a value of the other on every backbone."""
     for backbone in ordered(cell["backbone"] for cell in swept):
@@ -150,12 +137,9 @@ def _pairs(swept: Cells, over: str, inner: str) -> str:
     return ""
 
 
-def _resolution(swept: Cells, searches: Cells, settings: AnalysisSettings) -> str:
+def _resolution(swept: Cells, settings: AnalysisSettings) -> str:
     """Whether the budgets lie so far apart that no two thresholds could be shown to be about equal."""
     factor = settings.margins.threshold_factor
-    if searches:
-        widest = max(one["factor"] for one in searches)
-        return "" if widest < factor else f"thresholds are searched within a factor of {widest:g} only"
     budgets = sorted({cell["budget"] for cell in swept})
     steps = [later / earlier for earlier, later in pairwise(budgets)]
     # Each of two thresholds in one step is known up to the step, so their ratio is known up to it in either direction.

@@ -43,13 +43,15 @@ def with_sweeps(plan: StudyPlan) -> StudyPlan:
     Budgets of such a sweep lie as far apart as the search would resolve them, and each has all seeds of the search. Its
     other keys are those of full fine-tuning on the same backbone, task and seed.
     """
+    if not plan.get("searches"):
+        return plan
     cells = [cell for cell in plan["cells"] if not cell.get("search")]
     full = {
         (cell["backbone"], cell["task"], cell["seed"]): cell
         for cell in cells
         if cell["method"] == "full" and "threshold" in cell["experiments"]
     }
-    for search in plan.get("searches", ()):
+    for search in plan["searches"]:
         steps = math.ceil(math.log(search["largest"] / search["smallest"]) / math.log(search["factor"]))
         spread = (round(search["smallest"] * search["factor"] ** step) for step in range(steps))
         own = {key: search[key] for key in ("method", "structure", "search")}
