@@ -234,7 +234,8 @@ def of_placebos(draws: int) -> pd.DataFrame:
         found = shares([simulator.claims(world, generator, mixed) for _ in range(draws)])
         largest = found.groupby("id", sort=False)["supported"].max()
         columns[name] = largest[largest.index.isin(false)] if false else largest
-        print(f"  {name}: done", flush=True)
+        worst = columns[name].max()
+        print(f"  {name}: at most {worst:.3f} ({columns[name].idxmax()})", flush=True)
     return pd.DataFrame(columns).reindex(found["id"].drop_duplicates())
 
 
@@ -255,8 +256,9 @@ def main() -> None:
     parts, started = args.part or ["coverage", "placebos", "power"], time.time()
     if "coverage" in parts:
         print(f"coverage of nominal 95 % intervals, {args.draws} draws")
-        for name, share in (*of_scores(args.draws), *of_thresholds(args.draws), *of_times(args.draws)):
-            print(f"  {share:5.3f}  {name}", flush=True)
+        for part in (of_scores, of_thresholds, of_times):
+            for name, share in part(args.draws):
+                print(f"  {share:5.3f}  {name}", flush=True)
     if "placebos" in parts:
         print(f"share of {args.draws} draws in which a claim is supported that is false (- where it is not false)")
         with pd.option_context("display.width", 250, "display.max_columns", 20):
