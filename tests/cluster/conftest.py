@@ -135,10 +135,10 @@ def slurm(*words: str) -> str:
     return subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
-def jobs(state: str) -> list[str]:
-    """Identifiers of group jobs (those of cells) in a state."""
+def jobs(state: str, kind: str = "cells-") -> list[str]:
+    """Identifiers of the jobs of cells in a state, or of groups of another kind."""
     told = slurm("squeue", "--noheader", "--states", state, "--format=%i|%k").split()
-    return [line.split("|")[0] for line in told if "rule_train" in line or "cells-" in line]
+    return [line.split("|")[0] for line in told if (kind == "cells-" and "rule_train" in line) or kind in line]
 
 
 def wait_for(what: str, ready: Callable[[], Any], folder: Folder, timeout: float = 600) -> Any:

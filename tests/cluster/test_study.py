@@ -246,3 +246,35 @@ def test_a_cell_that_slurm_stops_is_trained_again(make_folder: Callable[[str], F
     assert len(outcomes) == 2
     assert outcomes[-1] == "done"
     assert len(folder.results()) == 1
+
+
+def test_a_search_is_one_job_and_goes_on_after_slurm_ended_it(make_folder: Callable[[str], Folder]) -> None:
+    """Its budgets and scores are those of a search on this machine that nothing ended."""
+    changes: dict[str, Any] = {
+        "ladders": [{"name": "mini-t5", "backbones": ["mini-t5-small"]}],
+        "recipe": {"steps": 6, "evaluate_every": 3, "learning_rate": 1e-2, "learning_rate_by_task": {}},
+        "analysis": {"threshold": {"rise_points": 0.5, "margin_points": 0.5}},
+        "experiments": {"threshold": {"methods": ["apet-discrete"], "search": {"cells": 4}}},
+    }
+    folder, local = make_folder("search"), make_folder("search-local")
+    folder.change(**changes)
+    local.change(**changes)
+    assert local.run("cells", "--cores", "2", "--quiet", "all") == 0, local.tail()
+
+    driver = folder.start("cells", "--profile", "slurm", *QUICK)
+    running = wait_for("job of the search", lambda: jobs("RUNNING", "search-"), folder)
+    wait_for("first record", lambda: records(folder), folder)
+    slurm("scancel", running[0])
+    assert driver.wait(1_200) == 0, folder.tail()
+    (search,) = folder.status()["searches"]
+    assert (search["phase"], search["cells"]) == ("ended", 4)
+    assert records(folder) == records(local)
+    assert len(folder.results()) == 4 + search["cells"]
+    assert folder.run("cells", "--profile", "slurm", *QUICK, "-n") == 0
+    assert "Nothing to be done" in folder.tail()
+
+
+def records(folder: Folder) -> dict[str, Any]:
+    """The records of all probes, by name."""
+    base = folder.path / "results" / "searches"
+    return {path.name: json.loads(path.read_text()) for path in base.glob("*/*/*/round*.json")}
