@@ -1,4 +1,4 @@
-"""Twenty cells run through a real Slurm, each in the image on a simulated GPU, while many things go wrong."""
+"""Twelve cells run through a real Slurm, each in the image on a simulated GPU, while many things go wrong."""
 
 from __future__ import annotations
 
