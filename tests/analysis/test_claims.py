@@ -74,7 +74,7 @@ def test_thresholds_of_tasks_that_lie_apart_are_not_equal() -> None:
     cells = tidy(plan, study.root)
     ratios = with_ratios(transfer_scores(plan, cells, study.root), settings)
     seen = []
-    for view in views(cells, study.tables["curves"], {}, settings):
+    for view in views(plan, cells, study.tables["curves"], {}, settings):
         moved = [
             replace(one, low=Bounds(one.low.low + 2, one.low.high + 2, one.low.seeds))
             for one in view.thresholds
@@ -106,7 +106,7 @@ def _decided_again(study: Study, **changes: Any) -> pd.DataFrame:
     cells = tidy(plan, study.root)
     transfers = transfer_scores(plan, cells, study.root)
     cells, transfers = changes.get("cells", lambda t: t)(cells), changes.get("transfers", lambda t: t)(transfers)
-    seen = views(cells, study.tables["curves"], {}, settings)
+    seen = views(plan, cells, study.tables["curves"], {}, settings)
     return claims_table(evidence_of(plan, seen, with_ratios(transfers, settings), settings)).set_index(
         ["id", "ladder", "reading"]
     )

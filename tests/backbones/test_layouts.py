@@ -136,7 +136,8 @@ T5: dict[str, tuple[bool, Callable[[State], State], Config, Callable[[Path], Non
 }
 
 
-def compare(ours: Any, theirs: Any, inputs: dict[str, torch.Tensor]) -> None:
+def compare(ours: Any, theirs: Any, inputs: dict[str, torch.Tensor], tolerance: float = 0.0) -> None:
+    """Weights and ties are equal, and logits up to `tolerance` of their length."""
     mine, reference = ours.state_dict(), theirs.state_dict()
     assert mine.keys() == reference.keys()
     for name, tensor in reference.items():
@@ -146,8 +147,9 @@ def compare(ours: Any, theirs: Any, inputs: dict[str, torch.Tensor]) -> None:
         for model in (ours, theirs)
     ]
     assert ties[0] == ties[1]
-    with torch.no_grad():
-        assert torch.equal(ours(**inputs).logits, theirs(**inputs).logits)
+    with torch.no_grad():  # T5's fused operations round differently (tests/families/test_fused.py)
+        found, expected = ours(**inputs).logits.float(), theirs(**inputs).logits.float()
+    assert torch.linalg.vector_norm(found - expected) <= tolerance * torch.linalg.vector_norm(expected)
 
 
 @pytest.mark.parametrize("layout", T5)
@@ -159,7 +161,7 @@ def test_t5_is_loaded_as_transformers_loads_it(tmp_path: Path, layout: str) -> N
     arrange(folder)
     theirs = transformers.T5ForConditionalGeneration.from_pretrained(_published(folder), dtype=torch.float32).eval()
     ours = load_model(folder, "t5")
-    compare(ours, theirs, {"input_ids": IDS, "labels": IDS})
+    compare(ours, theirs, {"input_ids": IDS, "labels": IDS}, tolerance=1e-5)
     shape = check_backbone(folder)
     assert total_parameters(shape) == sum(parameter.numel() for parameter in theirs.parameters())
     lookup("t5").check_ties(ours, shape)

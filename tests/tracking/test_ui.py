@@ -30,7 +30,7 @@ def test_documented_queries_are_understood(results: Any, open_store: Callable[[]
     Tracker(results.grid, results.root, results.cells).round(open_store)
     store = open_store()
     queries = documented_queries(root)
-    assert len(queries) == 8
+    assert len(queries) == 9
     table = [store.experiment(CELLS).experiment_id]
     found = {query: len(store._client.search_runs(table, filter_string=query)) for query in queries}
     assert found["tags.status = 'diverged'"] == 1

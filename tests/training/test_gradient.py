@@ -30,7 +30,7 @@ def test_parts_weigh_what_they_hold(bench: Bench, micro_batch: int | None) -> No
         batch["labels"][row, length:] = IGNORED
     reference = reference_of(ready, bench.inputs["t5"].backbone)
     expected = reference.gradients(batch)
-    loss = backward(ready, step_batch(batch, ready.device), lambda: None)
+    loss = backward(ready, step_batch(batch, ready.family, ready.device), lambda: None)
     assert float(loss) == pytest.approx(reference.losses[0], rel=1e-6)
     assert not loss.requires_grad
     for key, parameter in ready.delta.named_parameters():
@@ -43,7 +43,7 @@ def test_dropout_is_seeded_before_each_part(bench: Bench) -> None:
     for micro_batch, expected in ((None, 1), (8, 1), (5, 2), (3, 3)):
         ready = prepare_cell(make("bert", "lora"), bench.inputs["bert"], micro_batch=micro_batch)
         collated = ready.family.collate(ready.tokens.split("train"), torch.arange(8).numpy())
-        batch = step_batch(collated, ready.device)
+        batch = step_batch(collated, ready.family, ready.device)
         calls: list[int] = []
         backward(ready, batch, lambda calls=calls: calls.append(1))
         assert len(calls) == expected

@@ -43,7 +43,10 @@ def test_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_local_folder_counts_by_its_tensors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Regression guard: transformers 5 writes `tie_word_embeddings: true` into an untied T5's config."""
+    """Regression guard: transformers 5 writes `tie_word_embeddings: true` into an untied T5's config.
+
+    An output matrix that differs from the embeddings is counted; one that is equal to them is a copy.
+    """
     config = {
         "model_type": "t5",
         "d_model": 8,
@@ -57,10 +60,12 @@ def test_a_local_folder_counts_by_its_tensors(tmp_path: Path, capsys: pytest.Cap
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
     totals = []
-    for names in (("shared.weight",), ("shared.weight", "lm_head.weight")):
-        save_file({name: torch.zeros(2) for name in names}, tmp_path / "model.safetensors")
+    shared = {"shared.weight": torch.zeros(30, 8)}
+    for head in ({}, {"lm_head.weight": torch.ones(30, 8)}, {"lm_head.weight": torch.zeros(30, 8)}):
+        save_file({**shared, **head}, tmp_path / "model.safetensors")
         totals.append(count(capsys, str(tmp_path), "frozen")["total"])
     assert totals[1] - totals[0] == 30 * 8  # type: ignore[operator]
+    assert totals[2] == totals[0]
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,14 @@ class Family(ABC):
     def label_tokens(self, tokenizer: Tokenizer, task: Task, labels: LabelScheme, end: int) -> list[list[int]]:
         """Token ids of each label with the end of sequence; empty if the model does not generate labels."""
 
+    def step_mask(self, mask: torch.Tensor) -> torch.Tensor | None:
+        """The attention mask ``(b, s)`` of booleans of a training step, in the form that the model takes.
+
+        The mask is on the host. A form into which the model need not look is better, since it would wait for the device
+        (`petscale.families.forms.masks.whole`). None leaves the mask out.
+        """
+        return mask
+
     @abstractmethod
     def collate(self, examples: Examples, indices: NDArray[np.int64]) -> dict[str, torch.Tensor]:
         """Make the batch for the model's forward pass: examples padded to the longest of them, with labels."""

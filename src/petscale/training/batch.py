@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from petscale.data.batches import IGNORED
+from petscale.families.family import Family
 
 _MASK = "attention_mask"
 
@@ -27,18 +28,13 @@ class StepBatch:
     tokens: int
 
 
-def step_batch(collated: dict[str, Tensor], device: torch.device) -> StepBatch:
-    """Count what is in a batch that a family collated on the host, and send it to the device."""
+def step_batch(collated: dict[str, Tensor], family: Family, device: torch.device) -> StepBatch:
+    """Count what is in a batch that `family` collated on the host, and send it to the device."""
     labels, mask = collated["labels"], collated[_MASK].bool()
     written = (labels != IGNORED).sum(1).tolist() if labels.dim() == 2 else []
-    tensors = {name: tensor for name, tensor in collated.items() if name != _MASK}
-    if not mask.all():
-        # From a mask (b, s) transformers makes this form in every stack of the model, after a look at whether it masks
-        # anything, for which it waits for the device. A mask of four dimensions is taken as it is, and none means that
-        # there is no padding (`transformers.masking_utils`).
-        tensors[_MASK] = mask[:, None, None, :]
+    tensors = {**collated, _MASK: family.step_mask(mask)}
     return StepBatch(
-        tensors={name: _sent(tensor, device) for name, tensor in tensors.items()},
+        tensors={name: _sent(tensor, device) for name, tensor in tensors.items() if tensor is not None},
         targets=written or [1] * len(labels),
         tokens=int(mask.sum()) + sum(written),
     )

@@ -308,7 +308,8 @@ class Loop:
         if self._epoch != epoch:
             self._order = epoch_batches(examples.lengths, self.cell.batch_size, self.cell.seed, epoch)
             self._epoch = epoch
-        return step_batch(self.ready.family.collate(examples, self._order[index]), self.ready.device)
+        family = self.ready.family
+        return step_batch(family.collate(examples, self._order[index]), family, self.ready.device)
 
     # Evaluation -------------------------------------------------------------------------------------------
 
