@@ -43,26 +43,35 @@ def test_a_job_that_comes_again_leaves_alone_what_was_finished_for_it(tmp_path: 
 
 
 def test_cells_that_ended_without_a_driver_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only cells of this code and image are recorded, once, and none that must run or that a driver saw end."""
+    """Only cells of this code and image are recorded, once, and none that must run or that a driver saw end.
+
+    A job that was submitted again when its cell was done is marked as incomplete, and its driver died.
+    """
 
     def job(name: str, rule: str = "train") -> SimpleNamespace:
         return SimpleNamespace(rule=SimpleNamespace(name=rule), output=[name], wildcards=SimpleNamespace(cell=name))
 
     class Persistence:
-        known: ClassVar = {"seen"}
+        known: ClassVar = {"seen", "submitted again"}
+        marked: ClassVar = {"submitted again"}
 
         def has_metadata(self, job: Any) -> bool:
             return job.output[0] in self.known
 
+        def incomplete(self, job: Any) -> list[str]:
+            return [name for name in job.output if name in self.marked]
+
         def finished(self, job: Any) -> None:
             self.known.add(job.output[0])
+            self.marked.discard(job.output[0])
 
-    jobs = [job("seen"), job("unseen"), job("pending"), job("other code"), job("unseen rows", "prepare")]
+    jobs = [job("seen"), job("submitted again"), job("unseen"), job("pending"), job("other code"), job("unseen rows", "prepare")]
     workflow = SimpleNamespace(
         dag=SimpleNamespace(jobs=jobs, needrun=lambda job: job.output[0] == "pending"),
         persistence=Persistence(),
         async_run=lambda done: done,
     )
     monkeypatch.setattr(driver, "_made_by", lambda path, code, image: path.name != "other code")
-    assert [driver.adopt(workflow, None, lambda cell: "code") for _ in range(2)] == [1, 0]
-    assert Persistence.known == {"seen", "unseen"}
+    assert [driver.adopt(workflow, None, lambda cell: "code") for _ in range(2)] == [2, 0]
+    assert Persistence.known == {"seen", "submitted again", "unseen"}
+    assert not Persistence.marked

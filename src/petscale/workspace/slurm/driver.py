@@ -88,7 +88,9 @@ def adopt(workflow: Any, image: str | None, code_of: Callable[[str], str]) -> in
     for job in workflow.dag.jobs:
         if job.rule.name not in ("train", "probe") or workflow.dag.needrun(job):
             continue
-        if workflow.persistence.has_metadata(job):
+        # A job that was submitted again, though its cell was done, is still marked as incomplete when its driver dies.
+        marked = workflow.async_run(workflow.persistence.incomplete(job))
+        if workflow.persistence.has_metadata(job) and not marked:
             continue
         if job.rule.name == "train":
             fine = _made_by(Path(job.output[0]), code_of(job.wildcards.cell), image)
