@@ -65,7 +65,8 @@ def test_cells_that_ended_without_a_driver_are_recorded(monkeypatch: pytest.Monk
             self.known.add(job.output[0])
             self.marked.discard(job.output[0])
 
-    jobs = [job("seen"), job("submitted again"), job("unseen"), job("pending"), job("other code"), job("unseen rows", "prepare")]
+    names = ("seen", "submitted again", "unseen", "pending", "other code")
+    jobs = [*(job(name) for name in names), job("unseen rows", "prepare")]
     workflow = SimpleNamespace(
         dag=SimpleNamespace(jobs=jobs, needrun=lambda job: job.output[0] == "pending"),
         persistence=Persistence(),
