@@ -8,10 +8,19 @@ from pathlib import Path
 import pytest
 
 from petscale.artefacts.layout import Layout
+from petscale.artefacts.names import slug
+from petscale.artefacts.seal import sealed
 from petscale.cli.main import main
 from petscale.errors import STOPPED_BY_HAND
 from petscale.workspace.grid import open_grid
-from petscale.workspace.status import CellStatus, failure_lines, input_failures, study_status
+from petscale.workspace.status import (
+    CellStatus,
+    ToldOfRows,
+    failure_lines,
+    input_failures,
+    study_status,
+    told_of_rows,
+)
 from petscale.workspace.study_file import parse_study
 
 LAYOUT = Layout()
@@ -70,6 +79,29 @@ def test_a_cell_waits_for_an_input_that_failed(
     leave(tmp_path, manifest, "{}")  # made since: what the log says is over
     assert input_failures(GRID, tmp_path, "--cores 2") == []
     assert status_of(tmp_path).cause is None
+
+
+def test_what_is_told_of_rows_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once for rows and tokens together, from sealed manifests alone; a damaged one tells nothing."""
+    (planned,) = GRID.cells.values()
+    rows = LAYOUT.data(planned.cell.data.path)
+    tokens = LAYOUT.tokens(slug(planned.backbone.tokenizer), planned.cell.tokens)
+    of_rows = {"train": {"rows of one input with different labels": 2}}
+    leave(tmp_path, rows, json.dumps(sealed({"told": of_rows})))
+    leave(tmp_path, tokens, json.dumps(sealed({"told": {**of_rows, "test": {"special token in a text": 1}}})))
+    assert told_of_rows(GRID, tmp_path) == [
+        ToldOfRows(rows, "train", "rows of one input with different labels", 2),
+        ToldOfRows(tokens, "test", "special token in a text", 1),
+    ]
+    other = tmp_path / "damaged"
+    leave(other, rows, json.dumps({**sealed({"told": of_rows}), "told": {"train": {"nothing": 1}}}))
+    assert told_of_rows(GRID, other) == []
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one.yaml").write_text(json.dumps(GRID.study.model_dump(mode="json", exclude_defaults=True)))
+    assert main(["status", "one.yaml"]) == 0
+    assert f"rows         {rows}  train: 2 x rows of one input with different labels" in capsys.readouterr().out
 
 
 def test_pending_cells_are_listed_with_their_commands(

@@ -22,7 +22,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("status", help="which cells are done, failed, running, pending")
     add_study(parser, as_run=True)
     parser.add_argument(
-        "--json", action="store_true", help="one JSON object with `cells`, `inputs`, `searches` and `totals`"
+        "--json", action="store_true", help="one JSON object with `cells`, `inputs`, `rows`, `searches` and `totals`"
     )
     parser.add_argument("--profile", help="profile to put into the rerun commands, e.g. slurm")
     parser.add_argument(
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from petscale.workspace.commands import snakemake_options
     from petscale.workspace.grid import open_grid
     from petscale.workspace.searches import search_status, with_found
-    from petscale.workspace.status import input_failures, study_status
+    from petscale.workspace.status import input_failures, study_status, told_of_rows
 
     file = opened_as_run(args)
     planned, options = open_grid(file.load()), snakemake_options(file.path, file.config, args.profile)
@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     cells = study_status(grid, Path(), options, read_again=args.read_again)
     searches = search_status(planned, Layout(), options)
     failures = input_failures(grid, Path(), options)
+    rows = [] if args.stale else told_of_rows(grid, Path())
     if args.stale:
         cells, failures = [cell for cell in cells if cell.stale], []
     totals = dict.fromkeys(ORDER, 0) | Counter(cell.phase for cell in cells)
@@ -55,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         document = {
             "cells": [asdict(cell) for cell in cells],
             "inputs": [asdict(failure) for failure in failures],
+            "rows": [asdict(each) for each in rows],
             "searches": [asdict(each) for each in searches],
             "totals": totals,
         }
@@ -62,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     for failure in failures:
         print(f"{'input':11}  {failure.manifest}  {failure.cause}\n{'':11}  rerun: {failure.rerun}")
+    for each in rows:
+        print(f"{'rows':11}  {each.manifest}  {each.split}: {each.count} x {each.what}")
     shown = cells if args.all or args.stale else _worth_showing(cells)
     for cell in shown:
         print(f"{cell.phase:11}  {cell.cell}{_detail(cell)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from pathlib import Path
 
 from petscale.artefacts.layout import RESULTS, Layout
 from petscale.artefacts.names import slug
+from petscale.artefacts.seal import unsealed
 from petscale.cells.phase import CellPhase, cell_outcome, last_line
+from petscale.errors import BadInput
 from petscale.study.grid import Grid, PlannedCell
 from petscale.study.stages import cell_code
 from petscale.workspace.commands import snakemake
@@ -130,6 +133,43 @@ def input_failures(grid: Grid, root: Path, options: str) -> list[InputFailure]:
             cause = words.removeprefix("petscale: ")
             failures.append(InputFailure(manifest, cause, snakemake(manifest, options)))
     return failures
+
+
+@dataclass(frozen=True)
+class ToldOfRows:
+    """What preparing rows told of them: the manifest, the split, what was found, and in how many rows."""
+
+    manifest: str
+    split: str
+    what: str
+    count: int
+
+
+def told_of_rows(grid: Grid, root: Path) -> list[ToldOfRows]:
+    """What was told of the prepared rows of a study, e.g. a train split of one class; readers of scores need it.
+
+    Rows that are not prepared yet, and manifests that cannot be read, tell nothing: their cells say why they failed.
+    """
+    manifests = dict.fromkeys(
+        (planned.cell.data.path, manifest)
+        for planned in grid.cells.values()
+        for rule, _, manifest in _inputs(planned)
+        if rule != "backbone"
+    )
+    found: dict[tuple[str, str, str], ToldOfRows] = {}
+    for data, manifest in manifests:
+        for split, counts in _told(root / manifest).items():
+            for what, count in counts.items():  # the tokens' manifest repeats what the rows' one tells
+                found.setdefault((data, split, what), ToldOfRows(manifest, split, what, count))
+    return list(found.values())
+
+
+def _told(manifest: Path) -> dict[str, dict[str, int]]:
+    try:
+        told: dict[str, dict[str, int]] = unsealed(json.loads(manifest.read_bytes()), manifest).get("told", {})
+    except (OSError, ValueError, BadInput):
+        return {}
+    return told
 
 
 def failure_lines(grid: Grid, options: str, most: int = 20) -> list[str]:
