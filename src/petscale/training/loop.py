@@ -177,7 +177,6 @@ class Loop:
         """
         if self.team.any(self.limits.lost()):
             raise DuplicateTrainer(f"{self.state}: another trainer took this cell over; this one leaves it")
-        self._read_losses()
         started = time.monotonic()
         self.journey.peak_memory = self.most_memory()
         tensors = {f"now/{name}": tensor for name, tensor in self.ready.trained().items()}
@@ -231,7 +230,7 @@ class Loop:
                 continue
             # All processes come here at the same step, so all of them see a divergence here.
             self._read_losses()
-            if self._diverged():
+            if self._ends_at_divergence():
                 break
             if is_point:
                 self._evaluate(select=True)
@@ -288,8 +287,8 @@ class Loop:
                 self._last = step
         journey.train_s += time.perf_counter() - started
 
-    def _diverged(self) -> bool:
-        """Whether the loss was no finite number at some step; the journey then ends at that step."""
+    def _ends_at_divergence(self) -> bool:
+        """Whether the loss was no finite number at some step that was read; then the journey is set back to it."""
         if self.journey.diverged is not None:
             self.journey.step, self.journey.tokens = self._last.number, self._last.tokens
         return self.journey.diverged is not None

@@ -1,6 +1,6 @@
 """T5 with fused operations: the same functions as in transformers, in fewer kernels and with less repeated work.
 
-Three changes, which save a small T5 about a tenth of its time on a CPU core (benchmarks/cells.py):
+Three changes (benchmarks/cells.py measures cells with them against an older checkout):
 
 * RMS norm and tanh GELU are one kernel each of torch, where transformers composes them of five and seven operations.
   The results differ by rounding only (tests/families/test_fused.py gives the tolerance).
