@@ -6,14 +6,13 @@ It is written last and renamed into place, so an existing `result.json` is compl
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from petscale.artefacts.files import file_digest, write_atomically
-from petscale.artefacts.seal import sealed, unsealed
+from petscale.artefacts.files import file_digest
+from petscale.artefacts.records import read_record, write_record
 from petscale.errors import BadInput
 
 RECORD_VERSION = 1
@@ -85,29 +84,17 @@ class CellResult(_Strict):
 
 
 def write_result(path: Path, result: CellResult) -> None:
-    """Write a record as canonical JSON (sorted keys), atomically."""
-    document = sealed(result.model_dump(mode="json"))
-    write_atomically(path, json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    """Write a record as canonical JSON, atomically."""
+    write_record(path, result)
 
 
 def read_result(path: Path) -> CellResult:
     """Read and validate a record.
 
     Raises:
-        BadInput: the file is unreadable, is not JSON, does not fit the schema or was changed; the message names file
-        and
-            key.
+        BadInput: as `petscale.artefacts.records.read_record`.
     """
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: not a readable result record ({error})") from None
-    try:
-        return CellResult.model_validate(unsealed(document, path) if isinstance(document, dict) else document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "(document)"
-        raise BadInput(f"{path}: key {key}: {first['msg']}") from None
+    return read_record(path, CellResult, "result record")
 
 
 def check_files(folder: Path, record: CellResult, *, weights: bool = True) -> None:

@@ -9,11 +9,10 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from petscale.artefacts.files import write_atomically
-from petscale.artefacts.seal import sealed, unsealed
-from petscale.errors import BadInput
+from petscale.artefacts.records import read_record, write_record
 
 Ending = Literal["known", "cap", "not learnt"]
 
@@ -35,27 +34,16 @@ class Probe(BaseModel):
 
 def write_probe(path: Path, probe: Probe) -> None:
     """Write a record as canonical JSON, atomically."""
-    document = sealed(probe.model_dump(mode="json"))
-    write_atomically(path, json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    write_record(path, probe)
 
 
 def read_probe(path: Path) -> Probe:
     """Read and validate a record.
 
     Raises:
-        BadInput: the file is unreadable, is not JSON, does not fit the schema or was changed; the message names file
-            and key.
+        BadInput: as `petscale.artefacts.records.read_record`.
     """
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: not a readable record of a probe ({error})") from None
-    try:
-        return Probe.model_validate(unsealed(document, path) if isinstance(document, dict) else document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "(document)"
-        raise BadInput(f"{path}: key {key}: {first['msg']}") from None
+    return read_record(path, Probe, "record of a probe")
 
 
 def write_note(path: Path, seed: int, budget: int) -> None:
