@@ -31,15 +31,7 @@ FILES = (
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder, before = tmp_path_factory.mktemp("finished"), Path.cwd()
-    os.chdir(folder)
-    try:
-        study = LocalStudy(folder)
-        study.fill()
-        study.finish()
-    finally:
-        os.chdir(before)
-    return folder
+    return LocalStudy.finished(tmp_path_factory.mktemp("finished"))
 
 
 def other(data: bytes, draw: random.Random) -> bytes:

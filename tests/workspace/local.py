@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -34,6 +35,15 @@ class LocalStudy:
     """The study in `folder`, which is the working directory of the test."""
 
     folder: Path
+
+    @classmethod
+    def finished(cls, folder: Path) -> Path:
+        """Make the study in `folder` with its inputs and a finished cell; returns the folder."""
+        with contextlib.chdir(folder):
+            study = cls(folder)
+            study.fill()
+            study.finish()
+        return folder
 
     @property
     def document(self) -> dict[str, Any]:

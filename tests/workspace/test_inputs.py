@@ -21,16 +21,7 @@ from workspace.local import LocalStudy, reviews, with_times_of, write_rows
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The study with its inputs and a finished cell, made once; tests work on copies."""
-    folder = tmp_path_factory.mktemp("made")
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        study = LocalStudy(folder)
-        study.fill()
-        study.finish()
-    finally:
-        os.chdir(before)
-    return folder
+    return LocalStudy.finished(tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture

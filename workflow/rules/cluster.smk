@@ -157,8 +157,8 @@ def probe_group(wildcards):
     return "-".join(["search", *Path(wildcards.search).parts])
 
 
-# In addition, cells, probes and transfers request one unit of `device`, a resource of this workflow. The profile allows one per
-# job, so the members of a group run one after the other, with GPUs or without.
+# In addition, cells, probes and transfers request one unit of `device`, a resource of this workflow. The profile allows
+# one per job, so the members of a group run one after the other, with GPUs or without.
 COUNT = cell_devices if STUDY.study.hardware.max_devices > 1 else 1
 GPUS = STUDY.study.hardware.gpus
 # A job gets one node, because its processes communicate within a node. Otherwise Slurm may use GPUs of several nodes.
