@@ -17,6 +17,7 @@ QUICK = AnalysisSettings(
     structure=StructureSettings(permutations=200),
     margins=Margins(threshold_factor=6.0),  # budgets of these studies lie a factor of four apart
     bootstrap_draws=300,
+    power_draws=0,
 )
 SMALL = (("reviews", "sentiment", 2), ("films", "sentiment", 2), ("entails", "inference", 2), ("facts", "qa", None))
 
@@ -76,7 +77,10 @@ def design(**changes: Any) -> Design:
 
 @cache
 def as_claimed() -> Study:
-    return Study(AS_CLAIMED, design(ladders=(("mini-t5", "t5"), ("mini-bert", "bert")), threshold_tasks=2))
+    """Two ladders; the only one of these studies with power."""
+    settings = QUICK.model_copy(update={"power_draws": 2})
+    ladders = (("mini-t5", "t5"), ("mini-bert", "bert"))
+    return Study(AS_CLAIMED, design(ladders=ladders, threshold_tasks=2, settings=settings))
 
 
 @cache

@@ -200,9 +200,10 @@ def test_false_discoveries_are_controlled_in_each_reading_over_the_claims_that_c
 
 def test_bounds_are_said_in_words_and_infinities_stay_in_csv_files() -> None:
     """The README once had an interval `-inf to inf`, and bounds that looked like estimates."""
-    claims = as_claimed().tables["claims"]
+    tables = as_claimed().tables
+    claims = tables["claims"]
     assert np.isinf(claims[["low", "high"]].to_numpy(float)).any()
-    text = claims_markdown(claims)
+    text = claims_markdown(claims, tables["power"])
     assert "inf " not in text and "inf|" not in text
     assert "at least 0." in text
     row = claims[claims["id"] == "high-falls"].iloc[0]

@@ -16,6 +16,7 @@ from petscale.analysis.interval import mean_over_tasks
 from petscale.analysis.means import MEAN
 from petscale.analysis.readings import PUBLISHED
 from petscale.analysis.run import analyse, csv_text
+from petscale.analysis.wording import power_texts
 
 
 def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
@@ -24,6 +25,15 @@ def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
     for path in sorted(tmp_path.glob("*.csv")):
         assert path.read_bytes() == (study.folder / "tables" / path.name).read_bytes(), path.name
     assert len(list(tmp_path.glob("*.csv"))) >= 19
+
+
+def test_claims_in_markdown_show_the_power_of_each_row() -> None:
+    study = as_claimed()
+    text = (study.folder / "tables" / "claims.md").read_text()
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")][2:]
+    shown = [row[7].strip() for row in rows]
+    assert shown == power_texts(study.tables["claims"], study.tables["power"])
+    assert "*power*: the chance that this study would decide this claim" in text
 
 
 def test_claims_in_markdown_say_what_the_table_says() -> None:

@@ -81,6 +81,28 @@ def test_every_table_is_in_the_page_to_the_byte() -> None:
     assert {name: gzip.decompress(base64.b64decode(text)) for name, text in packed.items()} == files
 
 
+def test_the_claims_table_shows_the_power_of_each_claim() -> None:
+    """Nothing on the page said how likely the study had been to decide a claim at all."""
+    study = as_claimed()
+    claims, power = study.tables["claims"], study.tables["power"]
+    section = page_of(study).split("How each verdict is decided")[1].split("</section>")[0]
+    shown = re.findall(r'<td data-label="power">([^<]*)</td>', section)
+    assert len(shown) == len(claims) == len(power)
+    for text, verdict, share in zip(shown, claims["verdict"], power["decided"], strict=True):
+        assert text == ("–" if verdict == "not measurable here" else f"{100 * share:.0f} %")
+    assert {"–", "100 %"} <= set(shown)
+    assert "the chance that this study would decide this claim if the effects were as the paper says" in section
+    assert f"by {power['seed_sd'].iloc[0]:.1f} points over seeds; 2 simulated studies" in section
+    assert 'data-table="power">power.csv' in section
+
+
+def test_a_study_without_simulated_ones_shows_no_power() -> None:
+    study = with_holes()
+    section = page_of(study).split('<section id="claims">')[1].split("</section>")[0]
+    assert study.tables["power"].empty
+    assert "power" not in section
+
+
 def test_holes_are_named_at_every_place() -> None:
     study = with_holes()
     page = page_of(study)

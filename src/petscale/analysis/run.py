@@ -22,6 +22,7 @@ from petscale.analysis import (
 from petscale.analysis.claims import claims_markdown, claims_table
 from petscale.analysis.evidence import View, evidence_of, views
 from petscale.analysis.examples import example_scores
+from petscale.analysis.power_table import power_table
 from petscale.analysis.readings import PUBLISHED, READINGS
 from petscale.analysis.study_plan import StudyPlan, read_plan, settings_of
 from petscale.analysis.tidy import curves, tidy
@@ -44,15 +45,17 @@ def analyse(plan_path: Path, results_root: Path, out_dir: Path) -> Tables:
     Raises:
         BadInput: the plan cannot be used.
     """
-    tables = make_tables(read_plan(plan_path), results_root)
+    plan = read_plan(plan_path)
+    tables = make_tables(plan, results_root)
+    tables["power"] = power_table(plan, tables["cells"], settings_of(plan))
     for name, table in tables.items():
         write_atomically(out_dir / f"{name}.csv", csv_text(table))
-    write_atomically(out_dir / "claims.md", claims_markdown(tables["claims"]))
+    write_atomically(out_dir / "claims.md", claims_markdown(tables["claims"], tables["power"]))
     return tables
 
 
 def make_tables(plan: StudyPlan, results_root: Path) -> Tables:
-    """Make all tables; the keys are their names, in the order of the report.
+    """Make all tables but `power`, which simulates; the keys are their names, in the order of the report.
 
     Raises:
         BadInput: the plan's settings cannot be used.

@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from petscale.analysis.run import Tables
 from petscale.analysis.study_plan import StudyPlan
+from petscale.analysis.wording import power_meaning
 from petscale.report import sections as parts
 from petscale.report import verdicts
 from petscale.report.deviations import DEVIATIONS
@@ -33,6 +34,7 @@ def render(plan: StudyPlan, tables: Tables, figures: list[Figure], tables_dir: P
         results_root: the folder to which the paths of cells are relative.
     """
     cells = tables["cells"]
+    power = tables.get("power", pd.DataFrame())  # tables of earlier versions have none
     numbers_of = {cell: index for index, cell in enumerate(cells["cell"])}
     environment = Environment(
         loader=PackageLoader("petscale.report", "templates"),
@@ -47,7 +49,8 @@ def render(plan: StudyPlan, tables: Tables, figures: list[Figure], tables_dir: P
         holes=_holes(tables["missing"]),
         changed=plan.get("changed_inputs") or {},
         notes=cells.loc[cells["notes"] != "", ["cell", "notes"]].to_dict("records"),
-        claims=verdicts.claims_html(tables["claims"], numbers_of),
+        claims=verdicts.claims_html(tables["claims"], power, numbers_of),
+        power=power_meaning(power) if len(power) else "",
         verdicts=verdicts.verdicts_html(tables["claims"]),
         readings=verdicts.readings_html(),
         tally={

@@ -10,30 +10,36 @@ import pandas as pd
 
 from petscale.analysis.readings import MEANING, READINGS
 from petscale.analysis.verdict import NOT_MEASURABLE
-from petscale.analysis.wording import interval_text, value_text
+from petscale.analysis.wording import interval_text, power_texts, value_text
 from petscale.report.html_table import text, walk_back
 
 
-def claims_html(claims: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
-    """The claims table; its last column opens the cells behind a claim. On a narrow screen each row becomes a card."""
+def claims_html(claims: pd.DataFrame, power: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
+    """The claims table; its last column opens the cells behind a claim. On a narrow screen each row becomes a card.
+
+    Without rows of `power` there is no column for it.
+    """
     rows = []
-    for row in claims.to_dict("records"):
+    for row, chance in zip(claims.to_dict("records"), power_texts(claims, power), strict=True):
         value = value_text(row["value"], row["sign"])
         interval = interval_text(row["low"], row["high"])
         shown = value if interval == "–" else f"{value} [{interval}]"
         unit = quiet(row["unit"]) if value != "–" else ""
         p = f"p {row['p']:.3f}, adjusted {row['adjusted_p']:.3f}" if row["p"] < 1 else ""
+        likely = f'<td data-label="power">{escape(chance)}</td>' if len(power) else ""
         left_out = f"<br>Not counted: {text(row['not_counted'])}" if row["not_counted"] else ""
         rows.append(
             f'<tr><td data-label="claim"><strong>{text(row["claim"])}</strong></td>'
             f'<td data-label="ladder">{text(row["ladder"])}<br>{quiet(row["reading"])}</td>'
             f'<td data-label="verdict">{badge(str(row["verdict"]))}</td>'
+            f"{likely}"
             f'<td data-label="statistic" class="stat">{escape(shown)} {unit}<br>{quiet(row["statistic"])}</td>'
             f'<td data-label="decided by">{text(row["rule"])}<br>{quiet(row["n"])}<br>{quiet(p)}</td>'
             f'<td data-label="more">{text(row["detail"])}{left_out} {quiet(row["table"])}</td>'
             f'<td data-label="cells">{walk_back(row, numbers_of)}</td></tr>'
         )
-    titles = ("claim", "ladder", "verdict", "statistic", "decided by", "more", "cells")
+    chances = ["power"] if len(power) else []
+    titles = ("claim", "ladder", "verdict", *chances, "statistic", "decided by", "more", "cells")
     head = "".join(f"<th>{title}</th>" for title in titles)
     return f'<table class="claims cards"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 

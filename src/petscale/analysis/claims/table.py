@@ -10,7 +10,7 @@ from petscale.analysis.claims import budget, generalisation, performance, speed
 from petscale.analysis.claims.row import Claim, ClaimRow, Evidence, not_measurable
 from petscale.analysis.readings import MEANING, READINGS
 from petscale.analysis.verdict import DECIDED, INCONCLUSIVE, NOT_MEASURABLE, adjusted
-from petscale.analysis.wording import interval_text, value_text
+from petscale.analysis.wording import interval_text, power_meaning, power_texts, value_text
 from petscale.study.config.analysis import AnalysisSettings
 
 Test = Callable[[Evidence, Claim], ClaimRow]
@@ -90,21 +90,25 @@ def control_discoveries(claims: pd.DataFrame, settings: AnalysisSettings) -> pd.
     return pd.concat(parts).loc[claims.index]
 
 
-def claims_markdown(claims: pd.DataFrame) -> str:
+def claims_markdown(claims: pd.DataFrame, power: pd.DataFrame) -> str:
     """The claims table as Markdown, for a README or a paper: both readings, statistic, interval and what is left out.
 
-    Bounds carry their sign; an interval without a lower or an upper end says so in words.
+    Bounds carry their sign; an interval without a lower or an upper end says so in words. Without rows of `power` (of
+    `power_table.power_table`) there is no column for it.
     """
-    lines = [f"*{reading}*: {meaning}." for reading, meaning in MEANING.items()]
-    lines = [lines[0], "", lines[1], ""]
-    lines += ["| claim | ladder | reading | verdict | statistic | value | interval | not counted, or why |"]
-    lines += ["| --- | --- | --- | --- | --- | ---: | --- | --- |"]
-    for row in claims.to_dict("records"):
+    legend = [f"*{reading}*: {meaning}." for reading, meaning in MEANING.items()]
+    legend += [f"*power*: {power_meaning(power)}."] if len(power) else []
+    lines = [part for text in legend for part in (text, "")]
+    chance, rule = ("power | ", "---: | ") if len(power) else ("", "")
+    lines += [f"| claim | ladder | reading | verdict | statistic | value | interval | {chance}not counted, or why |"]
+    lines += [f"| --- | --- | --- | --- | --- | ---: | --- | {rule}--- |"]
+    for row, likely in zip(claims.to_dict("records"), power_texts(claims, power), strict=True):
         unit = f", {row['unit']}" if isinstance(row["unit"], str) and row["unit"] else ""
         statistic = f"{row['statistic']}{unit}" if isinstance(row["statistic"], str) and row["statistic"] else "–"
         cells = (
             row["claim"], row["ladder"], row["reading"], row["verdict"], statistic,
-            value_text(row["value"], row["sign"]), interval_text(row["low"], row["high"]), reason(row),
+            value_text(row["value"], row["sign"]), interval_text(row["low"], row["high"]),
+            *([likely] if len(power) else []), reason(row),
         )  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

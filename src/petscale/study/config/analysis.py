@@ -108,4 +108,7 @@ class AnalysisSettings(_Settings):
     margins: Margins = Field(default=Margins(), description="equivalence and non-inferiority margins")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="two-sided level of every interval")
     bootstrap_draws: int = Field(2_000, ge=200, description="number of draws of the bootstrap of thresholds")
-    seed: int = Field(0, ge=0, description="seed of bootstraps and permutations")
+    power_draws: int = Field(
+        40, ge=0, description="simulated studies that tell how likely each claim was to be decided; 0 leaves power out"
+    )
+    seed: int = Field(0, ge=0, description="seed of bootstraps, permutations and simulated studies")
