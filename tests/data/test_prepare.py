@@ -17,6 +17,8 @@ from petscale.data.prepare import MANIFEST, prepare, split_train
 from petscale.data.rows import Rows
 from petscale.data.sources import LocalSource, MiniSource, make_source
 from petscale.errors import BadInput
+from petscale.mini.language import SPLITS
+from petscale.mini.tasks import rows
 from petscale.tasks import TASKS
 
 from .conftest import Write, reviews
@@ -112,6 +114,21 @@ def test_few_shot_of_free_text_takes_k_rows(tmp_path: Path) -> None:
     assert len(_ids(tmp_path, "train")) == len(_ids(tmp_path, "dev")) == 7
 
 
+def test_a_source_s_own_dev_rows_are_used_and_train_is_kept_whole(tmp_path: Path) -> None:
+    """The dev rows of a mini task have words of their own; rows held out from train would share its words."""
+    task = TASKS["mini-sentiment"]
+    prepare(task, MiniSource(), tmp_path, dev_size=40, max_test=60)
+    assert json.loads((tmp_path / MANIFEST).read_text())["sizes"] == {"train": 2000, "dev": 40, "test": 60}
+    for split in SPLITS:
+        assert {row["text_a"] for row in _read(tmp_path, split)} <= {row["text"] for row in rows(task.name, split)}
+
+
+def test_few_shot_takes_its_dev_rows_from_the_source_s_own(tmp_path: Path) -> None:
+    prepare(TASKS["mini-qa"], MiniSource(), tmp_path, dev_size=1, few_shot=7)
+    for split in ("train", "dev"):
+        assert {row["text_a"] for row in _read(tmp_path, split)} <= {row["question"] for row in rows("mini-qa", split)}
+
+
 def test_too_few_rows_for_dev(local: Write, tmp_path: Path) -> None:
     source = local("sst2", train=reviews(5), validation=reviews(5, first=100))
     with pytest.raises(BadInput, match=r"train\.jsonl: 5 rows do not leave any"):
@@ -138,9 +155,9 @@ def test_a_failed_rerun_leaves_no_manifest_that_could_be_believed(
     seed=st.integers(0, 5),
 )
 def test_no_input_is_in_two_splits(texts: list[str], dev_size: int, max_train: int | None, seed: int) -> None:
-    rows = Rows("f", [{"sentence": text, "label": 0} for text in texts], list(range(1, len(texts) + 1)))
+    read = Rows("f", [{"sentence": text, "label": 0} for text in texts], list(range(1, len(texts) + 1)))
     try:
-        train, dev = split_train(SST2, rows, dev_size=dev_size, max_train=max_train, few_shot=None, seed=seed)
+        train, dev = split_train(SST2, read, dev_size=dev_size, max_train=max_train, few_shot=None, seed=seed)
     except BadInput:
         return  # too few rows, or one input fills the file
     assert not {texts[index] for index in train} & {texts[index] for index in dev}
@@ -156,7 +173,7 @@ def test_real_rows_are_prepared_without_overlap(name: str, shared: Path, tmp_pat
     assert isinstance(source, LocalSource)
     prepare(task, source, tmp_path, dev_size=30)
     splits = {split: _read(tmp_path, split) for split in ("train", "dev", "test")}
-    inputs = {split: {row["source"].casefold() for row in rows} for split, rows in splits.items()}
+    inputs = {split: {row["source"].casefold() for row in found} for split, found in splits.items()}
     assert len(splits["dev"]) == 30
     assert not inputs["train"] & inputs["dev"]
     assert not (inputs["train"] | inputs["dev"]) & inputs["test"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 
+import pytest
+
 from petscale.mini import words
 from petscale.mini.corpus import MIXTURE, digest, documents
-from petscale.mini.language import RELATIONS, TEST, TUNING, halves, shuffled, world
+from petscale.mini.language import LEXICONS, RELATIONS, SPLITS, Split, halves, shuffled, world
 from petscale.mini.words import PEOPLE, vocabulary
 
 CORPUS_DIGEST = "cd48703d4a83df2190e5f9713be620ec0a63aba3a7d953d8067e7b05dcca390e"
@@ -54,14 +57,25 @@ def test_facts_of_a_person_do_not_predict_each_other() -> None:
     assert pairs.most_common(1)[0][1] <= 2
 
 
-def test_tuning_and_test_words_are_disjoint() -> None:
-    assert not set(TUNING.people) & set(TEST.people)
-    assert not set(TUNING.acts) & set(TEST.acts)
-    assert not set(TUNING.looks) & set(TEST.looks)
+@pytest.mark.parametrize(("one", "other"), itertools.combinations(SPLITS, 2))
+def test_splits_share_no_word_that_a_label_or_an_answer_depends_on(one: Split, other: Split) -> None:
+    """Otherwise a checkpoint chosen on dev, or a test score, would count words memorised from the training rows."""
+    first, second = LEXICONS[one], LEXICONS[other]
+    assert not set(first.people) & set(second.people)
+    assert not set(first.acts) & set(second.acts)
+    assert not set(first.looks) & set(second.looks)
     for good in (True, False):
-        assert not set(TUNING.polar[good]) & set(TEST.polar[good])
-    for kind in TUNING.kinds:
-        assert not set(TUNING.kinds[kind]) & set(TEST.kinds[kind])
+        assert not set(first.polar[good]) & set(second.polar[good])
+    for kind in first.kinds:
+        assert not set(first.kinds[kind]) & set(second.kinds[kind])
+
+
+def test_together_the_splits_use_every_word() -> None:
+    assert {person for split in SPLITS for person in LEXICONS[split].people} == set(PEOPLE)
+    for good, listed in ((True, words.GOOD), (False, words.BAD)):
+        assert {word for split in SPLITS for word in LEXICONS[split].polar[good]} == set(listed)
+    for kind, nouns in words.KINDS.items():
+        assert {noun for split in SPLITS for noun in LEXICONS[split].kinds[kind]} == set(nouns)
 
 
 def test_shuffling_keeps_every_item() -> None:

@@ -68,6 +68,7 @@ def test_the_fourteen_tasks_of_the_papers_and_the_mini_tasks_are_there() -> None
         "mini-opinion",
         "mini-inference",
         "mini-paraphrase",
+        "mini-boolq",
         "mini-qa",
         "mini-summary",
     ]

@@ -1,8 +1,9 @@
 """Makes the prepared splits of a task from checked rows: train, dev and test, each as a parquet file.
 
-Dev is held out from train. Rows with the same input (ignoring case and spacing) form a group, the groups are ordered by
-a hash of (split seed, input), and dev takes groups in that order until it is full. Therefore no input is in two splits,
-the choice does not depend on the order of the rows, and adding rows to a file moves few rows to another split.
+Dev is held out from train, unless the source has dev rows of its own, as the mini tasks do. Rows with the same input
+(ignoring case and spacing) form a group, the groups are ordered by a hash of (split seed, input), and dev takes groups
+in that order until it is full. Therefore no input is in two splits, the choice does not depend on the order of the
+rows, and adding rows to a file moves few rows to another split.
 Subsamples follow the same order, so a smaller one is part of every larger one. Files keep the order of the source.
 """
 
@@ -87,21 +88,29 @@ def _take_shots(task: Task, rows: Rows, groups: list[list[int]], shots: int) -> 
 
 
 def split_train(
-    task: Task, rows: Rows, *, dev_size: int, max_train: int | None, few_shot: int | None, seed: int
+    task: Task,
+    rows: Rows,
+    own_dev: Rows | None = None,
+    *,
+    dev_size: int,
+    max_train: int | None,
+    few_shot: int | None,
+    seed: int,
 ) -> tuple[list[int], list[int]]:
-    """Indices of the train and dev rows, each ascending.
+    """Indices of the train and dev rows, each ascending; those of dev count in `own_dev` if it is given.
 
     Raises:
         BadInput: there are too few rows.
     """
     groups = _groups(task, rows, seed)
     if few_shot is not None:
-        dev, left = _take_shots(task, rows, groups, few_shot)
-        train, _ = _take_shots(task, rows, left, few_shot)
+        dev, left = _take_shots(task, own_dev or rows, _groups(task, own_dev, seed) if own_dev else groups, few_shot)
+        train, _ = _take_shots(task, rows, groups if own_dev else left, few_shot)
     else:
-        if dev_size >= len(rows):
+        if own_dev is None and dev_size >= len(rows):
             raise BadInput(f"{rows.origin}: {len(rows)} rows do not leave any to train on beside {dev_size} for dev")
-        dev, left = _take(groups, dev_size)
+        dev, left = _take(_groups(task, own_dev, seed) if own_dev else groups, dev_size)
+        left = groups if own_dev else left
         size = sum(map(len, left)) if max_train is None else max_train
         train, _ = _take(left, size)
     if not train or not dev:
@@ -157,14 +166,15 @@ def prepare(
         BadInput: rows are wrong or too few; the message names file and row.
     """
     splits = read_rows(task, source)
+    own_dev = splits.get("dev")
     train, dev = split_train(
-        task, splits["train"], dev_size=dev_size, max_train=max_train, few_shot=few_shot, seed=split_seed
+        task, splits["train"], own_dev, dev_size=dev_size, max_train=max_train, few_shot=few_shot, seed=split_seed
     )
     chosen: dict[str, tuple[Rows, list[int], str]] = {
         "train": (splits["train"], train, "train"),
-        "dev": (splits["train"], dev, "train"),
+        "dev": (own_dev, dev, "dev") if own_dev else (splits["train"], dev, "train"),
     }
-    for name in splits.keys() - {"train"}:
+    for name in splits.keys() - {"train", "dev"}:
         rows = splits[name]
         size = len(rows) if max_test is None else max_test
         # Rows are drawn here, not groups: a test set is scored as published, with its repeated inputs.

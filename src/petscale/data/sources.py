@@ -102,10 +102,10 @@ def _read(task: Task, source: Source) -> dict[str, Rows]:
     if isinstance(source, LocalSource):
         return {split: files.read(path, task) for split, path in _local_files(task, source).items()}
     if isinstance(source, MiniSource):
+        from petscale.mini.language import SPLITS
         from petscale.mini.tasks import rows
 
-        splits: tuple[Literal["train", "test"], ...] = ("train", "test")
-        drawn = {split: rows(task.name, split) for split in splits}
+        drawn = {split: rows(task.name, split) for split in SPLITS}
         return {
             split: Rows(f"mini {task.name} {split}", found, list(range(1, len(found) + 1)))
             for split, found in drawn.items()
@@ -120,7 +120,7 @@ def _read(task: Task, source: Source) -> dict[str, Rows]:
 
 
 def read_rows(task: Task, source: Source) -> dict[str, Rows]:
-    """Checked rows by split: `train`, `test` and the task's further test sets.
+    """Checked rows by split: `train`, `test`, the task's further test sets, and `dev` if the source has its own.
 
     Raises:
         BadInput: something is wrong with the rows; the message names file and row.

@@ -7,9 +7,10 @@ of numbers Python promises never to change, so the same seed gives the same text
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from types import MappingProxyType
+from typing import Literal, TypeVar, get_args
 
 from petscale.mini.words import ACTS, BAD, GOOD, HOBBIES, JOBS, KINDS, LOOKS, PEOPLE, TOWNS
 
@@ -40,7 +41,7 @@ def others(items: Sequence[T], taken: T) -> list[T]:
 
 
 def halves(items: Sequence[T]) -> tuple[tuple[T, ...], tuple[T, ...]]:
-    """The tuning half and the test half of a word list: every second entry."""
+    """Every second entry of a list, and the others. No fact can be guessed from those about the other half."""
     return tuple(items[0::2]), tuple(items[1::2])
 
 
@@ -88,9 +89,20 @@ def world() -> dict[str, dict[str, str]]:
     return facts
 
 
+Split = Literal["train", "dev", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+WORDS: Mapping[Split, tuple[int, ...]] = MappingProxyType({"train": (0, 3, 4), "dev": (1,), "test": (2, 5)})
+"""Of each six consecutive words of a list, those that each split uses."""
+
+NAMES: Mapping[Split, tuple[int, ...]] = MappingProxyType({"train": (0, 2, 4), "dev": (1,), "test": (3, 5)})
+"""The same for people. Dev and test share the half whose facts cannot be guessed from those about train: if dev were
+taken from the same half as train, no answer of train would ever be right in dev (see `world`)."""
+
+
 @dataclass(frozen=True)
 class Lexicon:
-    """The words that a text may use: the corpus uses all, a task uses some for its train rows and the rest for test."""
+    """The words that a text may use: the corpus uses all; each split of a task has words that no other split has."""
 
     people: tuple[str, ...]
     kinds: dict[str, tuple[str, ...]]
@@ -99,24 +111,26 @@ class Lexicon:
     polar: dict[bool, tuple[str, ...]]
 
 
-def thirds(items: Sequence[T]) -> tuple[tuple[T, ...], tuple[T, ...]]:
-    """Split a word list into two thirds for tuning and one third for test.
+def part(items: Sequence[T], places: tuple[int, ...]) -> tuple[T, ...]:
+    """The entries of a list at certain places of each six."""
+    return tuple(item for index, item in enumerate(items) if index % 6 in places)
 
-    With fewer words for tuning, a model would memorise them one by one, whatever the backbone knows.
+
+def _lexicon(split: Split) -> Lexicon:
+    """The words of one split.
+
+    Dev has words of its own, so that a checkpoint is chosen by what the backbone knows and not by what it memorised of
+    the words of the training rows. With fewer words in train, a model would memorise them one by one.
     """
-    return tuple(item for i, item in enumerate(items) if i % 3 != 2), tuple(items[2::3])
-
-
-def _part(index: int) -> Lexicon:
+    words = WORDS[split]
     return Lexicon(
-        people=halves(PEOPLE)[index],
-        kinds={kind: thirds(nouns)[index] for kind, nouns in KINDS.items()},
-        acts=thirds(ACTS)[index],
-        looks=thirds(LOOKS)[index],
-        polar={True: thirds(GOOD)[index], False: thirds(BAD)[index]},
+        people=part(PEOPLE, NAMES[split]),
+        kinds={kind: part(nouns, words) for kind, nouns in KINDS.items()},
+        acts=part(ACTS, words),
+        looks=part(LOOKS, words),
+        polar={True: part(GOOD, words), False: part(BAD, words)},
     )
 
 
 WHOLE = Lexicon(PEOPLE, KINDS, ACTS, LOOKS, {True: GOOD, False: BAD})
-TUNING = _part(0)
-TEST = _part(1)
+LEXICONS: Mapping[Split, Lexicon] = MappingProxyType({split: _lexicon(split) for split in SPLITS})

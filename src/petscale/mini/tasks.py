@@ -1,25 +1,26 @@
-"""The tasks of the mini family: one of each kind that the papers use, and a second sentiment task.
+"""The tasks of the mini family: one of each kind that the papers use, a second sentiment task, and yes-no questions.
 
-Transfer within a kind needs two tasks of one kind (Su et al., Fig. 9).
+Transfer within a kind needs two tasks of one kind (Su et al., Fig. 9). The yes-no questions ask in the words of the
+corpus what `mini-inference` asks in another form.
 
-Train rows and test rows share no person, no positive or negative adjective and no noun that has a kind. What tuning
-teaches about single words is therefore of no use in the test, and a good score must come from pre-training. The answers
-of closed-book QA are only in the corpus.
+Train, dev and test rows share no person, no positive or negative adjective and no noun that has a kind. What tuning
+teaches about single words is therefore of no use in dev and test, and a good score must come from pre-training. The
+answers of closed-book QA are only in the corpus.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any
 
-from petscale.mini.language import RELATIONS, TEST, TUNING, Lexicon, flip, others, pick, shuffled, world
+from petscale.mini.language import LEXICONS, RELATIONS, Lexicon, Split, flip, others, pick, shuffled, world
 from petscale.mini.scenes import feelings, inference, plan, verdicts
 
 Row = dict[str, Any]
-Split = Literal["train", "test"]
 
-SIZES: dict[str, int] = {"train": 2000, "test": 500}
+SIZES: dict[Split, int] = {"train": 2000, "dev": 500, "test": 3000}
+"""Rows of each split of the tasks that are drawn. Closed-book QA has six questions for each person of a split."""
 
 
 def _sentiment(rng: random.Random, lexicon: Lexicon, label: int) -> Row:
@@ -45,6 +46,11 @@ def _paraphrase(rng: random.Random, lexicon: Lexicon, label: int) -> Row:
     return {"sentence1": f"{first} .", "sentence2": f"{second} .", "label": label}
 
 
+def _boolq(rng: random.Random, lexicon: Lexicon, label: int) -> Row:
+    passage, claim = inference(rng, lexicon, follows=label == 1)
+    return {"passage": f"{passage} .", "question": f"{claim} ?", "label": label}
+
+
 def _summary(rng: random.Random, lexicon: Lexicon, label: int) -> Row:
     del label  # One kind of row only.
     dialogue, summary = plan(rng, lexicon)
@@ -52,7 +58,7 @@ def _summary(rng: random.Random, lexicon: Lexicon, label: int) -> Row:
 
 
 def _questions(rng: random.Random, lexicon: Lexicon) -> list[Row]:
-    """Every question about every person of the half, in random order."""
+    """Every question about every person of the split, in random order."""
     facts = world()
     return shuffled(
         rng,
@@ -70,10 +76,11 @@ DRAWN: dict[str, Callable[[random.Random, Lexicon, int], Row]] = {
     "mini-opinion": _opinion,
     "mini-inference": _inference,
     "mini-paraphrase": _paraphrase,
+    "mini-boolq": _boolq,
     "mini-summary": _summary,
 }
 TASKS: tuple[str, ...] = (*DRAWN, "mini-qa")
-VERSIONS: dict[str, int] = dict.fromkeys(TASKS, 2) | {"mini-paraphrase": 3}
+VERSIONS: dict[str, int] = dict.fromkeys(TASKS, 3) | {"mini-paraphrase": 4, "mini-boolq": 1}
 """Version of each task's rows; it must be raised when the way they are drawn changes."""
 
 
@@ -92,8 +99,8 @@ def rows(task: str, split: Split) -> list[Row]:
     """The rows of one split, the same on every machine.
 
     Columns: `mini-sentiment` and `mini-opinion` text, label (1 positive); `mini-inference` premise, hypothesis, label
-    (0 entailment); `mini-paraphrase` sentence1, sentence2, label (1 equivalent); `mini-qa` question, answer (a list of
-    one string); `mini-summary` dialogue, summary. Labels are balanced.
+    (0 entailment); `mini-paraphrase` sentence1, sentence2, label (1 equivalent); `mini-boolq` passage, question, label
+    (1 yes); `mini-qa` question, answer (a list of one string); `mini-summary` dialogue, summary. Labels are balanced.
 
     Raises:
         ValueError: unknown task or split.
@@ -102,7 +109,7 @@ def rows(task: str, split: Split) -> list[Row]:
         raise ValueError(f"unknown mini task {task!r}; known: {', '.join(TASKS)}")
     if split not in SIZES:
         raise ValueError(f"unknown split {split!r} of {task}; known: {', '.join(SIZES)}")
-    lexicon = TUNING if split == "train" else TEST
+    lexicon = LEXICONS[split]
     rng = random.Random(f"{task}/{split}/{VERSIONS[task]}")
     if task == "mini-qa":
         return _questions(rng, lexicon)

@@ -126,14 +126,16 @@ def estimate_transfer(source: Cell, target: DataSpec, task: Task, shape: Backbon
 
 def rows_of(data: DataSpec, task: Task) -> Rows:
     """Rows of each split. Local data are assumed to have the published number of rows, since no file is read here."""
-    if task.hub is not None:
-        train, test, *further = (task.hub.published(split)[0] for split in task.hub.splits)
-    else:
-        train, test, further = SIZES["train"], SIZES["test"], []
     shots = data.few_shot * max(1, len(task.labels or ())) if data.few_shot else None
     dev = shots or data.dev_size
+    if task.hub is not None:
+        train, test, *further = (task.hub.published(split)[0] for split in task.hub.splits)
+        train = max(train - dev, 0)
+    else:
+        train, test, further = SIZES["train"], SIZES["test"], []
+        dev = min(dev, SIZES["dev"])
     return Rows(
-        train=shots or min(max(train - dev, 0), data.max_train or train),
+        train=shots or min(train, data.max_train or train),
         dev=dev,
         test=min(test, data.max_test or test),
         further=sum(min(rows, data.max_test or rows) for rows in further),

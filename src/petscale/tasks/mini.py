@@ -1,4 +1,4 @@
-"""The tasks of the generated language: one of each kind, and a second sentiment task.
+"""The tasks of the generated language: one of each kind, a second sentiment task, and yes-no questions.
 
 Their wording follows that of the papers' tasks.
 """
@@ -58,6 +58,21 @@ PARAPHRASE = Task(
     **(_COMMON | {"version": 3}),
 )
 
+BOOLQ = Task(
+    name="mini-boolq",
+    kind="qa",
+    source="mini",
+    columns=("passage", "question", "label"),
+    label_column="label",
+    template="Input: {passage} {question} Output: ",
+    text_a="{passage}",
+    text_b="{question} yes .",
+    labels=("no", "yes"),
+    unified=("0", "1"),
+    citation=_CITATION,
+    **(_COMMON | {"version": 1}),
+)
+
 QA = Task(
     name="mini-qa",
     version=2,
@@ -88,4 +103,4 @@ SUMMARY = Task(
     citation=_CITATION,
 )
 
-TASKS = (SENTIMENT, OPINION, INFERENCE, PARAPHRASE, QA, SUMMARY)
+TASKS = (SENTIMENT, OPINION, INFERENCE, PARAPHRASE, BOOLQ, QA, SUMMARY)
