@@ -8,11 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification, T5ForConditionalGeneration
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    BertForPreTraining,
+    BertForSequenceClassification,
+    T5ForConditionalGeneration,
+)
 
+from petscale.mini.corpus import documents
 from petscale.mini.specs import RANDOM, SPECS, spec_of
 from petscale.pretraining.ladder import sha256, write_checksums
-from petscale.pretraining.pretrain import build_backbone
+from petscale.pretraining.pretrain import build_backbone, held_out_loss, unseen
 
 SHIPPED = Path(__file__).parents[2] / "ladders"
 FILES = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "training.json"}
@@ -84,8 +91,24 @@ def test_the_shipped_folder_is_whole(name: str) -> None:
 def test_held_out_loss_falls_with_size(family: str) -> None:
     names = [name for name, spec in SPECS.items() if spec.family == family]
     losses = [json.loads((SHIPPED / name / "training.json").read_text())["held_out_loss"] for name in names]
-    assert len(losses) == 3
+    assert len(losses) >= 3
     assert losses == sorted(losses, reverse=True)
+
+
+def test_no_document_of_the_held_out_loss_stands_in_the_corpus() -> None:
+    """The language is small, so that documents drawn anew often repeat one that was trained on."""
+    texts = unseen()
+    assert len(texts) == 1000
+    assert not set(texts) & set(documents(60_000, "train"))
+    assert set(documents(1000, "held-out")) & set(documents(60_000, "train"))
+
+
+@pytest.mark.parametrize("name", ["mini-t5-small", "mini-bert-small"])
+def test_the_shipped_loss_is_that_of_the_shipped_weights(name: str) -> None:
+    folder = SHIPPED / name
+    model = {"t5": T5ForConditionalGeneration, "bert": BertForPreTraining}[SPECS[name].family].from_pretrained(folder)
+    loss = held_out_loss(model, SPECS[name], AutoTokenizer.from_pretrained(folder))
+    assert loss == pytest.approx(json.loads((folder / "training.json").read_text())["held_out_loss"], abs=2e-4)
 
 
 def test_checksums_match_the_shipped_files() -> None:
