@@ -118,6 +118,7 @@ class _Builder:
         self.study = study
         self.grid = Grid(study, dict(backbones))
         self.tasks = {name: task_registry.lookup(name) for name in study.tasks}
+        self._taken = {ladder.name: ladder.tasks or study.tasks for ladder in study.ladders}
         self._recipes = {ladder.name: study.recipe_for(ladder.name) for ladder in study.ladders}
         self._checked: set[tuple[str, str, int | None]] = set()
         self._fitting: set[tuple[str, str]] = set()
@@ -246,7 +247,7 @@ class _Builder:
                 self.grid.add(cell, "transfer", match=asked.match)
                 source = self.grid.cells[cell.path]
                 for target in targets:
-                    if target.name != task.name and family_of(backbone.shape).takes(target):
+                    if target.name != task.name and self._takes(backbone, target):
                         self._check_fit(backbone, target)
                         self.grid.transfers.append(PlannedTransfer(source, self._rows[target.name]))
 
@@ -266,9 +267,13 @@ class _Builder:
         for name in names:
             backbone = self.grid.backbones[name]
             for task in asked.tasks or self.study.tasks:
-                if family_of(backbone.shape).takes(self.tasks[task]):
+                if self._takes(backbone, self.tasks[task]):
                     for seed in asked.seeds or self.study.seeds:
                         yield backbone, self.tasks[task], seed
+
+    def _takes(self, backbone: Backbone, task: Task) -> bool:
+        """Whether a backbone's ladder uses a task, and its family can."""
+        return task.name in self._taken[backbone.ladder] and family_of(backbone.shape).takes(task)
 
     def _match(self, backbone: Backbone, method: str) -> int:
         return matched_budget(backbone.shape, method, options=self.study.method_options.get(method))

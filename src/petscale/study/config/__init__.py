@@ -23,6 +23,9 @@ class Ladder(Section):
 
     name: Name = Field(description="name of the family in figures")
     backbones: list[HubName] = Field(min_length=1, description="catalogue names or keys of `folders`, small to large")
+    tasks: list[Name] | None = Field(
+        None, min_length=1, description="those of the study's tasks that this ladder uses; all when absent"
+    )
 
 
 class Study(Section):
@@ -63,6 +66,7 @@ class Study(Section):
             "backbones": [b for ladder in self.ladders for b in ladder.backbones],
             "tasks": self.tasks,
             "seeds": self.seeds,
+            **{f"ladders.{ladder.name}.tasks": ladder.tasks or [] for ladder in self.ladders},
         }
         for name, experiment in self.experiments.asked().items():
             for field in type(experiment).model_fields:
@@ -76,6 +80,11 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _selections_lie_in_the_study(self) -> Study:
+        for ladder in self.ladders:
+            for task in ladder.tasks or ():
+                if task not in self.tasks:
+                    hint = did_you_mean(task, self.tasks)
+                    raise ValueError(f"ladders.{ladder.name}.tasks: {task} is not in the study's tasks{hint}")
         backbones = [b for ladder in self.ladders for b in ladder.backbones]
         for name, experiment in self.experiments.asked().items():
             for field, known in (("backbones", backbones), ("tasks", self.tasks), ("targets", self.tasks)):
