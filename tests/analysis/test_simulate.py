@@ -101,6 +101,7 @@ def test_equal_thresholds_with_unequal_steepness_support_no_change() -> None:
 
 
 def test_power_is_the_share_of_draws_that_decide() -> None:
+    """Power was never looked at: "gaps shrink" had 7 % at the default study's size."""
     document = plan(experiments={"methods": EXPERIMENTS["methods"]})
     found = power(document, AnalysisSettings(), World(gap=(20.0, 0.0), seed_sd=0.5), 2).set_index(["id", "reading"])
     assert found.loc[("gap-shrinks", KNOWLEDGE), "supported"] == 1.0
