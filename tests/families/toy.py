@@ -70,6 +70,9 @@ class Toy(Encoder):
     def places(self, shape: BackboneShape, target_length: int | None) -> tuple[Place, ...]:
         return (Place("layer", "branch", "ffn.down", shape.d_model, shape.d_model, "encoder"),)
 
+    def step_mask(self, mask: Tensor) -> Tensor:
+        return mask  # no model of transformers
+
     def new_model(self, config: dict[str, Any], num_labels: int | None) -> Any:
         assert num_labels is not None
         return BagOfWords(config, num_labels)

@@ -173,10 +173,13 @@ class Family(ABC):
     def step_mask(self, mask: torch.Tensor) -> torch.Tensor | None:
         """The attention mask ``(b, s)`` of booleans of a training step, in the form that the model takes.
 
-        The mask is on the host. A form into which the model need not look is better, since it would wait for the device
-        (`petscale.families.forms.masks.whole`). None leaves the mask out.
+        The mask is on the host. Models of transformers take the form into which they need not look, for they would wait
+        for the device (`petscale.families.forms.masks.whole`); a family of other models returns the form of its own.
+        None leaves the mask out.
         """
-        return mask
+        from petscale.families.forms.masks import whole
+
+        return whole(mask)
 
     @abstractmethod
     def collate(self, examples: Examples, indices: NDArray[np.int64]) -> dict[str, torch.Tensor]:

@@ -64,11 +64,6 @@ class BertFamily(Encoder):
     def places(self, shape: BackboneShape, target_length: int | None) -> tuple[Place, ...]:
         return parts.places(shape)
 
-    def step_mask(self, mask: torch.Tensor) -> torch.Tensor | None:
-        from petscale.families.forms.masks import whole
-
-        return whole(mask)
-
     def new_model(self, config: dict[str, Any], num_labels: int | None) -> Any:
         from transformers.models.bert.configuration_bert import BertConfig
         from transformers.models.bert.modeling_bert import BertForSequenceClassification

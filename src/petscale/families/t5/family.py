@@ -67,11 +67,6 @@ class T5Family(EncoderDecoder):
     def places(self, shape: BackboneShape, target_length: int | None) -> tuple[Place, ...]:
         return parts.places(shape, target_length)
 
-    def step_mask(self, mask: torch.Tensor) -> torch.Tensor | None:
-        from petscale.families.forms.masks import whole
-
-        return whole(mask)
-
     def new_model(self, config: dict[str, Any], num_labels: int | None) -> Any:
         from petscale.families.t5 import fused
 
