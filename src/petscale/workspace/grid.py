@@ -9,8 +9,9 @@ from petscale.backbones.catalogue import lookup
 from petscale.backbones.reading import read_shape
 from petscale.errors import BadInput
 from petscale.mini.specs import RANDOM
+from petscale.study.build import build_grid
 from petscale.study.config import Study
-from petscale.study.grid import Backbone, Grid, build_grid
+from petscale.study.grid import Backbone, Grid
 
 
 def resolve(study: Study) -> dict[str, Backbone]:
