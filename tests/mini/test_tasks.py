@@ -10,8 +10,9 @@ from collections import Counter
 
 import pytest
 
+from petscale import tasks as registry
 from petscale.mini.language import LEXICONS, RELATIONS, SPLITS, Split, world
-from petscale.mini.tasks import SIZES, TASKS, Row, rows
+from petscale.mini.tasks import SIZES, TASKS, VERSIONS, Row, rows
 from petscale.mini.words import BAD, GOOD, KINDS, vocabulary
 
 LABELLED = ("mini-sentiment", "mini-opinion", "mini-inference", "mini-paraphrase", "mini-boolq")
@@ -39,6 +40,11 @@ def test_rows_are_the_same_on_every_machine() -> None:
         check=True,
     )
     assert json.loads(told.stdout) == [rows(task, "test") for task in TASKS]
+
+
+def test_the_version_of_a_task_is_that_of_its_rows() -> None:
+    """A cell's identity has the task's version: if only that of the rows rose, new rows would pass for the old ones."""
+    assert {name: registry.TASKS[name].version for name in TASKS} == VERSIONS
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -172,4 +172,4 @@ def test_a_head_unit_means_the_same_on_every_task_with_unified_labels() -> None:
             if word == "neutral":
                 assert unit == 2
             else:
-                assert unit == (word in {"positive", "entailment", "equivalent", "duplicate", "true", "choice2"})
+                assert unit == (word in {"positive", "entailment", "equivalent", "duplicate", "true", "yes", "choice2"})

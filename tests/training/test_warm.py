@@ -252,3 +252,22 @@ def test_a_request_that_the_child_has_read_does_not_stop_the_worker(monkeypatch:
         asking.close()
         warm._drop_orphans({7: worker}, [worker])
         assert killed == [7]
+
+
+def test_what_one_command_has_imported_is_in_memory_for_the_next(no_child: Path, tmp_path: Path) -> None:
+    """Otherwise each cell would import the thousand modules of its family and method anew."""
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom petscale.training import warm\n"
+        "def run(words, started):\n"
+        "    known = 'wave' in sys.modules\n"
+        "    import wave\n"
+        "    return 0 if not known else 9\n"
+        "warm.serve(Path(sys.argv[1]), run)\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    codes = []
+    for _ in range(2):
+        with handlers_restored():
+            codes.append(warm.ask(["train"], worker=[sys.executable, str(tmp_path / "program.py")]))
+    assert codes == [0, 9]
+    assert not list(no_child.rglob("*.modules"))

@@ -112,10 +112,10 @@ def _check_folders(study: Any) -> None:
 def _obstacles(document: Any, settings: Any) -> str:
     """The claims that the design cannot decide, with the reason."""
     from petscale.analysis.claims import TESTS
-    from petscale.analysis.obstacles import obstacles
+    from petscale.analysis.obstacles import listed, obstacles
 
     found = obstacles(document, settings)
-    texts = {claim.id: claim.text for claim, _ in TESTS}
+    texts = {claim.id: claim.text for claim, _ in TESTS if listed(claim.id, settings)}
     lines = [
         f"  {ladder}: {texts[claim]}: {why}"
         for ladder, claims in found.items()

@@ -15,7 +15,7 @@ COMPARED = ["mini-sentiment", "mini-opinion", "mini-qa"]
 
 # Steps and rates were chosen on dev rows of seed 11 (docs/mini-family.md).
 MINI_RECIPE: dict[str, Any] = {
-    "steps": 200,
+    "steps": 240,
     "evaluate_every": 10,
     "learning_rate": 1e-2,
     "learning_rate_by_method": {"full": 1e-3, "prompt": 3e-2, "apet-adjacent": 2e-2, "apet-discrete": 2e-2},
@@ -55,7 +55,7 @@ DEFAULT_STUDY: dict[str, Any] = {
     "data": {"source": "mini", "dev_size": 200, "dev_size_by_task": {"mini-qa": 60}, "max_test": 2000},
     "seeds": [1, 2, 3, 4, 5],
     "recipe": MINI_RECIPE,
-    "recipe_by_ladder": {"mini-bert": {"evaluate_every": 5}},
+    "recipe_by_ladder": {"mini-bert": {"steps": 200, "evaluate_every": 5}},
     "method_options": {"prompt": {"tokens": 20}, "lora": {"rank": 4, "alpha": 8}, "adapter": {"bottleneck": 8}},
     "experiments": {
         "methods": {"tasks": COMPARED},

@@ -10,7 +10,7 @@ from typing import Any
 from petscale.tasks.task import Task
 
 _CITATION = "petscale.mini"
-_COMMON: dict[str, Any] = {"version": 2, "source_length": 64, "target_length": 3, "bert_length": 64}
+_COMMON: dict[str, Any] = {"version": 3, "source_length": 64, "target_length": 3, "bert_length": 64}
 
 SENTIMENT = Task(
     name="mini-sentiment",
@@ -55,12 +55,12 @@ PARAPHRASE = Task(
     labels=("not_equivalent", "equivalent"),
     unified=("0", "1"),
     citation=_CITATION,
-    **(_COMMON | {"version": 3}),
+    **(_COMMON | {"version": 4}),
 )
 
 BOOLQ = Task(
     name="mini-boolq",
-    kind="qa",
+    kind="inference",
     source="mini",
     columns=("passage", "question", "label"),
     label_column="label",
@@ -75,7 +75,7 @@ BOOLQ = Task(
 
 QA = Task(
     name="mini-qa",
-    version=2,
+    version=3,
     kind="qa",
     source="mini",
     columns=("question", "answer"),
@@ -90,7 +90,7 @@ QA = Task(
 
 SUMMARY = Task(
     name="mini-summary",
-    version=2,
+    version=3,
     kind="summarisation",
     source="mini",
     columns=("dialogue", "summary"),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import array
 import contextlib
 import hashlib
+import importlib
 import json
 import os
 import select
@@ -245,10 +246,13 @@ def serve(path: Path, run: Callable[[list[str], float], int]) -> None:
             readable, _, _ = select.select([listener, *children.values()], [], [], 0.02 if children else 1.0)
             if listener in readable:
                 connection, _ = listener.accept()
-                child = _fork(listener, connection, run)
+                child = _fork(listener, connection, run, path)
                 children[child] = connection
             _drop_orphans(children, readable)
-            last = time.monotonic() if _reap(children) or children else last
+            ended = _reap(children)
+            for child in ended:
+                _import_as(path, child)
+            last = time.monotonic() if ended or children else last
     finally:
         path.unlink(missing_ok=True)
 
@@ -262,12 +266,15 @@ def _answers(path: Path) -> bool:
     return True
 
 
-def _fork(listener: socket.socket, connection: socket.socket, run: Callable[[list[str], float], int]) -> int:
+def _fork(
+    listener: socket.socket, connection: socket.socket, run: Callable[[list[str], float], int], path: Path
+) -> int:
     child = os.fork()
     if child:
         return child
     listener.close()
     code = 1
+    before = set(sys.modules)
     try:
         header, ancillary, _, _ = connection.recvmsg(4, socket.CMSG_SPACE(3 * 4))
         if not header:
@@ -297,8 +304,33 @@ def _fork(listener: socket.socket, connection: socket.socket, run: Callable[[lis
         sys.stdout.flush()
         sys.stderr.flush()
         with contextlib.suppress(OSError):
+            if code == 0:
+                _imported(path, os.getpid()).write_text(
+                    json.dumps([name for name in sys.modules if name not in before])
+                )
             connection.sendall(bytes([code & 255]))
         os._exit(code & 255)
+
+
+def _imported(path: Path, child: int) -> Path:
+    return path.with_suffix(f".{child}.modules")
+
+
+def _import_as(path: Path, child: int) -> None:
+    """Import what a child that succeeded has imported, so that later children find it in memory.
+
+    Which modules a cell needs depends on its family and method. They are over a thousand, and take seconds.
+    """
+    told = _imported(path, child)
+    try:
+        names = json.loads(told.read_text())
+    except (OSError, ValueError):
+        return
+    told.unlink(missing_ok=True)
+    for name in names:
+        if name not in sys.modules:
+            with contextlib.suppress(Exception):  # some are no modules of files; a child imports them itself
+                importlib.import_module(name)
 
 
 def _drop_orphans(children: dict[int, socket.socket], readable: list[socket.socket]) -> None:
@@ -312,11 +344,9 @@ def _drop_orphans(children: dict[int, socket.socket], readable: list[socket.sock
                 _signal(child, signal.SIGKILL)
 
 
-def _reap(children: dict[int, socket.socket]) -> bool:
-    found = False
-    for child in list(children):
-        done, _ = os.waitpid(child, os.WNOHANG)
-        if done:
-            children.pop(child).close()
-            found = True
-    return found
+def _reap(children: dict[int, socket.socket]) -> list[int]:
+    """The children that have ended; they are no longer among `children`."""
+    ended = [child for child in children if os.waitpid(child, os.WNOHANG)[0]]
+    for child in ended:
+        children.pop(child).close()
+    return ended

@@ -8,6 +8,7 @@ import pandas as pd
 
 from petscale.analysis.claims import budget, generalisation, performance, speed
 from petscale.analysis.claims.row import Claim, ClaimRow, Evidence, not_measurable
+from petscale.analysis.obstacles import listed
 from petscale.analysis.readings import MEANING, READINGS
 from petscale.analysis.verdict import DECIDED, INCONCLUSIVE, NOT_MEASURABLE, adjusted
 from petscale.analysis.wording import interval_text, power_meaning, power_texts, value_text
@@ -59,7 +60,7 @@ TESTS: tuple[tuple[Claim, Test], ...] = (
 
 
 def claims_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
-    """One row per claim, ladder and reading; the rows of one claim are together.
+    """One row per claim of the study, ladder and reading; the rows of one claim are together.
 
     Args:
         evidence: one for each ladder and reading.
@@ -133,5 +134,7 @@ def reason(row: dict[str, object]) -> str:
 
 def _rows(evidence: Evidence) -> Iterator[ClaimRow]:
     for claim, test in TESTS:
+        if not listed(claim.id, evidence.settings):
+            continue
         obstacle = evidence.obstacles.get(claim.id)
         yield not_measurable(evidence, claim, obstacle) if obstacle else test(evidence, claim)

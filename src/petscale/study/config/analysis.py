@@ -9,6 +9,22 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+ClaimId = Literal[
+    "gap-shrinks",
+    "reach-full",
+    "structure-less",
+    "speed-differs",
+    "adjacent-faster",
+    "high-falls",
+    "jump",
+    "low-equal-methods",
+    "low-equal-tasks",
+    "low-rises",
+    "transfer-type",
+    "transfer-scale",
+]
+"""The claims of Su et al. that can be tested, in the order of the paper."""
+
 
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -106,6 +122,11 @@ class AnalysisSettings(_Settings):
         default=DiscoverySettings(), description="control of false discoveries over all claims"
     )
     margins: Margins = Field(default=Margins(), description="equivalence and non-inferiority margins")
+    claims: tuple[ClaimId, ...] | None = Field(
+        None,
+        min_length=1,
+        description="claims that the study is designed for, the only ones it lists; all when absent",
+    )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="two-sided level of every interval")
     bootstrap_draws: int = Field(2_000, ge=200, description="number of draws of the bootstrap of thresholds")
     power_draws: int = Field(
