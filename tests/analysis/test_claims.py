@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -24,13 +24,14 @@ from petscale.analysis.bounds import Bounds
 from petscale.analysis.claims import claims_table
 from petscale.analysis.claims.table import TESTS, claims_markdown, control_discoveries
 from petscale.analysis.evidence import evidence_of, views
+from petscale.analysis.obstacles import obstacles
 from petscale.analysis.readings import KNOWLEDGE, PUBLISHED, READINGS
 from petscale.analysis.study_plan import read_plan
 from petscale.analysis.threshold import with_delivered
 from petscale.analysis.tidy import tidy
 from petscale.analysis.transfer import with_ratios
 from petscale.analysis.transfer_scores import transfer_scores
-from petscale.study.config.analysis import AnalysisSettings, DiscoverySettings
+from petscale.study.config.analysis import AnalysisSettings, ClaimId, DiscoverySettings
 
 CLAIMS = [
     "gap-shrinks", "reach-full", "structure-less", "speed-differs", "adjacent-faster", "high-falls", "jump",
@@ -55,6 +56,19 @@ def test_the_table_has_every_claim_on_every_ladder_in_both_readings() -> None:
     assert claims["id"].drop_duplicates().tolist() == CLAIMS == [claim.id for claim, _ in TESTS]
     assert len(claims) == 4 * len(CLAIMS)
     assert claims["reading"].tolist() == list(READINGS) * (2 * len(CLAIMS))
+
+
+def test_a_study_lists_the_claims_that_it_is_designed_for() -> None:
+    """The others are not in the table, nor in what `petscale plan` says, nor in the family of false discoveries."""
+    assert [claim.id for claim, _ in TESTS] == list(get_args(ClaimId))
+    two = AnalysisSettings(claims=("reach-full", "jump"), bootstrap_draws=200)
+    chosen = _decided_again(unlike_claimed(), settings=two).reset_index()
+    assert chosen["id"].drop_duplicates().tolist() == ["reach-full", "jump"]
+    plan = read_plan(unlike_claimed().plan)
+    plan["transfers"] = []
+    (impossible,) = obstacles(plan, AnalysisSettings()).values()
+    assert {"transfer-type", "transfer-scale"} <= set(impossible)
+    assert obstacles(plan, two) == {ladder["name"]: {} for ladder in plan["ladders"]}
 
 
 @pytest.mark.parametrize(("claim", "reading"), DECIDABLE)

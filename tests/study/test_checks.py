@@ -41,6 +41,18 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         changed(data={"source": "mini", "dev_size_by_task": {"mini-qaa": 5}}),
         "key data.dev_size_by_task.mini-qaa: no such task; did you mean 'mini-qa'?",
     ),
+    "a ladder's task that the study lacks": (
+        changed(ladders=[{"name": "mini-t5", "backbones": ["mini-t5-small"], "tasks": ["mini-q"]}], tasks=["mini-qa"]),
+        "ladders.mini-t5.tasks: mini-q is not in the study's tasks; did you mean 'mini-qa'?",
+    ),
+    "a ladder's task that stands twice": (
+        changed(ladders=[{"name": "mini-t5", "backbones": ["mini-t5-small"], "tasks": ["mini-qa", "mini-qa"]}]),
+        "ladders.mini-t5.tasks: mini-qa stands twice",
+    ),
+    "a claim that does not exist": (
+        changed(analysis={"claims": ["gap-shrinkss"]}),
+        "key analysis.claims.0: Input should be 'gap-shrinks', ",
+    ),
     "a recipe for no ladder": (
         changed(recipe_by_ladder={"mini-t6": {"steps": 5}}),
         "recipe_by_ladder.mini-t6: no such ladder; did you mean 'mini-t5'?",

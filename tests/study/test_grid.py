@@ -56,6 +56,20 @@ def test_few_shot_reaches_every_kind_of_task() -> None:
     assert {(p.cell.task, p.cell.data.few_shot) for p in cells} == {(task, 16) for task in kinds}
 
 
+def test_a_ladder_runs_its_own_tasks_only() -> None:
+    ladders = [
+        {"name": "one", "backbones": ["mini-t5-small"], "tasks": ["mini-sentiment", "mini-opinion"]},
+        {"name": "all", "backbones": ["mini-t5-base"]},
+    ]
+    tasks = ["mini-sentiment", "mini-opinion", "mini-inference"]
+    asked = {"methods": {"methods": ["full"]}, "transfer": {"structures": ["apet-discrete"], "match": "lora"}}
+    made = grid(ladders=ladders, tasks=tasks, experiments=asked)
+    used = {(planned.cell.backbone, planned.cell.task) for planned in made.cells.values()}
+    assert used == {("mini-t5-small", name) for name in tasks[:2]} | {("mini-t5-base", name) for name in tasks}
+    targets = {(transfer.source.cell.backbone, transfer.target.task) for transfer in made.transfers}
+    assert targets == used
+
+
 def test_adding_a_seed_or_a_method_only_adds_cells() -> None:
     before = set(grid().cells)
     assert before < set(grid(seeds=[1, 2]).cells)
