@@ -66,13 +66,16 @@ def best_rates(sweep: pd.DataFrame) -> pd.DataFrame:
         cell; otherwise the best rate is not known. A diverged cell counts as 0 in the median, so that a rate does not
         win because only its few good runs are counted, and does not lose because of a single diverged run.
     """
-    parts = []
-    for _, part in means.groups(sweep, [*KEYS, "budget"]):
-        shown = part["dev"].where(part["status"] != "diverged", 0.0)
-        dev = shown.groupby(part["learning_rate"], dropna=False).median()
-        chosen = part if dev.isna().all() else part[part["learning_rate"] == dev.idxmax()]
-        parts.append(chosen.assign(complete=bool(dev.notna().all())))
-    return pd.concat(parts) if parts else sweep.assign(complete=False)
+    # Of all budgets at once, since a study of searches is simulated as a sweep of very many.
+    budget = sweep.groupby([*KEYS, "budget"], sort=False, dropna=False).ngroup()
+    rate = sweep["learning_rate"]
+    shown = sweep["dev"].where(sweep["status"] != "diverged", 0.0)
+    dev = shown.groupby([budget, rate], dropna=False).transform("median")
+    best = dev.groupby(budget).transform("max")
+    lowest = rate.where(dev == best).groupby(budget).transform("min")  # the lower of two rates that are equally good
+    found = sweep.assign(complete=dev.notna().groupby(budget).transform("all").astype(bool))
+    order = np.argsort(budget.to_numpy(), kind="stable")  # rows of one budget stand together
+    return found.iloc[order][(best.isna() | (rate == lowest)).iloc[order]]
 
 
 def tuned(cells: pd.DataFrame) -> pd.DataFrame:
