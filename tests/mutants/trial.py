@@ -6,6 +6,7 @@ not ten. Nothing of the project itself is loaded before the fork.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import re
@@ -133,3 +134,4 @@ def load_libraries() -> None:
         importlib.import_module(name)
     loaded = [name for name in sys.modules if name.partition(".")[0] == "petscale"]
     assert not loaded, f"loaded before the copy is: {loaded[0]}"
+    gc.freeze()  # pytest looks for garbage several times a run; without this it would look through the libraries too

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor, nn
 
 from petscale.data.batches import IGNORED
 from petscale.parallel.team import Team
-from petscale.training.batch import step_batch
+from petscale.training.batch import StepBatch, step_batch
 from petscale.training.gradient import Part, backward, cut
 from petscale.training.setup import prepare_cell
 from training.bench import Bench
@@ -71,3 +76,83 @@ def test_each_row_weighs_its_targets_once(targets: list[int], size: int, most: i
     for part in weighing:
         assert part.weight == pytest.approx(sum(targets[part.first : part.stop]) / sum(targets))
     assert all(0 < part.stop - part.first <= (most or len(targets)) for parts in shares for part in parts)
+
+
+class Line(nn.Module):
+    """The mean squared error of a line over all targets of some rows; a row has as many targets as it has numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.w = nn.Parameter(torch.randn(3, generator=generator, dtype=torch.float64))
+        self.unused = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+        self.seen: list[int] = []
+
+    def forward(self, *, x: Tensor, y: Tensor) -> Any:
+        self.seen.append(len(x))
+        return SimpleNamespace(loss=((x @ self.w)[:, None] - y)[~y.isnan()].square().mean())
+
+
+class Member(Team):
+    """A member that sends nothing, and notes what it should have sent."""
+
+    def all_reduce(self, tensors: Any) -> None:
+        SENT.append(list(tensors))
+
+
+SENT: list[list[Tensor]] = []
+COUNTS = [1, 1, 2, 2, 4, 4, 6]
+
+
+def of_line(team: Team, micro_batch: int | None, **more: Any) -> tuple[Line, Tensor]:
+    """A line with its gradients, and the loss, after a batch of seven rows."""
+    generator = torch.Generator().manual_seed(1)
+    x, y = (torch.randn(7, width, generator=generator, dtype=torch.float64) for width in (3, 6))
+    for row, count in enumerate(COUNTS):
+        y[row, count:] = torch.nan
+    line = Line()
+    ready = SimpleNamespace(team=team, micro_batch=micro_batch, model=line, device=torch.device("cpu"), sharded=None)
+    ready.parameters, ready.autocast = list(line.parameters()), contextlib.nullcontext
+    ready.__dict__.update(more)
+    loss = backward(ready, StepBatch({"x": x, "y": y}, COUNTS, 0), lambda: None)  # type: ignore[arg-type]
+    assert not loss.requires_grad
+    return line, loss
+
+
+@pytest.mark.parametrize(
+    ("size", "micro_batch", "seen"),
+    [
+        (1, None, [7]),
+        (1, 7, [7]),
+        (1, 3, [3, 3, 1]),
+        (2, None, [3, 4]),
+        (2, 2, [2, 1, 2, 2]),
+        (3, None, [2, 2, 3]),
+        (3, 2, [2, 1, 2, 1, 2, 1]),  # the first two repeat their first row where the third has a row left
+    ],
+)
+def test_members_and_parts_add_up_to_the_whole_batch(size: int, micro_batch: int | None, seen: list[int]) -> None:
+    """Their losses and gradients, each on its own here, against the formula of a mean over the 20 targets."""
+    whole, _ = of_line(Team(), None)
+    generator = torch.Generator().manual_seed(1)
+    x, y = (torch.randn(7, width, generator=generator, dtype=torch.float64) for width in (3, 6))
+    error = [
+        (float(x[row] @ whole.w) - float(y[row, k]), x[row]) for row, count in enumerate(COUNTS) for k in range(count)
+    ]
+    lines, losses = zip(*(of_line(Member(rank, size), micro_batch) for rank in range(size)), strict=True)
+    assert [rows for line in lines for rows in line.seen] == seen
+    assert float(sum(losses)) == pytest.approx(sum(e**2 for e, _ in error) / 20)
+    gradient = sum((2 * e * of_row for e, of_row in error), torch.zeros(3, dtype=torch.float64)) / 20
+    torch.testing.assert_close(sum(line.w.grad for line in lines), gradient)
+
+
+def test_only_what_has_a_gradient_is_sent() -> None:
+    """The loss and the gradients, in place; those of a sharded model were sent in its backward pass."""
+    SENT.clear()
+    line, loss = of_line(Member(1, 2), 2)
+    (losses, gradients) = SENT
+    assert losses[0] is loss
+    assert [gradient is line.w.grad for gradient in gradients] == [True]
+    SENT.clear()
+    of_line(Member(1, 2), 2, sharded=object())
+    assert len(SENT) == 1

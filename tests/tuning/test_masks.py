@@ -123,3 +123,33 @@ def test_each_rank_of_a_factor_has_a_lane_of_its_own() -> None:
 def test_the_first_byte_of_a_hash_gives_the_orientation() -> None:
     found = [Mask("adjacent", (3,), seed).orientation("site") for seed in range(40)]
     assert found == [("columns" if _hash(seed, "site", "orientation")[0] & 1 else "rows") for seed in range(40)]
+
+
+def _permuted(size: int, key: bytes) -> list[int]:
+    """The documented permutation in Python's own integers, a value at a time: Feistel, walked until inside."""
+    half = next(bits for bits in range(1, 32) if 4**bits >= size)
+
+    def mix(value: int, number: int) -> int:
+        word = int.from_bytes(key[number % 4 * 8 :][:8], "little") ^ number * 0xD1B54A32D192ED03 % 2**64
+        state = (value * 0x9E3779B97F4A7C15 + word) % 2**64
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            state = (state ^ state >> shift) * factor % 2**64
+        return state ^ state >> 31
+
+    def once(value: int) -> int:
+        left, right = divmod(value, 2**half)
+        for number in range(6):
+            left, right = right, left ^ mix(right, number) % 2**half
+        return left * 2**half + right
+
+    def walked(value: int) -> int:
+        value = once(value)
+        return value if value < size else walked(value)
+
+    return [walked(value) for value in range(size)]
+
+
+def test_the_permutation_is_the_documented_one_at_every_small_size() -> None:
+    """Around each power of two in particular, where the number of bits that hold a size changes."""
+    for size in (*range(1, 70), 255, 256, 257, 511, 512, 513, 1_023, 1_024, 1_025):
+        assert permuted_prefix(size, size, KEY).tolist() == _permuted(size, KEY), size

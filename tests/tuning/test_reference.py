@@ -125,3 +125,12 @@ def test_every_way_to_sample_gives_the_dense_gradient(way: str, entries: int, mo
     column_run = run % 20 * 30 + run // 20
     for indices in (scattered, run, column_run):
         torch.testing.assert_close(sampling.sampler(indices, (20, 30))(g, x), dense[indices])
+
+
+def test_more_tokens_than_are_gathered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then at least one entry is gathered at a time."""
+    monkeypatch.setitem(sampling._CHUNK, "cpu", 64)
+    generator = torch.Generator().manual_seed(0)
+    g, x = (torch.randn(65, width, dtype=torch.float64, generator=generator) for width in (4, 5))
+    indices = torch.tensor([0, 2, 9, 13])
+    torch.testing.assert_close(sampling._gathered(indices, (4, 5))(g, x), (g.T @ x).flatten()[indices])
