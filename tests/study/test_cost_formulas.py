@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from petscale.families.registry import total_parameters
+from petscale.mini.tasks import rows as mini_rows
 from petscale.study.config import Hardware
-from petscale.study.estimate import Cost, estimate, estimate_transfer, rows_of
+from petscale.study.estimate import Cost, Rows, estimate, estimate_transfer, row_tokens, rows_of
 from petscale.study.grid import PlannedCell
 from petscale.tasks import TASKS
 from petscale.workspace.grid import open_grid
@@ -184,3 +185,16 @@ def test_rows_of_small_sets() -> None:
     assert rows_of(replace(data, dev_size=70_000), TASKS["sst2"]).train == 0
     assert rows_of(replace(data, max_train=349), TASKS["sst2"]).train == 349
     assert rows_of(data, TASKS["sst2"]).total == 67_349 + 872
+
+
+def test_rows_of_a_drawn_task_are_those_that_are_drawn() -> None:
+    """Of the mini tasks no file is there to count, and their dev rows do not come out of the training rows."""
+    data = replace(planned("lora").cell.data, dev_size=100)
+    drawn = {split: len(mini_rows("mini-sentiment", split)) for split in ("train", "dev", "test")}
+    assert rows_of(data, TASKS["mini-sentiment"]) == Rows(drawn["train"], 100, drawn["test"])
+    assert rows_of(replace(data, dev_size=10**6), TASKS["mini-sentiment"]).dev == drawn["dev"]
+
+
+def test_a_prepared_row_has_half_the_longest_source_and_its_target() -> None:
+    assert row_tokens(TASKS["sst2"]) == 128 / 2 + 3
+    assert row_tokens(TASKS["samsum"]) == 256 / 2 + 128

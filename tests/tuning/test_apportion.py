@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from fractions import Fraction
 
 import pytest
@@ -111,6 +112,20 @@ def test_every_small_house_of_three_parties_follows_the_rule() -> None:
                         apportion(seats, weights, capacities, pairs=pairs)
                 else:
                     assert apportion(seats, weights, capacities, pairs=pairs) == expected
+
+
+def test_houses_of_some_hundred_seats_follow_the_rule() -> None:
+    """Large enough that most seats are awarded in one step; all are the same in every run."""
+    draw = random.Random(0)
+    for _ in range(40):
+        parties = [(draw.randint(1, 99), draw.randint(2, 120), draw.random() < 0.5) for _ in range(draw.randint(1, 6))]
+        weights, capacities = [Fraction(w) for w, _, _ in parties], [c for _, c, _ in parties]
+        pairs = [pair for _, _, pair in parties]
+        for seats in {draw.randint(2, sum(capacities)), sum(capacities) - draw.randint(0, 2)}:
+            expected = pair_by_pair(seats, weights, capacities, pairs)
+            assert apportion(seats, weights, capacities, pairs=pairs) == expected
+        plain = draw.randint(0, sum(capacities))
+        assert apportion(plain, weights, capacities) == divisor_method(plain, weights, capacities)
 
 
 def test_pairs_open_late_beside_a_strong_party() -> None:

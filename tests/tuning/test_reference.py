@@ -111,7 +111,7 @@ def test_outputs_and_gradients_equal_the_dense_reference(
 
 
 @pytest.mark.parametrize("way", ["gathered", "sampled", "whole"])
-@pytest.mark.parametrize("entries", [1, 5, 60, 599, 600])
+@pytest.mark.parametrize("entries", [1, 5, 56, 60, 599, 600])
 def test_every_way_to_sample_gives_the_dense_gradient(way: str, entries: int, monkeypatch: pytest.MonkeyPatch) -> None:
     costs = {"gathered": 1e9, "sampled": 1e9, "moved": 0.0, "multiplied": 1e9}
     costs["multiplied" if way == "whole" else way] = 0.0
@@ -123,7 +123,8 @@ def test_every_way_to_sample_gives_the_dense_gradient(way: str, entries: int, mo
     scattered = torch.randperm(600, generator=generator)[:entries].sort().values
     run = (torch.arange(entries) + 590) % 600
     column_run = run % 20 * 30 + run // 20
-    for indices in (scattered, run, column_run):
+    inside = (torch.arange(entries) + 35) % 600  # 56 entries from the second row end with the first one of the fourth
+    for indices in (scattered, run, column_run, inside):
         torch.testing.assert_close(sampling.sampler(indices, (20, 30))(g, x), dense[indices])
 
 
