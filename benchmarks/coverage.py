@@ -1,10 +1,11 @@
 """How often intervals contain the truth, and how often claims are supported that are false.
 
-    python benchmarks/coverage.py [--draws 300] [--part coverage|placebos|power]
+    python benchmarks/coverage.py [--draws 300] [--part coverage|placebos|power] [--study config.yaml --seed-sd 1.5]
 
 Coverage is that of nominal 95 % intervals, on truths whose corners and thresholds do not sit on the swept grid.
-Placebos draw results of a small plan with nothing to find and decide its claims with the code that decides real ones;
-`supported` should stand in at most 5 % of the draws. Seeds are fixed, so the same version prints the same tables.
+Placebos draw results of a plan with nothing to find and decide its claims with the code that decides real ones;
+`supported` should stand in at most 5 % of the draws. The plan is a small one, or that of a study file. Seeds are fixed,
+so the same version prints the same tables.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from petscale.analysis import gaps
 from petscale.analysis.convergence import pairs_table, runs_table, time_ratio
@@ -214,22 +218,23 @@ NEEDS = {
 }
 
 
-def plan_of(claims: Sequence[str]) -> dict[str, Any]:
-    """The plan of the study, or of those of its experiments that some claims need."""
+def plan_of(study: Mapping[str, Any], claims: Sequence[str]) -> dict[str, Any]:
+    """The plan of a study, or of those of its experiments that some claims need."""
     wanted = {NEEDS.get(claim, "threshold") for claim in claims}
-    experiments = {name: asked for name, asked in STUDY["experiments"].items() if name in wanted or not wanted}
+    experiments = {name: asked for name, asked in study["experiments"].items() if name in wanted or not wanted}
     if wanted & {"convergence", "structure"}:
-        experiments["methods"] = {**STUDY["experiments"]["methods"], "methods": ["full", "lora"]} | (
-            STUDY["experiments"]["methods"] if "methods" in wanted else {}
+        experiments["methods"] = {**study["experiments"]["methods"], "methods": ["full", "lora"]} | (
+            study["experiments"]["methods"] if "methods" in wanted else {}
         )
-    return plan_document(open_grid(parse_study({**STUDY, "experiments": experiments}, "coverage")))
+    return plan_document(open_grid(parse_study({**study, "experiments": experiments}, "coverage")))
 
 
-def of_placebos(draws: int) -> pd.DataFrame:
+def of_placebos(study: Mapping[str, Any], seed_sd: float, draws: int) -> pd.DataFrame:
     """Shares of draws in which a false claim is supported, the larger one of both readings; NaN where it is true."""
     columns = {}
     for number, (name, (world, mixed, false)) in enumerate(PLACEBOS.items()):
-        simulator = Simulator(plan_of(false), quick(AnalysisSettings()))
+        simulator = Simulator(plan_of(study, false), quick(AnalysisSettings()))
+        world = replace(world, seed_sd=seed_sd)
         generator = np.random.default_rng(number)
         found = shares([simulator.claims(world, generator, mixed) for _ in range(draws)])
         largest = found.groupby("id", sort=False)["supported"].max()
@@ -239,11 +244,11 @@ def of_placebos(draws: int) -> pd.DataFrame:
     return pd.DataFrame(columns).reindex(found["id"].drop_duplicates())
 
 
-def of_power(draws: int) -> pd.DataFrame:
+def of_power(study: Mapping[str, Any], seed_sd: float, draws: int) -> pd.DataFrame:
     """How often the same plan decides each claim if the truth is as the paper says, by knowledge."""
-    document = plan_of(())
+    document = plan_of(study, ())
     simulator, generator = Simulator(document, quick(AnalysisSettings())), np.random.default_rng(9)
-    world = of_the_paper(document, 2.0)
+    world = of_the_paper(document, seed_sd)
     found = shares([simulator.claims(world, generator) for _ in range(draws)])
     return found[found["reading"].isin([KNOWLEDGE, PUBLISHED])]
 
@@ -252,7 +257,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=300)
     parser.add_argument("--part", choices=["coverage", "placebos", "power"], action="append")
+    parser.add_argument("--study", type=Path, help="study file whose plan placebos and power use")
+    parser.add_argument("--seed-sd", type=float, default=2.0, help="scatter of a cell over seeds, points (default: 2)")
     args = parser.parse_args()
+    study = yaml.safe_load(args.study.read_text()) if args.study else STUDY
     parts, started = args.part or ["coverage", "placebos", "power"], time.time()
     if "coverage" in parts:
         print(f"coverage of nominal 95 % intervals, {args.draws} draws")
@@ -262,10 +270,13 @@ def main() -> None:
     if "placebos" in parts:
         print(f"share of {args.draws} draws in which a claim is supported that is false (- where it is not false)")
         with pd.option_context("display.width", 250, "display.max_columns", 20):
-            print(of_placebos(args.draws).to_string(float_format="%.3f", na_rep="-"))
+            print(of_placebos(study, args.seed_sd, args.draws).to_string(float_format="%.3f", na_rep="-"))
     if "power" in parts:
-        print(f"verdicts in {args.draws} draws if effects are as the paper says, cells scatter by 2 points over seeds")
-        print(of_power(args.draws).to_string(index=False, float_format="%.2f"))
+        print(
+            f"verdicts in {args.draws} draws if effects are as the paper says, cells scatter by"
+            f" {args.seed_sd:g} points over seeds"
+        )
+        print(of_power(study, args.seed_sd, args.draws).to_string(index=False, float_format="%.2f"))
     print(f"run time: {(time.time() - started) / 60:.1f} minutes")
 
 
