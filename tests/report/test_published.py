@@ -36,7 +36,7 @@ def test_the_tables_are_of_the_whole_study_at_the_commit_that_is_named(root: Pat
 
 def test_every_number_leads_to_cells_that_are_listed(root: Path) -> None:
     listed = set(published(root, "cells")["cell"])
-    for name in ("methods", "structure", "convergence", "control"):
+    for name in ("methods", "structure", "convergence", "threshold"):
         behind = published(root, name)["cells"].dropna()
         assert len(behind) > 0
         assert {cell for cells in behind for cell in cells.split(";")} <= listed
@@ -44,5 +44,5 @@ def test_every_number_leads_to_cells_that_are_listed(root: Path) -> None:
 
 def test_pictures_of_the_readme_are_there(root: Path) -> None:
     pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", (root / "README.md").read_text())
-    assert len(pictures) >= 3
+    assert pictures
     assert all((root / picture).is_file() for picture in pictures)

@@ -28,7 +28,8 @@ def add_parser(subparsers: Any) -> None:
         type=float,
         default=SEED_SD,
         metavar="POINTS",
-        help="standard deviation of a cell's score over seeds, from a pilot (default: %(default)g)",
+        help="standard deviation of a cell's score over seeds, from a pilot; on tasks with labels that of the"
+        " share of the way from guessing to 100 (default: %(default)g)",
     )
     parser.set_defaults(func=run)
 

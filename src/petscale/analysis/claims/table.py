@@ -116,12 +116,17 @@ def claims_markdown(claims: pd.DataFrame, power: pd.DataFrame) -> str:
 
 
 def decided_markdown(claims: pd.DataFrame) -> str:
-    """The claims that are decided on a ladder in one reading at least, with both verdicts side by side, as Markdown."""
-    decided = claims.groupby(["claim", "ladder"], sort=False)["verdict"].transform(lambda v: v.isin(DECIDED).any())
-    lines = [f"| claim | ladder | {' | '.join(READINGS)} |", "| --- | --- | --- | --- |"]
-    for (claim, ladder), part in claims[decided].groupby(["claim", "ladder"], sort=False):
-        found = dict(zip(part["reading"], part["verdict"], strict=True))
-        lines.append(f"| {claim} | {ladder} | {' | '.join(found[reading] for reading in READINGS)} |")
+    """The claims that are decided on a ladder in one reading at least, as Markdown.
+
+    A line is a claim and a column a ladder. Where the readings differ, both verdicts are given, as published first.
+    """
+    ladders = list(dict.fromkeys(claims["ladder"]))
+    decided = claims.groupby("claim", sort=False)["verdict"].transform(lambda v: v.isin(DECIDED).any())
+    lines = [f"| claim | {' | '.join(ladders)} |", f"| --- |{' --- |' * len(ladders)}"]
+    for claim, part in claims[decided].groupby("claim", sort=False):
+        found = {key: str(row["verdict"].iloc[0]) for key, row in part.groupby(["ladder", "reading"], sort=False)}
+        told = [list(dict.fromkeys(found[ladder, reading] for reading in READINGS)) for ladder in ladders]
+        lines.append(f"| {claim} | {' | '.join('; by knowledge: '.join(verdicts) for verdicts in told)} |")
     return "\n".join(lines) + "\n"
 
 

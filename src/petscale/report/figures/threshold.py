@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,8 +19,7 @@ _MARK_HOVER = hover(
     ("threshold:N", "threshold", ""),
     ("display:N", "backbone", ""),
     ("method:N", "method", ""),
-    ("after:Q", "more than", ",.0f"),
-    ("until:Q", "at most", ",.0f"),
+    ("between:N", "budgets", ""),
 )
 
 
@@ -78,7 +78,7 @@ def _sweep(table: pd.DataFrame, found: pd.DataFrame, curves: pd.DataFrame, marks
     y = alt.Y("value:Q", title="score, points")
     full = alt.Chart(data(rows(table[table["method"] == "full"], columns))).encode(y="value:Q", color=colour)
     frozen = alt.Chart(data(rows(table[table["method"] == "frozen"], columns))).encode(y="value:Q", color=colour)
-    ends = _ends(found)
+    ends = _ends(found, pd.concat([table["budget"], curves["budget"]]).dropna())
     # Single cells of a search scatter, so a line through them would show noise.
     searched = set(zip(curves["display"], curves["method"], strict=True))
     joined = [record for record in records if (record["display"], record["method"]) not in searched]
@@ -108,14 +108,22 @@ def _curves(curves: pd.DataFrame, colour: alt.Color, dash: alt.StrokeDash, y: al
     ]
 
 
-def _ends(found: pd.DataFrame) -> list[dict[str, Any]]:
-    """Lines along the bottom (low) and the top (high) edge, between the budgets of a threshold; a bound has none."""
+def _ends(found: pd.DataFrame, drawn: pd.Series) -> list[dict[str, Any]]:
+    """Lines along the bottom (low) and the top (high) edge, between the budgets of a threshold; a bound has none.
+
+    A search may have found no end of an interval; the line then goes to the smallest or largest budget that is drawn.
+    """
     records = []
     for row in found.to_dict("records"):
         for key, name in _ENDS.items():
             if row[f"{key}_censored"] == "" and pd.notna(row[f"{key}_threshold"]):
                 limits = {"low": row[f"{key}_from"], "high": row[f"{key}_to"]}
                 made = rows(pd.DataFrame([{**row, **limits}]), ["display", "method"])[0]
-                ends = {"after": row[f"{key}_after"], "until": row[f"{key}_until"]}
+                after, until = row[f"{key}_after"], row[f"{key}_until"]
+                ends = {
+                    "after": max(after, drawn.min()),
+                    "until": min(until, drawn.max()),
+                    "between": f"more than {after:,.0f}" + ("" if math.isinf(until) else f", at most {until:,.0f}"),
+                }
                 records.append({**made, **ends, "threshold": name, "edge": 0.0 if key == "low" else 100.0})
     return records
