@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pandas as pd
 
 from petscale.analysis.claims import claims_markdown, decided_markdown
+from petscale.report.build import make_figures, read_tables
 
 
 def published(root: Path, name: str) -> pd.DataFrame:
@@ -46,3 +48,13 @@ def test_pictures_of_the_readme_are_there(root: Path) -> None:
     pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", (root / "README.md").read_text())
     assert pictures
     assert all((root / picture).is_file() for picture in pictures)
+
+
+def test_every_figure_of_the_study_can_be_written(root: Path) -> None:
+    """A search may find no upper end of a threshold: no data of a figure may be infinite, and no layer without data."""
+    figures = make_figures(read_tables(root / "docs/study/tables"))
+    assert {figure.experiment for figure in figures} >= {"methods", "structure", "convergence", "threshold", "transfer"}
+    for figure in figures:
+        document = figure.interactive()
+        json.dumps(document, allow_nan=False)
+        assert all(document["datasets"].values())

@@ -82,11 +82,13 @@ def _sweep(table: pd.DataFrame, found: pd.DataFrame, curves: pd.DataFrame, marks
     # Single cells of a search scatter, so a line through them would show noise.
     searched = set(zip(curves["display"], curves["method"], strict=True))
     joined = [record for record in records if (record["display"], record["method"]) not in searched]
+    lined = swept.properties(data=data(joined)).mark_line(strokeWidth=1.5).encode(y=y, strokeDash=dash)
+    lines = [lined] if joined else []  # a layer without data makes Vega warn
     layers = [
         frozen.mark_rule(strokeWidth=1, opacity=0.7, strokeDash=[2, 3]).encode(tooltip=tip),
         full.mark_rule(strokeWidth=1, opacity=0.7).encode(tooltip=tip),
         *_curves(curves, colour, dash, y),
-        swept.properties(data=data(joined)).mark_line(strokeWidth=1.5).encode(y=y, strokeDash=dash),
+        *lines,
         *interval_layers(swept, records, opacity=0.6),
         swept.mark_point(filled=True, size=55, opacity=1).encode(y=y, shape=shape, tooltip=tip),
     ]
