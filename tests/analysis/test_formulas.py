@@ -19,6 +19,7 @@ from petscale.analysis.convergence_rule import (
     UNSETTLED,
     convergence_step,
     smooth,
+    still_rising,
     target_step,
 )
 from petscale.analysis.interval import Estimate, difference, jackknife, mean_over_tasks, task_seed_matrix
@@ -107,6 +108,23 @@ def test_jackknife_by_hand() -> None:
     assert (found.value, found.low, found.high, found.se, found.seeds) == pytest.approx(
         (16, 16 - half, 16 + half, se, 4)
     )
+
+
+def test_a_further_variance_is_added_to_the_jackknife_s() -> None:
+    """The mean of 1, 2, 4 and 9 has a variance of 38 / (4 x 3), and 0.5 more."""
+    values = np.array([1.0, 2.0, 4.0, 9.0])
+    found = jackknife(lambda chosen: float(values[chosen].mean()), 4, 0.9, 0.5)
+    assert found.se**2 == pytest.approx(38 / 12 + 0.5)
+    assert found.high - 4.0 == pytest.approx(stats.t.ppf(0.95, 3) * found.se)
+
+
+def test_an_interval_of_another_level() -> None:
+    """It has the t quantile of its own degrees of freedom; an interval of another kind has no other level."""
+    found = mean_over_tasks(np.array([[1.0, 2.0, 4.0, 9.0]]), 0.9).at(0.5)
+    half = stats.t.ppf(0.75, 3) * found.se
+    assert (found.low, found.high) == pytest.approx((4 - half, 4 + half))
+    for fixed in (Estimate(1.0, 0.0, 3.0, 1.0, 3), Estimate(1.0, degrees=2.0), Estimate(1.0, -INF, 3.0, 1.0, 3)):
+        assert fixed.at(0.5) is fixed
 
 
 def test_jackknife_of_three_has_an_interval_and_of_what_is_undefined_none() -> None:
@@ -356,6 +374,23 @@ def test_convergence_by_loops(dev: list[int], window: int, baseline: int, tolera
 def test_a_target_is_reached_when_it_is_met() -> None:
     rule = ConvergenceSettings(smoothing=1)
     assert target_step(np.array([5.0, 9.0]), np.array([1.0, 2.0]), 2.0, rule) == 9.0
+
+
+@pytest.mark.parametrize(
+    ("dev", "tolerance", "rises"),
+    [
+        ([0, 0, 0, 0, 0, 0, 5, 5], 0.5, True),  # of eight evaluations the sixth is at three quarters
+        ([0, 0, 0, 0, 0, 5, 5, 5], 0.5, False),
+        ([0, 0, 0, 0, 0, 0, 5, 5], 4.9, True),
+        ([0, 0, 0, 0, 0, 0, 5, 5], 5.0, False),  # by more than the tolerance
+        ([0, 0, 0, 5, 4], 0.5, False),
+        ([0, 0, 0, 1], 0.5, True),
+        ([0, 0, 1], 0.5, False),  # too short to have a last quarter
+    ],
+)
+def test_a_run_that_rises_over_its_last_quarter(dev: list[float], tolerance: float, rises: bool) -> None:
+    rule = ConvergenceSettings(smoothing=1, tolerance=tolerance, rise=9.0)
+    assert still_rising(np.array(dev, dtype=float), rule) == rises
 
 
 def test_a_score_at_the_tolerance_is_near_enough() -> None:

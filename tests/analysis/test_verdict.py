@@ -168,6 +168,14 @@ def test_the_p_value_is_that_of_the_t_test() -> None:
     assert p_value(lambda level: decide(estimate.at(level), at_least(3.5)), 0.95) == 1.0
 
 
+def test_no_p_value_is_below_a_thousandth() -> None:
+    """Half of two thousand bootstrap draws lie on either side, so no interval is wider than theirs."""
+    assert p_value(lambda _level: "supported", 0.95) == 1e-3
+    assert p_value(lambda level: "not supported" if level < 0.998 else "inconclusive", 0.95) == pytest.approx(
+        2e-3, 0.01
+    )
+
+
 def test_false_discoveries_are_controlled_by_the_step_up_rule() -> None:
     """The adjusted p of the k-th smallest of m is the least of m p_(j) / j over j >= k; by: times 1 + ... + 1/m."""
     p_values = [0.01, 0.04, 0.03, 1.0, 0.005]
