@@ -170,10 +170,16 @@ def test_the_p_value_is_that_of_the_t_test() -> None:
 
 def test_no_p_value_is_below_a_thousandth() -> None:
     """Half of two thousand bootstrap draws lie on either side, so no interval is wider than theirs."""
-    assert p_value(lambda _level: "supported", 0.95) == 1e-3
+    assert p_value(lambda level: "supported" if level < 0.9995 else "inconclusive", 0.95) == 1e-3
     assert p_value(lambda level: "not supported" if level < 0.998 else "inconclusive", 0.95) == pytest.approx(
         2e-3, 0.01
     )
+
+
+def test_a_verdict_that_just_holds_has_the_p_value_of_its_level() -> None:
+    """It is lost at every higher level, and a p value above 1 - 0.95 would say that it does not hold."""
+    found = p_value(lambda level: "supported" if level <= 0.95 else "inconclusive", 0.95)
+    assert found == pytest.approx(0.05, rel=1e-9)
 
 
 def test_false_discoveries_are_controlled_by_the_step_up_rule() -> None:
