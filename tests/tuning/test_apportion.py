@@ -154,3 +154,7 @@ def test_a_house_beyond_the_capacities_and_a_single_seat_for_a_pair_are_refused(
 def test_the_last_seat_before_a_full_house_is_found() -> None:
     """Regression guard: only a full party can lend the second seat that opens the pair."""
     assert apportion(6, [Fraction(99), Fraction(1)], [5, 2], pairs=[False, True]) == [4, 2]
+    # Its only one too, and none from a party that can hold none.
+    assert apportion(2, [Fraction(99), Fraction(1)], [1, 2], pairs=[False, True]) == [0, 2]
+    parties = [Fraction(5), Fraction(99), Fraction(1)], [0, 1, 2]
+    assert apportion(2, *parties, pairs=[False, False, True]) == [0, 0, 2]
