@@ -105,7 +105,7 @@ class Task(_Entry):
     bert_length: int = Field(gt=0, description="BERT tokens at most, [CLS] and [SEP] included")
     citation: str
 
-    def __init__(self, **fields: Any) -> None:
+    def __init__(self, /, **fields: Any) -> None:
         """Check an entry.
 
         Raises:

@@ -244,6 +244,8 @@ def serve(path: Path, run: Callable[[list[str], float], int]) -> None:
     try:
         while children or time.monotonic() - last < IDLE_S:
             readable, _, _ = select.select([listener, *children.values()], [], [], 0.02 if children else 1.0)
+            for child in children:
+                _import_as(path, child)
             if listener in readable:
                 connection, _ = listener.accept()
                 child = _fork(listener, connection, run, path)
