@@ -80,9 +80,9 @@ def test_a_plan_foresees_what_can_be_folded(family: str, plan: Plan) -> None:
     host, offered = Host(model, plan.shape), inventory(plan.shape)
     for site in plan.sites:
         operation = operation_of(site)
-        reach = operation.reach(site, plan.tensors_of(site), offered)
-        assert (reach is None) == (operation.refusal(host, site) is not None), site.name
-        assert reach is None or reach.tensor in offered.names
+        reaches = operation.reach(site, plan.tensors_of(site), offered)
+        assert (not reaches) == (operation.refusal(host, site) is not None), site.name
+        assert {reach.tensor for reach in reaches} <= offered.names
 
 
 def test_an_unknown_operation_or_parametrisation_is_one_line() -> None:

@@ -10,6 +10,7 @@ import torch
 
 from petscale.tuning.block import scatter
 from petscale.tuning.masks.mask import Mask
+from petscale.tuning.parametrisations.kronecker import nearest_factors
 from petscale.tuning.parametrisations.registry import PARAMETRISATIONS
 from petscale.tuning.site import Named, Trained
 
@@ -64,3 +65,41 @@ def test_plain_reaches_its_mask() -> None:
     entries = PARAMETRISATIONS["plain"].reach({"delta": named}, "delta")
     assert entries.count == 5 < prod(tensor.shape)
     assert entries.positions().tolist() == named.indices().tolist()
+
+
+N, A, B, K = 3, (2, 5), (4, 3), 2  # products, sizes of both factors, rank of the second
+
+
+def _products(name: str, part: str) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Random factors, and their sum of products by torch.kron."""
+    generator = torch.Generator().manual_seed(2)
+    shapes = {"left": (N, *A), "right": (N, *B)}
+    if name == "kronecker-low-rank":
+        shapes = {"left": (N, *A), "right.up": (N, B[0], K), "right.down": (N, K, B[1])}
+    made = {key: torch.randn(shape, generator=generator, dtype=torch.float64) for key, shape in shapes.items()}
+    right = made["right"] if "right" in made else made["right.up"] @ made["right.down"]
+    whole = torch.stack([torch.kron(left, other) for left, other in zip(made["left"], right, strict=True)]).sum(0)
+    return {f"{part}.{key}" if part else key: value for key, value in made.items()}, whole
+
+
+@pytest.mark.parametrize("name", ["kronecker", "kronecker-low-rank"])
+@pytest.mark.parametrize("part", ["", "down"])
+@pytest.mark.parametrize("scale", [None, 0.25])
+@pytest.mark.parametrize("biased", [False, True])
+def test_kronecker_is_the_sum_of_products(name: str, part: str, scale: float | None, biased: bool) -> None:
+    factors, whole = _products(name, part)
+    torch.testing.assert_close(PARAMETRISATIONS[name].make(factors.__getitem__, part), whole)
+    h = torch.randn(2, 6, whole.shape[1], dtype=torch.float64)
+    bias = torch.randn(whole.shape[0], dtype=torch.float64) if biased else None
+    found = PARAMETRISATIONS[name].apply(h, factors.__getitem__, part, scale=scale, bias=bias)
+    torch.testing.assert_close(found, (scale or 1.0) * h @ whole.T + (0.0 if bias is None else bias))
+    tensors = {
+        key: Named(f"site/{key}", Trained(key, tuple(value.shape), Mask("dense"), "zeros", 0))
+        for key, value in factors.items()
+    }
+    assert PARAMETRISATIONS[name].reach(tensors, part).count == whole.numel()
+
+
+def test_the_nearest_factors_of_a_number() -> None:
+    """As `factorization` of PEFT and LyCORIS."""
+    assert [nearest_factors(size) for size in (1024, 4096, 12, 7, 1)] == [(32, 32), (64, 64), (3, 4), (1, 7), (1, 1)]

@@ -30,11 +30,11 @@ class ScaleHidden(Insertion):
 
         return on_output(host.module(site.module), change)
 
-    def reach(self, site: Site, tensors: Mapping[str, Named], offered: Inventory) -> Reach | None:
+    def reach(self, site: Site, tensors: Mapping[str, Named], offered: Inventory) -> tuple[Reach, ...]:
         if f"{site.module}.bias" in offered.names:
-            return None
+            return ()
         weight = next(weight for weight in offered.weights if weight.name == f"{site.module}.weight")
-        return Reach(weight.name, Entries(weight.size, lambda: np.arange(weight.size)))
+        return (Reach(weight.name, Entries(weight.size, lambda: np.arange(weight.size))),)
 
     def refusal(self, host: Host, site: Site) -> str | None:
         return None if host.parameter(site.module, "bias") is None else f"{site.module} has a bias"

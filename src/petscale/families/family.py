@@ -91,16 +91,22 @@ class Family(ABC):
         """
 
     @abstractmethod
-    def weights(self, shape: BackboneShape, target_length: int | None) -> tuple[Weight, ...]:
+    def weights(
+        self, shape: BackboneShape, target_length: int | None, more_keys: frozenset[str] = frozenset()
+    ) -> tuple[Weight, ...]:
         """Every tensor of the backbone once, with its dead entries, but without a classification head.
 
         Args:
             shape: shape of the backbone.
             target_length: number of tokens of the target with the end of sequence; None for a long target.
+            more_keys: paths of the attentions to whose keys a method adds some that do not come from the sequence. A
+                score that is equal for all keys of the sequence has an effect there.
         """
 
     @abstractmethod
-    def places(self, shape: BackboneShape, target_length: int | None) -> tuple[Place, ...]:
+    def places(
+        self, shape: BackboneShape, target_length: int | None, more_keys: frozenset[str] = frozenset()
+    ) -> tuple[Place, ...]:
         """Every place where a method can insert something; the arguments are those of `weights`."""
 
     # Tasks, head and cost. Pure. ---------------------------------------------------------------------------
@@ -262,6 +268,22 @@ class Family(ABC):
         Returns:
             Handles whose `remove` undoes the insertion.
         """
+
+    def position_scores(
+        self, model: Any, attention: str, query: torch.Tensor, key: torch.Tensor
+    ) -> torch.Tensor | None:
+        """The scores that relative positions add in an attention; None if they add none there.
+
+        Args:
+            model: the backbone, possibly with a head.
+            attention: path of the attention.
+            query: positions ``(queries,)``.
+            key: positions ``(keys,)``, which may be negative.
+
+        Returns:
+            ``(1, heads, queries, keys)``.
+        """
+        return None
 
     def shard_units(self, model: Any) -> list[Any]:
         """Modules that sharded training gathers one at a time; the rest of the model is one more unit."""

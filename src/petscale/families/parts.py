@@ -53,7 +53,7 @@ class Weight:
         return prod(self.shape)
 
 
-PlaceKind = Literal["bias", "table", "branch", "stream", "sublayer", "input"]
+PlaceKind = Literal["bias", "table", "branch", "stream", "sublayer", "parallel", "attention", "input"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,13 @@ class Place:
         module: path of the module whose output (or, for `input`, whose input) is changed.
         kind: `bias`, on the output of a layer that has no bias; `table`, a relative-position table that the original T5
             does not have; `branch`, beside a linear layer; `stream`, on the residual stream after a sub-layer;
-            `sublayer`, on a sub-layer's output before the residual sum; `input`, in the input sequence.
-        role: see the module docstring; for `stream`, `sublayer` and `input` the sub-layer: self, cross, ffn, input.
+            `sublayer`, on a sub-layer's output before the residual sum; `parallel`, beside a whole sub-layer, whose
+            input is read; `attention`, among the keys and values of an attention; `input`, in the input sequence.
+        role: see the module docstring; for kinds from `stream` on, the sub-layer: self, cross, ffn, input.
         width_in: width of the input that is read, 0 if none is read.
         width_out: width of the output that is changed.
         dead: whether nothing that is inserted here can change the output of the model.
+        reads: for `parallel`, path of the module whose input is the sub-layer's.
     """
 
     module: str
@@ -78,3 +80,4 @@ class Place:
     width_out: int
     stack: Stack
     dead: bool = False
+    reads: str = ""

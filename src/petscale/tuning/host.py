@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from petscale.errors import BadInput
 from petscale.families.shape import BackboneShape
 
 if TYPE_CHECKING:
@@ -27,6 +28,15 @@ class Host:
     def has(self, path: str) -> bool:
         """Whether the model has a module of that path."""
         return path in self._paths
+
+    def require(self, path: str) -> None:
+        """Check that the model has a module.
+
+        Raises:
+            BadInput: it has none of that path.
+        """
+        if not self.has(path):
+            raise BadInput(f"plan: the model has no module {path}; the plan was made for another backbone")
 
     def module(self, path: str) -> nn.Module:
         """The module of that path, which must exist (`check` has tested that)."""

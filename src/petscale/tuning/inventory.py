@@ -20,12 +20,14 @@ class Inventory:
     Attributes:
         shape: shape of the backbone.
         target_length: number of tokens of the target, which decides what is dead in a decoder; None for a long target.
+        more_keys: attentions to whose keys the plan adds some, which also decide what is dead (`Operation.adds_keys`).
     """
 
     shape: BackboneShape
     target_length: int | None
     weights: tuple[Weight, ...]
     places: tuple[Place, ...]
+    more_keys: frozenset[str] = frozenset()
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -56,7 +58,9 @@ class Inventory:
 
 
 @lru_cache(maxsize=256)
-def inventory(shape: BackboneShape, target_length: int | None = None) -> Inventory:
+def inventory(
+    shape: BackboneShape, target_length: int | None = None, more_keys: frozenset[str] = frozenset()
+) -> Inventory:
     """Make the inventory of a backbone from its shape, without weights and torch.
 
     Raises:
@@ -65,4 +69,5 @@ def inventory(shape: BackboneShape, target_length: int | None = None) -> Invento
     if target_length is not None and target_length < 1:
         raise BadInput(f"target_length: {target_length} is below 1")
     family = family_of(shape)
-    return Inventory(shape, target_length, family.weights(shape, target_length), family.places(shape, target_length))
+    given = (shape, target_length, more_keys)
+    return Inventory(shape, target_length, family.weights(*given), family.places(*given), more_keys)

@@ -140,12 +140,13 @@ class Plan:
             for operation, site, tensors in asked
             for name, scalars in operation.deployed(site, tensors, offered).items()
         }
-        reaches = (operation.reach(site, tensors, offered) for operation, site, tensors in asked)
         return Counts(
             trainable=self.trainable,
             effective=self.effective,
             deployed=sum(kept.values()),
-            touched=touched(reach for reach in reaches if reach is not None),
+            touched=touched(
+                reach for operation, site, tensors in asked for reach in operation.reach(site, tensors, offered)
+            ),
             by_operation=dict(by_operation),
             by_role=dict(by_role),
         )

@@ -14,6 +14,7 @@ from petscale.families.shape import BackboneShape
 from petscale.tuning.inventory import inventory
 from petscale.tuning.method import Method, Request
 from petscale.tuning.methods.catalogue import ALL
+from petscale.tuning.operations.registry import operation_of
 from petscale.tuning.plan import Plan
 from petscale.tuning.site import Site, Trained
 
@@ -126,6 +127,11 @@ def _resolve(
 ) -> Plan:
     request = Request(method.name, budget, mask_seed, method.options.model_validate_json(options))
     built = tuple(method.build(inventory(shape, target_length), request))
+    # What is dead depends on the keys that the plan itself adds to attentions, so such a plan is made again with them.
+    sites = (one for one in built if isinstance(one, Site))
+    more_keys = frozenset(site.module for site in sites if operation_of(site).adds_keys(site))
+    if more_keys:
+        built = tuple(method.build(inventory(shape, target_length, more_keys), request))
     plan = Plan(
         method.name,
         method.version,

@@ -58,10 +58,14 @@ class BertFamily(Encoder):
         pooler = d * d + d
         return embeddings + shape.layers * (attention + feed_forward) + pooler
 
-    def weights(self, shape: BackboneShape, target_length: int | None) -> tuple[Weight, ...]:
-        return parts.weights(shape)
+    def weights(
+        self, shape: BackboneShape, target_length: int | None, more_keys: frozenset[str] = frozenset()
+    ) -> tuple[Weight, ...]:
+        return parts.weights(shape, more_keys)
 
-    def places(self, shape: BackboneShape, target_length: int | None) -> tuple[Place, ...]:
+    def places(
+        self, shape: BackboneShape, target_length: int | None, more_keys: frozenset[str] = frozenset()
+    ) -> tuple[Place, ...]:
         return parts.places(shape)
 
     def new_model(self, config: dict[str, Any], num_labels: int | None) -> Any:

@@ -1,8 +1,8 @@
 """The parts of BERT, as `BertForSequenceClassification` of transformers 5, without the classification head.
 
-These entries are dead (docs/mechanism.md): the key biases, which softmax cancels, and the padding row of the
-vocabulary, whose gradient `torch.nn.Embedding` sets to zero. Inputs are assumed to have both segments and to reach the
-last position.
+These entries are dead (docs/mechanism.md): the key biases, which softmax cancels unless a method adds keys that do not
+come from the sequence, and the padding row of the vocabulary, whose gradient `torch.nn.Embedding` sets to zero. Inputs
+are assumed to have both segments and to reach the last position.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from petscale.families.shape import BackboneShape
 _EMBEDDINGS = "bert.embeddings"
 
 
-def weights(shape: BackboneShape) -> tuple[Weight, ...]:
-    return tuple(_weights(shape))
+def weights(shape: BackboneShape, more_keys: frozenset[str]) -> tuple[Weight, ...]:
+    return tuple(_weights(shape, more_keys))
 
 
 def places(shape: BackboneShape) -> tuple[Place, ...]:
     return tuple(_places(shape))
 
 
-def _weights(shape: BackboneShape) -> Iterator[Weight]:
+def _weights(shape: BackboneShape, more_keys: frozenset[str]) -> Iterator[Weight]:
     d = shape.d_model
     pad: Ranges = ((shape.pad_token * d, (shape.pad_token + 1) * d),)
     yield Weight(f"{_EMBEDDINGS}.word_embeddings", "weight", "vocabulary", (shape.vocab, d), "encoder", pad)
@@ -32,7 +32,8 @@ def _weights(shape: BackboneShape) -> Iterator[Weight]:
     yield from _norm(f"{_EMBEDDINGS}.LayerNorm", d)
     for layer in range(shape.layers):
         for module, role, size in _linears(shape, layer):
-            yield from _linear(module, role, size, layer)
+            cancelled = role == "self.k" and _attention(layer) not in more_keys
+            yield from _linear(module, role, size, layer, cancelled=cancelled)
         yield from _norm(f"{_layer(layer)}.attention.output.LayerNorm", d, layer)
         yield from _norm(f"{_layer(layer)}.output.LayerNorm", d, layer)
     yield from _linear("bert.pooler.dense", "pooler", (d, d))
@@ -47,10 +48,18 @@ def _places(shape: BackboneShape) -> Iterator[Place]:
         for module, role in ((f"{_layer(layer)}.attention.output", "self"), (f"{_layer(layer)}.output", "ffn")):
             yield Place(module, "stream", role, d, d, "encoder")
             yield Place(f"{module}.dropout", "sublayer", role, d, d, "encoder")
+        path = _layer(layer)
+        beside = f"{path}.output.dropout"
+        yield Place(beside, "parallel", "ffn", d, d, "encoder", reads=f"{path}.intermediate")
+        yield Place(_attention(layer), "attention", "self", d, shape.inner, "encoder")
 
 
 def _layer(layer: int) -> str:
     return f"bert.encoder.layer.{layer}"
+
+
+def _attention(layer: int) -> str:
+    return f"{_layer(layer)}.attention.self"
 
 
 def _linears(shape: BackboneShape, layer: int) -> tuple[tuple[str, str, tuple[int, int]], ...]:
@@ -65,10 +74,12 @@ def _linears(shape: BackboneShape, layer: int) -> tuple[tuple[str, str, tuple[in
     )
 
 
-def _linear(module: str, role: str, size: tuple[int, int], layer: int | None = None) -> Iterator[Weight]:
+def _linear(
+    module: str, role: str, size: tuple[int, int], layer: int | None = None, *, cancelled: bool = False
+) -> Iterator[Weight]:
     yield Weight(module, "weight", role, size, "encoder", layer=layer)
-    cancelled: Ranges = ((0, size[0]),) if role.endswith(".k") else ()
-    yield Weight(module, "bias", f"{role}.bias", size[:1], "encoder", cancelled, layer)
+    dead: Ranges = ((0, size[0]),) if cancelled else ()
+    yield Weight(module, "bias", f"{role}.bias", size[:1], "encoder", dead, layer)
 
 
 def _norm(module: str, width: int, layer: int | None = None) -> Iterator[Weight]:

@@ -61,11 +61,15 @@ class T5Family(EncoderDecoder):
         decoder = shape.decoder_layers * (2 * attention + feed_forward + 3 * d) + d + relative
         return shape.vocab * d * (1 if shape.tied else 2) + encoder + decoder
 
-    def weights(self, shape: BackboneShape, target_length: int | None) -> tuple[Weight, ...]:
-        return parts.weights(shape, target_length)
+    def weights(
+        self, shape: BackboneShape, target_length: int | None, more_keys: frozenset[str] = frozenset()
+    ) -> tuple[Weight, ...]:
+        return parts.weights(shape, target_length, more_keys)
 
-    def places(self, shape: BackboneShape, target_length: int | None) -> tuple[Place, ...]:
-        return parts.places(shape, target_length)
+    def places(
+        self, shape: BackboneShape, target_length: int | None, more_keys: frozenset[str] = frozenset()
+    ) -> tuple[Place, ...]:
+        return parts.places(shape, target_length, more_keys)
 
     def new_model(self, config: dict[str, Any], num_labels: int | None) -> Any:
         from petscale.families.t5 import fused
@@ -130,3 +134,20 @@ class T5Family(EncoderDecoder):
         from petscale.families.t5.prompts import insert_tokens
 
         return insert_tokens(model, module, count, tokens)
+
+    def position_scores(
+        self, model: Any, attention: str, query: torch.Tensor, key: torch.Tensor
+    ) -> torch.Tensor | None:
+        """The scores from the table of the stack; cross-attention has none."""
+        table_path = parts.table_of(attention)
+        if table_path is None:
+            return None
+        first = model.get_submodule(table_path)  # the attention that has the table of its stack
+        buckets = first._relative_position_bucket(
+            key[None, :] - query[:, None],
+            bidirectional=not first.is_decoder,
+            num_buckets=first.relative_attention_num_buckets,
+            max_distance=first.relative_attention_max_distance,
+        )
+        scores: torch.Tensor = first.relative_attention_bias(buckets).permute(2, 0, 1)[None]
+        return scores

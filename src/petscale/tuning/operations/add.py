@@ -31,8 +31,9 @@ class Add(Operation):
 
     name = "add"
 
-    def reach(self, site: Site, tensors: Mapping[str, Named], offered: Inventory) -> Reach:
-        return Reach(f"{site.module}.{site.settings['tensor']}", parametrisation(site).reach(tensors, "delta"))
+    def reach(self, site: Site, tensors: Mapping[str, Named], offered: Inventory) -> tuple[Reach, ...]:
+        weight = f"{site.module}.{site.settings['tensor']}"
+        return (Reach(weight, parametrisation(site).reach(tensors, "delta")),)
 
     def trains(self, host: Host, site: Site) -> nn.Parameter:
         found = host.parameter(site.module, str(site.settings["tensor"]))

@@ -21,9 +21,9 @@ class AddHidden(Insertion):
 
     name = "add-hidden"
 
-    def reach(self, site: Site, tensors: Mapping[str, Named], offered: Inventory) -> Reach | None:
+    def reach(self, site: Site, tensors: Mapping[str, Named], offered: Inventory) -> tuple[Reach, ...]:
         bias = f"{site.module}.bias"
-        return Reach(bias, parametrisation(site).reach(tensors, "delta")) if bias in offered.names else None
+        return (Reach(bias, parametrisation(site).reach(tensors, "delta")),) if bias in offered.names else ()
 
     def insert(self, host: Host, site: Site, values: Values) -> list[Handle]:
         from torch.nn.functional import pad

@@ -1,4 +1,4 @@
-"""Code that operations share: access to their trained values, and a hook that changes a module's output."""
+"""Code that operations share: access to their trained values, and hooks that change what a module reads or returns."""
 
 from __future__ import annotations
 
@@ -35,16 +35,35 @@ def in_dtype(values: Values, dtype: torch.dtype) -> Factors:
     return partial(values, dtype=dtype)
 
 
-def on_output(module: nn.Module, change: Callable[[Tensor, Tensor], Tensor]) -> list[Handle]:
-    """Replace a module's output h by change(input, h); if the output is a tuple, replace its first member.
+def on_output(
+    module: nn.Module, change: Callable[[Tensor, Tensor], Tensor], *, reads: nn.Module | None = None
+) -> list[Handle]:
+    """Replace a module's output by change(h, output); if the output is a tuple, replace its first member.
 
     Args:
-        change: function of the module's first positional input and its output, both ``(batch, length, width)``.
+        module: the module whose output is replaced.
+        change: function of h and the output, both ``(batch, length, width)``.
+        reads: module whose first positional input is h; it runs before `module` ends. None for `module` itself.
     """
+    if reads is None or reads is module:
+        return [module.register_forward_hook(lambda _module, args, output: _first(output, partial(change, args[0])))]
+    seen: list[Tensor] = []  # one state at most; if a pass was interrupted, the next one replaces it
 
-    def hook(_module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        if isinstance(output, tuple):
-            return (change(args[0], output[0]), *output[1:])
-        return change(args[0], output)
+    def look(_module: nn.Module, args: tuple[Any, ...]) -> None:
+        seen[:] = [args[0]]
 
-    return [module.register_forward_hook(hook)]
+    return [
+        reads.register_forward_pre_hook(look),
+        module.register_forward_hook(lambda _module, _args, output: _first(output, partial(change, seen.pop()))),
+    ]
+
+
+def on_input(module: nn.Module, change: Callable[[Tensor], Tensor]) -> list[Handle]:
+    """Replace a module's first positional input h by change(h)."""
+    return [module.register_forward_pre_hook(lambda _module, args: (change(args[0]), *args[1:]))]
+
+
+def _first(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    if isinstance(output, tuple):
+        return (change(output[0]), *output[1:])
+    return change(output)

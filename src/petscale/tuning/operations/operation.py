@@ -74,25 +74,29 @@ class Operation(ABC):
         """Whether the site changes anything at all; if not, it is counted and saved, but not attached."""
         return True
 
-    def reach(self, site: Site, tensors: Mapping[str, Named], offered: Inventory) -> Reach | None:
-        """The entries of the backbone that change when the site is merged; None if it cannot be merged.
+    def reach(self, site: Site, tensors: Mapping[str, Named], offered: Inventory) -> tuple[Reach, ...]:
+        """The entries of the backbone that change when the site is merged; none if it cannot be merged.
 
         Args:
             site: a site with this operation.
             tensors: the trained tensors that it reads, by key.
             offered: the inventory of the backbone.
         """
-        return None
+        return ()
 
     def deployed(self, site: Site, tensors: Mapping[str, Named], offered: Inventory) -> Mapping[str, int]:
         """Numbers of scalars that inference needs in addition to the backbone, by the name of each tensor."""
-        if not self.acts(site) or self.reach(site, tensors, offered) is not None:
+        if not self.acts(site) or self.reach(site, tensors, offered):
             return {}
         return parametrisation(site).deployed(tensors)
 
     def soft_tokens(self, site: Site) -> int:
         """Number of vectors by which the site makes the input sequence longer."""
         return 0
+
+    def adds_keys(self, site: Site) -> bool:
+        """Whether the site's module is an attention to whose keys it adds some that do not come from the sequence."""
+        return False
 
     # In a model --------------------------------------------------------------------------------------------
 
@@ -106,8 +110,7 @@ class Operation(ABC):
         Raises:
             BadInput: something is missing; the message names the module or the site.
         """
-        if not host.has(site.module):
-            raise BadInput(f"plan: the model has no module {site.module}; the plan was made for another backbone")
+        host.require(site.module)
 
     @abstractmethod
     def attach(self, host: Host, site: Site, blocks: Mapping[str, Block]) -> Attachment:

@@ -8,12 +8,14 @@ from petscale.tuning.operations.add_hidden import AddHidden
 from petscale.tuning.operations.add_scores import AddScores
 from petscale.tuning.operations.concat import Concat
 from petscale.tuning.operations.concat_input import ConcatInput
+from petscale.tuning.operations.concat_keys import ConcatKeys
 from petscale.tuning.operations.operation import Operation
 from petscale.tuning.operations.plug import Plug
+from petscale.tuning.operations.scale import Scale
 from petscale.tuning.site import Site
 
 OPERATIONS: Register[Operation] = Register(
-    "operation", (Add(), AddHidden(), AddScores(), Concat(), ConcatInput(), Plug())
+    "operation", (Add(), AddHidden(), AddScores(), Concat(), ConcatInput(), ConcatKeys(), Plug(), Scale())
 )
 
 

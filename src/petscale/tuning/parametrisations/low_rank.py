@@ -17,6 +17,9 @@ from petscale.tuning.site import Named
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from petscale.tuning.operations.peft import PeftFiles
+    from petscale.tuning.plan import Plan
+
 
 class LowRank(Parametrisation):
     """Factors `down` ``(rank, in)`` and `up` ``(rank, out)``.
@@ -57,6 +60,31 @@ class LowRank(Parametrisation):
             size = up.tensor.shape[1] * down.tensor.shape[1]
             return Entries(size, lambda: np.arange(size))
         return Entries(_met_count(up, down), lambda: np.flatnonzero(_met(up, down)))
+
+    def branches_in_peft(self, plan: Plan, values: Mapping[str, Tensor], scale: float) -> PeftFiles | None:
+        """The format of LoRA, for pairs of factors that all have the same rank."""
+        from petscale.tuning.operations.peft import PeftFiles, whole
+
+        if any([tensor.key for tensor in site.tensors] != ["down", "up"] for site in plan.sites):
+            return None
+        ranks = {site.tensors[0].shape[0] for site in plan.sites}
+        if len(ranks) != 1:
+            return None
+        (rank,) = ranks
+        config = {
+            "peft_type": "LORA",
+            "r": rank,
+            "lora_alpha": scale * rank,
+            "lora_dropout": 0.0,
+            "bias": "none",
+            "target_modules": [site.module for site in plan.sites],
+        }
+        tensors = {}
+        for site in plan.sites:
+            down, up = (whole(named, values) for named in plan.tensors_of(site).values())
+            tensors[f"base_model.model.{site.module}.lora_A.weight"] = down
+            tensors[f"base_model.model.{site.module}.lora_B.weight"] = up.T
+        return PeftFiles(config, tensors)
 
 
 def _transposed(named: Named) -> NDArray[np.int64]:

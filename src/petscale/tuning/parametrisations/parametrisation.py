@@ -19,6 +19,9 @@ from petscale.tuning.site import Named
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from petscale.tuning.operations.peft import PeftFiles
+    from petscale.tuning.plan import Plan
+
 Factors = Callable[[str], "Tensor"]
 """Function from the key of a trained tensor to the tensor in its full shape, zero outside its mask, in the dtype of the
 computation."""
@@ -72,3 +75,13 @@ class Parametrisation(ABC):
         These are all trained scalars, unless the parametrisation can be replaced after training by the part it makes.
         """
         return {named.key: named.tensor.count for named in tensors.values()}
+
+    def branches_in_peft(self, plan: Plan, values: Mapping[str, Tensor], scale: float) -> PeftFiles | None:
+        """Branches beside linear layers, all of them with this scale, in HF PEFT's format; None if it has none.
+
+        Args:
+            plan: plan of the delta; each of its sites is a branch, whose matrix is the part "".
+            values: values of the delta, as from `Delta.state`.
+            scale: constant by which every matrix is multiplied.
+        """
+        return None

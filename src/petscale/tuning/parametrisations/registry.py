@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from petscale.tuning.named import Register
+from petscale.tuning.parametrisations.generated import Generated
+from petscale.tuning.parametrisations.kronecker import Kronecker, KroneckerLowRank
 from petscale.tuning.parametrisations.low_rank import LowRank
 from petscale.tuning.parametrisations.parametrisation import Parametrisation
 from petscale.tuning.parametrisations.plain import Plain
 
-PARAMETRISATIONS: Register[Parametrisation] = Register("parametrisation", (Plain(), LowRank()))
+PARAMETRISATIONS: Register[Parametrisation] = Register(
+    "parametrisation", (Plain(), LowRank(), Kronecker(), KroneckerLowRank(), Generated())
+)
