@@ -188,6 +188,11 @@ def test_biases_that_exist_fold_and_tables_that_nothing_reads_are_not_kept() -> 
     [
         ("full", None),
         ("lora", None),
+        ("lora-all", None),
+        ("ln-tuning", None),
+        ("krona", None),
+        ("lokr", {"rank": 1}),
+        ("ia3", None),  # on BERT also the biases of k and v
         ("apet-adjacent", {"operations": ["add"], "roles": ["*"]}),
         ("apet-discrete", {"operations": ["concat"], "rank": 5}),
         ("apet-discrete", {"operations": ["add", "concat"], "rank": 2}),
@@ -197,6 +202,8 @@ def test_touched_is_what_merging_changes(family: str, method: str, options: dict
     """By merging a random delta in float64 and looking; sites that reach one weight count its entries once."""
     tiny = TINY[family](torch.float64)
     plan = small_plan(tiny.shape, method, options=options)
+    for parameter in tiny.model.parameters():
+        parameter += 0.1 * torch.randn_like(parameter)  # BERT's biases are zero, and scaling would not change them
     before = {name: value.detach().clone() for name, value in tiny.model.named_parameters()}
     delta = install(tiny.model, plan, seed=0)
     randomise(delta)

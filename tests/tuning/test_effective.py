@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers.activations import ACT2FN
 
 from petscale.tuning.install import install
 from petscale.tuning.registry import make_plan
@@ -57,6 +58,13 @@ def _cases() -> list[Any]:
     return [case for case in cases if case[2] != "frozen"]
 
 
+@pytest.fixture
+def smooth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit of ReLU may rest for all of the few tokens of a test, which is not structural."""
+    monkeypatch.setitem(ACT2FN, "relu", torch.nn.GELU)
+
+
+@pytest.mark.usefixtures("smooth")
 @pytest.mark.parametrize(("family", "target", "method"), _cases())
 def test_the_plan_counts_what_autograd_finds(family: str, target: int | None, method: str) -> None:
     make: Callable[..., Tiny] = tiny_t5 if family == "t5" else tiny_bert
@@ -68,6 +76,17 @@ def test_the_plan_counts_what_autograd_finds(family: str, target: int | None, me
         assert effective(tiny, plan) == plan.effective - unreached
     else:
         assert effective(tiny, plan) == plan.effective
+
+
+def test_a_prefix_revives_what_is_dead_without_it() -> None:
+    """At a target of one token, q and k of the decoder's self-attention act only where there are more keys."""
+    shape = tiny_t5().shape
+    lora = make_plan(shape, "lora-qv", options={"rank": 2}, target_length=1)
+    united = small_plan(shape, "unipelt", target_length=1)
+    dead = {tensor.key for site in lora.sites for tensor in site.tensors if tensor.effective == 0}
+    assert lora.effective < lora.trainable
+    assert dead == {"down", "up"}
+    assert united.effective == united.trainable
 
 
 @pytest.mark.parametrize("method", ["apet-adjacent", "apet-discrete"])

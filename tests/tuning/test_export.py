@@ -44,6 +44,11 @@ def exported(
     ("method", "options"),
     [
         ("lora", None),
+        ("lora-all", {"rank": 3}),
+        ("ia3", None),
+        ("krona", None),
+        ("lokr", {"rank": 1, "alpha": 3}),
+        ("lokr", {"rank": 2, "targets": ["self.*", "ffn.*"]}),  # low in some layers, whole in others
         ("apet-discrete", {"operations": ["concat"], "rank": 3}),
         ("apet-discrete", {"operations": ["add"]}),
         ("apet-adjacent", {"operations": ["add"]}),

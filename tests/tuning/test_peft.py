@@ -1,4 +1,4 @@
-"""LoRA, prompt tuning and SHiRA equal HF PEFT with equal weights."""
+"""LoRA, prompt tuning, SHiRA, LoKr, (IA)^3 and LN tuning equal HF PEFT with equal weights."""
 
 from __future__ import annotations
 
@@ -97,3 +97,77 @@ def test_shira(family: str) -> None:
         key = site.key(site.tensors[0])
         layer = model.base_model.model.get_submodule(site.module)
         torch.testing.assert_close(layer.shira_weight["default"].grad, gradients[key], **CLOSE)
+
+
+@pytest.mark.parametrize("family", list(TINY))
+@pytest.mark.parametrize(("method", "rank", "options"), [("lokr", 1, {"rank": 1, "alpha": 3}), ("krona", 10_000, None)])
+def test_lokr(family: str, method: str, rank: int, options: dict[str, Any] | None) -> None:
+    """With a rank above both sides of its larger factor, LoKr is KronA."""
+    tiny = TINY[family]()
+    plan = make_plan(tiny.shape, method, options=options)
+    assert {site.parametrisation for site in plan.sites} == {"kronecker-low-rank" if method == "lokr" else "kronecker"}
+    logits, state, gradients = _ours(tiny, plan)
+    config = peft.LoKrConfig(
+        r=rank, alpha=3 if method == "lokr" else rank, target_modules=[site.module for site in plan.sites]
+    )
+    model = peft.get_peft_model(tiny.model, config)
+    names = {"left": "w1", "right": "w2", "right.up": "w2_a", "right.down": "w2_b"}
+    theirs = {
+        site.key(tensor): getattr(model.base_model.model.get_submodule(site.module), f"lokr_{names[tensor.key]}")
+        for site in plan.sites
+        for tensor in site.tensors
+    }
+    with torch.no_grad():
+        for key, parameters in theirs.items():
+            parameters["default"].copy_(state[key][0])
+    output = model(**tiny.batch)
+    output.loss.backward()
+    torch.testing.assert_close(output.logits.detach(), logits, **CLOSE)
+    for key, parameters in theirs.items():
+        torch.testing.assert_close(parameters["default"].grad, gradients[key][0], **CLOSE)
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == plan.trainable
+
+
+@pytest.mark.parametrize("family", list(TINY))
+def test_ia3(family: str) -> None:
+    """PEFT trains l where `scale` trains w = l - 1, so values differ by 1 and gradients are equal."""
+    tiny = TINY[family]()
+    plan = make_plan(tiny.shape, "ia3")
+    logits, state, gradients = _ours(tiny, plan)
+    inputs = [site.module for site in plan.sites if site.settings["at"] == "input"]
+    modules = [site.module for site in plan.sites]
+    model = peft.get_peft_model(tiny.model, peft.IA3Config(target_modules=modules, feedforward_modules=inputs))
+    layers = {site.name: model.base_model.model.get_submodule(site.module).ia3_l["default"] for site in plan.sites}
+    with torch.no_grad():
+        for name, vector in layers.items():
+            vector.copy_((1 + state[f"{name}/scale"]).reshape(vector.shape))
+    output = model(**tiny.batch)
+    output.loss.backward()
+    torch.testing.assert_close(output.logits.detach(), logits, **CLOSE)
+    for name, vector in layers.items():
+        torch.testing.assert_close(vector.grad.flatten(), gradients[f"{name}/scale"], **CLOSE)
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == plan.trainable
+
+
+@pytest.mark.parametrize("family", list(TINY))
+def test_ln_tuning(family: str) -> None:
+    tiny = TINY[family]()
+    plan = make_plan(tiny.shape, "ln-tuning")
+    logits, state, gradients = _ours(tiny, plan)
+    modules = list(dict.fromkeys(site.module for site in plan.sites))
+    model = peft.get_peft_model(tiny.model, peft.LNTuningConfig(target_modules=modules))
+    trained = {
+        site.key(site.tensors[0]): model.base_model.model.get_submodule(site.module)
+        .ln_tuning_layers["default"]
+        .get_parameter(site.settings["tensor"])
+        for site in plan.sites
+    }
+    with torch.no_grad():
+        for key, parameter in trained.items():
+            parameter.copy_(state[key])
+    output = model(**tiny.batch)
+    output.loss.backward()
+    torch.testing.assert_close(output.logits.detach(), logits, **CLOSE)
+    for key, parameter in trained.items():
+        torch.testing.assert_close(parameter.grad, gradients[key], **CLOSE)
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == plan.trainable

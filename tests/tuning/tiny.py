@@ -99,9 +99,22 @@ TINY: dict[str, Callable[..., Tiny]] = {
 }
 
 
+SMALL: dict[str, dict[str, Any]] = {
+    "prompt": {"tokens": 4},
+    "prompt-50": {"tokens": 3},
+    "adapter": {"bottleneck": 3},
+    "houlsby": {"reduction": 5},
+    "pfeiffer": {"reduction": 5},
+    "prefix-flat": {"tokens": 3},
+    "prefix": {"tokens": 3, "middle": 5},
+    "mam": {"tokens": 3, "middle": 5, "reduction": 4},
+    "unipelt": {"tokens": 3, "middle": 5, "rank": 2, "reduction": 5},
+}
+
+
 def small_plan(shape: BackboneShape, method: str, **changes: Any) -> Any:
     """A plan with a budget and options that fit a tiny backbone."""
-    options = {"prompt": {"tokens": 4}, "prompt-50": {"tokens": 3}, "adapter": {"bottleneck": 3}}.get(method)
+    options = SMALL.get(method)
     budget = 150 if METHODS[method].takes_budget else None
     return make_plan(shape, method, **{"budget": budget, "options": options, **changes})
 
