@@ -28,7 +28,7 @@ def example() -> Iterator[dict[str, Any]]:
     (code,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), flags=re.DOTALL)
     assert len(code.splitlines()) < 70
     names: dict[str, Any] = {}
-    exec(compile(code, str(DOCUMENT), "exec"), names)
+    exec(compile(code, str(DOCUMENT), "exec", dont_inherit=True), names)
     with OPERATIONS.registered(names["ScaleShift"]()):
         yield names
 
