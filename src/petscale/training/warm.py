@@ -26,11 +26,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from petscale.artefacts.files import write_atomically
 from petscale.errors import NOTE, STOPPING
 
 IDLE_S = 120.0
 START_TIMEOUT_S = 60.0
 _MAX_REQUEST = 1 << 20
+_MODULES = ".modules"
 
 
 def socket_path() -> Path:
@@ -244,19 +246,17 @@ def serve(path: Path, run: Callable[[list[str], float], int]) -> None:
     try:
         while children or time.monotonic() - last < IDLE_S:
             readable, _, _ = select.select([listener, *children.values()], [], [], 0.02 if children else 1.0)
-            for child in children:
-                _import_as(path, child)
             if listener in readable:
+                _import_what_children_did(path)
                 connection, _ = listener.accept()
                 child = _fork(listener, connection, run, path)
                 children[child] = connection
             _drop_orphans(children, readable)
-            ended = _reap(children)
-            for child in ended:
-                _import_as(path, child)
-            last = time.monotonic() if ended or children else last
+            last = time.monotonic() if _reap(children) or children else last
     finally:
         path.unlink(missing_ok=True)
+        for told in _told(path):
+            told.unlink(missing_ok=True)
 
 
 def _answers(path: Path) -> bool:
@@ -306,33 +306,29 @@ def _fork(
         sys.stdout.flush()
         sys.stderr.flush()
         with contextlib.suppress(OSError):
-            if code == 0:
-                _imported(path, os.getpid()).write_text(
-                    json.dumps([name for name in sys.modules if name not in before])
-                )
+            names = [name for name in sys.modules if name not in before]
+            if code == 0 and names:
+                write_atomically(path.with_suffix(f".{os.getpid()}{_MODULES}"), json.dumps(names))
             connection.sendall(bytes([code & 255]))
         os._exit(code & 255)
 
 
-def _imported(path: Path, child: int) -> Path:
-    return path.with_suffix(f".{child}.modules")
+def _told(path: Path) -> list[Path]:
+    """The files in which children that succeeded have listed the modules that they imported."""
+    return list(path.parent.glob(f"{path.stem}.*{_MODULES}"))
 
 
-def _import_as(path: Path, child: int) -> None:
-    """Import what a child that succeeded has imported, so that later children find it in memory.
+def _import_what_children_did(path: Path) -> None:
+    """Import what earlier children have imported, so that the next one finds it in memory.
 
     Which modules a cell needs depends on its family and method. They are over a thousand, and take seconds.
     """
-    told = _imported(path, child)
-    try:
-        names = json.loads(told.read_text())
-    except (OSError, ValueError):
-        return
-    told.unlink(missing_ok=True)
-    for name in names:
-        if name not in sys.modules:
-            with contextlib.suppress(Exception):  # some are no modules of files; a child imports them itself
-                importlib.import_module(name)
+    for told in _told(path):
+        for name in json.loads(told.read_text()):
+            if name not in sys.modules:
+                with contextlib.suppress(Exception):  # some are no modules of files; a child imports them itself
+                    importlib.import_module(name)
+        told.unlink()
 
 
 def _drop_orphans(children: dict[int, socket.socket], readable: list[socket.socket]) -> None:
@@ -346,9 +342,11 @@ def _drop_orphans(children: dict[int, socket.socket], readable: list[socket.sock
                 _signal(child, signal.SIGKILL)
 
 
-def _reap(children: dict[int, socket.socket]) -> list[int]:
-    """The children that have ended; they are no longer among `children`."""
-    ended = [child for child in children if os.waitpid(child, os.WNOHANG)[0]]
-    for child in ended:
-        children.pop(child).close()
-    return ended
+def _reap(children: dict[int, socket.socket]) -> bool:
+    found = False
+    for child in list(children):
+        done, _ = os.waitpid(child, os.WNOHANG)
+        if done:
+            children.pop(child).close()
+            found = True
+    return found
