@@ -7,18 +7,15 @@ that they differ is tested too, so that the difference stays documented and not 
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import nn
-from transformers import BertConfig, BertForSequenceClassification, T5Config, T5ForConditionalGeneration
 
 from petscale.families.registry import shape_from_config
 from petscale.tuning.install import install
 from petscale.tuning.registry import make_plan
 
+from .reference.models import model_of
 from .reference.record_adapters import BERT, BOTTLENECK, FILE, NAME, T5, batch, fill
 
 PARTS = {
@@ -29,26 +26,13 @@ PARTS = {
 }
 
 
-def _model(family: str) -> Any:
-    if family == "bert":
-        model: Any = BertForSequenceClassification(BertConfig(**BERT))
-    else:
-        model = T5ForConditionalGeneration(T5Config(**T5))
-        model.lm_head.weight = nn.Parameter(torch.empty_like(model.lm_head.weight))
-    model.double().eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(fill(name, parameter.shape))
-    return model
-
-
 def _theirs(module: str, key: str) -> str:
     """Name of a site's tensor in the adapters library, which hangs it beside the sub-layer's dropout."""
     return f"{module.removesuffix('.dropout')}.adapters.{NAME}.{PARTS[key]}"
 
 
 def _outcome(family: str, placement: str) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    model = _model(family)
+    model = model_of(family)
     config = {**(T5 if family == "t5" else BERT), "model_type": family}
     options = {"bottleneck": BOTTLENECK, "placement": placement}
     plan = make_plan(shape_from_config(config), "adapter", options=options)

@@ -12,31 +12,18 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
-from transformers import BertConfig, BertForSequenceClassification, T5Config, T5ForConditionalGeneration
+from torch import Tensor
 
 from petscale.families.registry import shape_from_config
 from petscale.tuning.install import install
 from petscale.tuning.plan import Plan, Site
 from petscale.tuning.registry import make_plan
 
+from .reference.models import model_of
 from .reference.record_adapters import BERT, T5, fill
 from .reference.record_methods import FILE, cases, inputs
 
 Read = Callable[[str], Tensor]  # a tensor of the library by name, its value or its gradient
-
-
-def _model(family: str) -> Any:
-    if family == "bert":
-        model: Any = BertForSequenceClassification(BertConfig(**BERT))
-    else:
-        model = T5ForConditionalGeneration(T5Config(**T5))
-        model.lm_head.weight = nn.Parameter(torch.empty_like(model.lm_head.weight))
-    model.double().eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(fill(name, parameter.shape))
-    return model
 
 
 def _in_ours(plan: Plan, read: Read) -> dict[str, Tensor]:
@@ -121,7 +108,7 @@ _FIRST = "encoder.block.0.layer.0.SelfAttention"
 
 def _outcome(family: str, method: str, options: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor], Plan]:
     recorded = {name.split("/", 2)[2]: value for name, value in load_file(FILE).items() if _is_of(name, family, method)}
-    model = _model(family)
+    model = model_of(family)
     config = {**(T5 if family == "t5" else BERT), "model_type": family}
     plan = make_plan(shape_from_config(config), method, options=options)
     delta = install(model, plan, seed=0)
