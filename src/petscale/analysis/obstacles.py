@@ -18,11 +18,6 @@ from petscale.study.config.analysis import AnalysisSettings
 Cells = Sequence[Mapping[str, Any]]
 
 
-def listed(claim: str, settings: AnalysisSettings) -> bool:
-    """Whether the study lists a claim."""
-    return settings.claims is None or claim in settings.claims
-
-
 def obstacles(plan: StudyPlan, settings: AnalysisSettings) -> dict[str, dict[str, str]]:
     """For each ladder the claims that no result of this plan could decide, each with the reason in one line."""
     plan = with_sweeps(plan)
@@ -82,7 +77,7 @@ def _of_ladder(
             or _enough(structures, [largest], 2)
             or _full(cells, structures, [largest])
         )
-    return {claim: why for claim, why in found.items() if why and listed(claim, settings)}
+    return {claim: why for claim, why in found.items() if why and settings.lists(claim)}
 
 
 def _scales(rungs: Sequence[str]) -> str:

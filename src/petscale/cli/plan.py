@@ -113,10 +113,10 @@ def _check_folders(study: Any) -> None:
 def _obstacles(document: Any, settings: Any) -> str:
     """The claims that the design cannot decide, with the reason."""
     from petscale.analysis.claims import TESTS
-    from petscale.analysis.obstacles import listed, obstacles
+    from petscale.analysis.obstacles import obstacles
 
     found = obstacles(document, settings)
-    texts = {claim.id: claim.text for claim, _ in TESTS if listed(claim.id, settings)}
+    texts = {claim.id: claim.text for claim, _ in TESTS if settings.lists(claim.id)}
     lines = [
         f"  {ladder}: {texts[claim]}: {why}"
         for ladder, claims in found.items()

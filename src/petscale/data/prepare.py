@@ -103,16 +103,18 @@ def split_train(
         BadInput: there are too few rows.
     """
     groups = _groups(task, rows, seed)
+    dev_rows, dev_groups = (rows, groups) if own_dev is None else (own_dev, _groups(task, own_dev, seed))
     if few_shot is not None:
-        dev, left = _take_shots(task, own_dev or rows, _groups(task, own_dev, seed) if own_dev else groups, few_shot)
-        train, _ = _take_shots(task, rows, groups if own_dev else left, few_shot)
+        dev, left = _take_shots(task, dev_rows, dev_groups, few_shot)
     else:
         if own_dev is None and dev_size >= len(rows):
             raise BadInput(f"{rows.origin}: {len(rows)} rows do not leave any to train on beside {dev_size} for dev")
-        dev, left = _take(_groups(task, own_dev, seed) if own_dev else groups, dev_size)
-        left = groups if own_dev else left
-        size = sum(map(len, left)) if max_train is None else max_train
-        train, _ = _take(left, size)
+        dev, left = _take(dev_groups, dev_size)
+    train_groups = left if own_dev is None else groups
+    if few_shot is not None:
+        train, _ = _take_shots(task, rows, train_groups, few_shot)
+    else:
+        train, _ = _take(train_groups, sum(map(len, train_groups)) if max_train is None else max_train)
     if not train or not dev:
         raise BadInput(f"{rows.origin}: {len(rows)} rows give {len(train)} for train and {len(dev)} for dev")
     return sorted(train), sorted(dev)

@@ -26,10 +26,10 @@ MINI_RECIPE: dict[str, Any] = {
 # Fitted to the times of docs/study/tables/cells.csv: two cells at a time on two cores of one processor.
 CPU: dict[str, Any] = {
     "name": "one CPU core",
-    "tflops": 0.05,
+    "tflops": 0.085,
     "utilisation": 1.0,
     "memory_gb": 4.0,
-    "step_overhead_ms": 24.0,
+    "step_overhead_ms": 8.0,
     "startup_s": 0.5,
     "gpus": False,
 }

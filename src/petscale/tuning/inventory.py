@@ -40,6 +40,16 @@ class Inventory:
     def places_of(self, kind: PlaceKind, role: str | None = None) -> tuple[Place, ...]:
         return tuple(place for place in self.places if place.kind == kind and role in (None, place.role))
 
+    def branches(self, patterns: Iterable[str], what: str) -> tuple[Place, ...]:
+        """The places beside linear layers whose roles match any of the shell-style patterns.
+
+        Raises:
+            BadInput: a pattern matches nothing; the message lists the roles.
+        """
+        places = self.places_of("branch")
+        roles = self.expand(patterns, (place.role for place in places), what)
+        return tuple(place for place in places if place.role in roles)
+
     def expand(self, patterns: Iterable[str], known: Iterable[str], what: str) -> tuple[str, ...]:
         """The roles among `known` that match any of the shell-style patterns, in the order of `known`.
 

@@ -8,8 +8,7 @@ import pandas as pd
 
 from petscale.analysis.claims import budget, generalisation, performance, speed
 from petscale.analysis.claims.row import Claim, ClaimRow, Evidence, not_measurable
-from petscale.analysis.obstacles import listed
-from petscale.analysis.readings import MEANING, READINGS
+from petscale.analysis.readings import KNOWLEDGE, MEANING, READINGS
 from petscale.analysis.verdict import DECIDED, INCONCLUSIVE, NOT_MEASURABLE, adjusted
 from petscale.analysis.wording import interval_text, power_meaning, power_texts, value_text
 from petscale.study.config.analysis import AnalysisSettings
@@ -126,7 +125,7 @@ def decided_markdown(claims: pd.DataFrame) -> str:
     for claim, part in claims[decided].groupby("claim", sort=False):
         found = {key: str(row["verdict"].iloc[0]) for key, row in part.groupby(["ladder", "reading"], sort=False)}
         told = [list(dict.fromkeys(found[ladder, reading] for reading in READINGS)) for ladder in ladders]
-        lines.append(f"| {claim} | {' | '.join('; by knowledge: '.join(verdicts) for verdicts in told)} |")
+        lines.append(f"| {claim} | {' | '.join(f'; {KNOWLEDGE}: '.join(verdicts) for verdicts in told)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -139,7 +138,7 @@ def reason(row: dict[str, object]) -> str:
 
 def _rows(evidence: Evidence) -> Iterator[ClaimRow]:
     for claim, test in TESTS:
-        if not listed(claim.id, evidence.settings):
+        if not evidence.settings.lists(claim.id):
             continue
         obstacle = evidence.obstacles.get(claim.id)
         yield not_measurable(evidence, claim, obstacle) if obstacle else test(evidence, claim)

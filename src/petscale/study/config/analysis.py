@@ -133,3 +133,7 @@ class AnalysisSettings(_Settings):
         40, ge=0, description="simulated studies that tell how likely each claim was to be decided; 0 leaves power out"
     )
     seed: int = Field(0, ge=0, description="seed of bootstraps, permutations and simulated studies")
+
+    def lists(self, claim: str) -> bool:
+        """Whether the study lists a claim."""
+        return self.claims is None or claim in self.claims

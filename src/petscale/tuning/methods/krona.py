@@ -26,9 +26,8 @@ class KronaOptions(Options):
 
 
 def _build(offered: Inventory, request: Request[KronaOptions]) -> Iterator[Site]:
-    places = offered.places_of("branch")
-    roles = offered.expand(request.options.targets, (place.role for place in places), f"{request.method} targets")
-    return (product(place, request.options.scale) for place in places if place.role in roles)
+    places = offered.branches(request.options.targets, f"{request.method} targets")
+    return (product(place, request.options.scale) for place in places)
 
 
 KRONA = Method(

@@ -27,9 +27,8 @@ class LokrOptions(Options):
 
 def _build(offered: Inventory, request: Request[LokrOptions]) -> Iterator[Site]:
     rank, scale = request.options.rank, request.options.alpha / request.options.rank
-    places = offered.places_of("branch")
-    roles = offered.expand(request.options.targets, (place.role for place in places), f"{request.method} targets")
-    return (product(place, scale, rank) for place in places if place.role in roles)
+    places = offered.branches(request.options.targets, f"{request.method} targets")
+    return (product(place, scale, rank) for place in places)
 
 
 LOKR = Method(

@@ -29,9 +29,8 @@ class LoraOptions(Options):
 def _build(offered: Inventory, request: Request[LoraOptions]) -> Iterator[Site]:
     rank = request.options.rank
     scale = request.options.alpha / rank
-    places = offered.places_of("branch")
-    roles = offered.expand(request.options.targets, (place.role for place in places), f"{request.method} targets")
-    return (branch(place, rank, scale) for place in places if place.role in roles)
+    places = offered.branches(request.options.targets, f"{request.method} targets")
+    return (branch(place, rank, scale) for place in places)
 
 
 LORA = Method(

@@ -40,13 +40,10 @@ class UnipeltOptions(GeneratedOptions):
 
 def _build(offered: Inventory, request: Request[UnipeltOptions]) -> Iterator[Site | Trained]:
     options = request.options
-    places = offered.places_of("branch")
-    roles = offered.expand(options.targets, (place.role for place in places), f"{request.method} targets")
-    for place in places:
-        if place.role in roles:
-            site = branch(place, options.rank, 1.0)
-            tensors = (*site.tensors, *gate(place.width_in, dead=place.dead))
-            yield replace(site, tensors=tensors, settings={**site.settings, "gate": options.over})
+    for place in offered.branches(options.targets, f"{request.method} targets"):
+        site = branch(place, options.rank, 1.0)
+        tensors = (*site.tensors, *gate(place.width_in, dead=place.dead))
+        yield replace(site, tensors=tensors, settings={**site.settings, "gate": options.over})
     yield from generated(offered, request.method, options, options.over)
     width = reduced(offered.shape.d_model, options.reduction)
     for place in offered.places_of("stream", "ffn"):
