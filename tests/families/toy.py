@@ -59,7 +59,9 @@ class Toy(Encoder):
     def parameters(self, shape: BackboneShape) -> int:
         return shape.vocab * shape.d_model + shape.d_model**2 + shape.d_model
 
-    def weights(self, shape: BackboneShape, target_length: int | None) -> tuple[Weight, ...]:
+    def weights(
+        self, shape: BackboneShape, target_length: int | None, more_keys: frozenset[str] = frozenset()
+    ) -> tuple[Weight, ...]:
         d = shape.d_model
         return (
             Weight("words", "weight", "vocabulary", (shape.vocab, d), "encoder"),
@@ -67,7 +69,9 @@ class Toy(Encoder):
             Weight("layer", "bias", "ffn.down.bias", (d,), "encoder", layer=0),
         )
 
-    def places(self, shape: BackboneShape, target_length: int | None) -> tuple[Place, ...]:
+    def places(
+        self, shape: BackboneShape, target_length: int | None, more_keys: frozenset[str] = frozenset()
+    ) -> tuple[Place, ...]:
         return (Place("layer", "branch", "ffn.down", shape.d_model, shape.d_model, "encoder"),)
 
     def step_mask(self, mask: Tensor) -> Tensor:
