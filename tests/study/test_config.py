@@ -119,7 +119,7 @@ def test_schema_does_not_overwrite_an_edited_study(
     assert main(["schema"]) == 0
     assert capsys.readouterr().out.count(": as it should be") == 2
     config, schema = tmp_path / "config.yaml", tmp_path / "studies" / "study.schema.json"
-    edited = config.read_text().replace("seeds: [1, 2, 3, 4, 5]", "seeds: [1, 2]  # mine")
+    edited = config.read_text().replace("name: mini-full", "name: mine")
     config.write_text(edited)
     schema.unlink()
     assert main(["schema"]) == 2

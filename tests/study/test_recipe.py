@@ -37,6 +37,22 @@ def test_a_method_s_rate_goes_before_a_task_s(method: str, kind: str, task: str,
     assert RATES.rate(method, kind, task) == rate
 
 
+@pytest.mark.parametrize(
+    ("budget", "rate"),
+    [
+        (1, 0.02),  # the nearest rate below the first budget
+        (1_000, 0.02),
+        (10_000, 0.00632),  # half the way in orders of magnitude: sqrt(0.02 * 0.002)
+        (100_000, 0.002),
+        (10**9, 0.002),
+        (None, 4.0),  # a method without a budget has its own rate
+    ],
+)
+def test_the_rate_of_a_budget_lies_on_straight_lines_between_those_given(budget: int | None, rate: float) -> None:
+    recipe = RATES.model_copy(update={"learning_rate_by_budget": {100_000: 0.002, 1_000: 0.02}})
+    assert recipe.rate("lora", "lora", "sst2", budget) == rate
+
+
 def test_cells_get_the_rate_of_their_method_and_task() -> None:
     """Through the whole grid: APET shares its kind's rate, soft prompts keep theirs on every task."""
     cells = grid(

@@ -77,6 +77,24 @@ def test_a_search_survives_its_way_through_a_command_line() -> None:
         assert again.path == search.path
 
 
+def test_each_budget_of_a_search_has_the_rate_that_the_recipe_gives_it() -> None:
+    recipe = {"learning_rate_by_budget": {100: 1e-2, 10_000: 1e-4}}
+    for search in grid_of({"search": {}}, recipe=recipe).searches.values():
+        again = Search.from_spec(json.loads(json.dumps(search.spec())))
+        assert again == search
+        assert [again.cell(1, budget).learning_rate for budget in (10, 1_000, 10_000)] == [1e-2, 1e-3, 1e-4]
+    swept = grid_of({"budgets": [10, 1_000]}, recipe=recipe)
+    assert {(c.cell.budget, c.cell.learning_rate) for c in swept.cells.values() if c.cell.budget} == {
+        (10, 1e-2),
+        (1_000, 1e-3),
+    }
+
+
+def test_budgets_have_the_rates_of_the_recipe_or_of_the_experiment_but_not_both() -> None:
+    with pytest.raises(BadInput, match=r"experiments\.threshold\.learning_rates: recipe\.learning_rate_by_budget"):
+        grid_of({"learning_rates": [0.1]}, recipe={"learning_rate_by_budget": {100: 1e-2}})
+
+
 def test_cells_of_a_search_are_those_of_a_sweep_with_the_same_budgets() -> None:
     """Same paths, so a sweep and a search share cells, and so do two studies."""
     swept = grid_of({"budgets": [64, 256]})

@@ -6,7 +6,6 @@ Names are looked up in registries and shapes are given as an argument, so no fil
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from petscale import tasks as task_registry
 from petscale.errors import BadInput
@@ -141,7 +140,7 @@ class _Builder:
                         f" on {backbone.name}"
                     )
                 search = Search(
-                    dearest=replace(first, budget=largest),
+                    dearest=self._cell(backbone, task, method, seed, budget=largest, head=asked.head),
                     seeds=seeds,
                     mask_seed=self.study.mask_seed,
                     smallest=smallest,
@@ -154,6 +153,7 @@ class _Builder:
                     cells=how.cells,
                     confidence=self.study.analysis.confidence,
                     reading=how.reading,
+                    rates=tuple(sorted(self._recipes[backbone.ladder].learning_rate_by_budget.items())),
                 )
                 self.grid.searches[search.path] = search
 
@@ -251,10 +251,10 @@ class _Builder:
             seed=seed,
             head=(head or recipe.head) if has_head else None,
             precision=recipe.precision,
-            steps=0 if idle else recipe.steps,
+            steps=0 if idle else recipe.steps_of(task.name),
             evaluate_every=recipe.evaluate_every,
             batch_size=recipe.batch_size,
-            learning_rate=learning_rate or recipe.rate(method, known.learning_rate_key, task.name),
+            learning_rate=learning_rate or recipe.rate(method, known.learning_rate_key, task.name, budget),
             schedule=recipe.schedule,
             warmup_steps=recipe.warmup_steps,
             weight_decay=recipe.weight_decay,

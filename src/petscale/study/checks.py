@@ -6,13 +6,14 @@ one line before anything is planned. Parts of the study that no cell uses are ch
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from petscale.backbones.catalogue import ALIASES, CATALOGUE
 from petscale.errors import BadInput, did_you_mean
 from petscale.mini.specs import RANDOM
 from petscale.study.config import Study
+from petscale.study.config.recipe import Recipe
 from petscale.tasks import TASKS
 from petscale.tuning import registry
 from petscale.tuning.options import BadOption
@@ -92,18 +93,22 @@ def _check_count(key: str, method: str, wants_budget: bool) -> None:
 
 def _check_rates(study: Study) -> None:
     methods = {name for method in registry.METHODS.values() for name in (method.name, method.learning_rate_key)}
-    for place, by_method, by_task in _rates(study):
-        _check_keys(f"{place}.learning_rate_by_method", by_method, methods, "method")
-        _check_keys(f"{place}.learning_rate_by_task", by_task, TASKS, "task")
+    swept = study.experiments.threshold
+    for place, recipe in _recipes(study).items():
+        _check_keys(f"{place}.learning_rate_by_method", recipe.learning_rate_by_method, methods, "method")
+        _check_keys(f"{place}.learning_rate_by_task", recipe.learning_rate_by_task, TASKS, "task")
+        _check_keys(f"{place}.steps_by_task", recipe.steps_by_task, TASKS, "task")
+        if recipe.learning_rate_by_budget and swept is not None and swept.learning_rates:
+            raise BadInput(
+                f"key experiments.threshold.learning_rates: {place}.learning_rate_by_budget gives each budget its rate"
+            )
 
 
-def _rates(study: Study) -> Iterator[tuple[str, Iterable[str], Iterable[str]]]:
-    """Each recipe of the study: its key, the methods and the tasks for which it has a rate."""
-    recipes = {"recipe": study.recipe} | {
+def _recipes(study: Study) -> dict[str, Recipe]:
+    """The recipes of the study, by their key."""
+    return {"recipe": study.recipe} | {
         f"recipe_by_ladder.{ladder}": study.recipe_for(ladder) for ladder in study.recipe_by_ladder
     }
-    for place, recipe in recipes.items():
-        yield place, recipe.learning_rate_by_method, recipe.learning_rate_by_task
 
 
 def _check_options(study: Study) -> None:

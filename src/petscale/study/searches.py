@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 from petscale import tasks as task_registry
 from petscale.artefacts.canonical import digest
-from petscale.artefacts.growth import incoming, outgoing
+from petscale.artefacts.growth import incoming, later, outgoing
 from petscale.artefacts.names import slug
 from petscale.cells.record import CellResult
 from petscale.study.cell import Cell
+from petscale.study.config.recipe import rate_at
 
 RANK = "rank_accuracy"
 
@@ -41,6 +42,7 @@ class Search:
         cells: most cells of the search.
         confidence: of the intervals.
         reading: which score of a cell counts.
+        rates: some budgets with their learning rates, as in the recipe; without any, all cells have that of `dearest`.
     """
 
     dearest: Cell
@@ -56,11 +58,13 @@ class Search:
     cells: int
     confidence: float
     reading: Reading
+    rates: tuple[tuple[int, float], ...] = later(())
 
     def spec(self) -> dict[str, Any]:
         """The search as plain data, for rules and digests."""
         lists = {name: list(getattr(self, name)) for name in ("seeds", "frozen", "full")}
-        return {**outgoing(self), **lists, "dearest": self.dearest.spec()}
+        rates = {"rates": [list(pair) for pair in self.rates]} if self.rates else {}
+        return {**outgoing(self), **lists, **rates, "dearest": self.dearest.spec()}
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Search:
@@ -70,6 +74,7 @@ class Search:
             BadInput: a field is missing or unknown.
         """
         lists = {name: tuple(spec.get(name) or ()) for name in ("seeds", "frozen", "full")}
+        lists["rates"] = tuple((budget, rate) for budget, rate in spec.get("rates") or ())
         return incoming(cls, {**spec, **lists, "dearest": Cell.from_spec(spec.get("dearest") or {})}, "search")
 
     @cached_property
@@ -98,7 +103,11 @@ class Search:
     def cell(self, seed: int, budget: int) -> Cell:
         """The cell with that seed and budget."""
         return replace(
-            self.dearest, seed=seed, budget=budget, mask_seed=seed if self.mask_seed is None else self.mask_seed
+            self.dearest,
+            seed=seed,
+            budget=budget,
+            mask_seed=seed if self.mask_seed is None else self.mask_seed,
+            learning_rate=rate_at(dict(self.rates), budget) if self.rates else self.dearest.learning_rate,
         )
 
     @property

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
 from petscale.artefacts.names import Name
@@ -14,6 +16,9 @@ class Recipe(Section):
     """Training settings; they are the same for all cells unless a key is by method or task."""
 
     steps: int = Field(20_000, ge=1, description="optimizer steps of every trained cell (released code: 20,000)")
+    steps_by_task: dict[Name, Annotated[int, Field(ge=1)]] = Field(
+        default={}, description="steps that replace `steps`, for tasks that are learnt later"
+    )
     evaluate_every: int = Field(1_000, ge=1, description="steps between dev evaluations (released code: 1,000)")
     batch_size: int = Field(32, ge=1, description="examples per step (Su et al. B.3: 32)")
     learning_rate: float = Field(3e-4, gt=0, description="learning rate of AdamW (Su et al. B.3: 3e-4)")
@@ -23,6 +28,11 @@ class Recipe(Section):
     )
     learning_rate_by_task: dict[Name, Rate] = Field(
         default={"rte": 5e-5}, description="rates that replace `learning_rate` (B.3: RTE 5e-5)"
+    )
+    learning_rate_by_budget: dict[Annotated[int, Field(ge=1)], Rate] = Field(
+        default={},
+        description="rates of the methods that take a budget, at some budgets: straight lines on logarithmic axes "
+        "between these, and the nearest rate beyond. They replace all others",
     )
     schedule: Literal["constant", "linear"] = Field("constant", description="learning-rate schedule")
     warmup_steps: int = Field(0, ge=0, description="linear warm-up steps (B.3: none)")
@@ -39,9 +49,22 @@ class Recipe(Section):
         False, description="recompute activations in the backward pass: less memory, more time"
     )
 
-    def rate(self, method: str, rate_key: str, task: str) -> float:
-        """The learning rate of one cell: by method name, then by the method's kind of rate, then by task."""
+    def steps_of(self, task: str) -> int:
+        """Optimizer steps of the cells of a task."""
+        return self.steps_by_task.get(task, self.steps)
+
+    def rate(self, method: str, rate_key: str, task: str, budget: int | None = None) -> float:
+        """The learning rate of one cell: by budget, by method name, by the method's kind of rate, then by task."""
+        if budget is not None and self.learning_rate_by_budget:
+            return rate_at(self.learning_rate_by_budget, budget)
         for key in (method, rate_key):
             if key in self.learning_rate_by_method:
                 return self.learning_rate_by_method[key]
         return self.learning_rate_by_task.get(task, self.learning_rate)
+
+
+def rate_at(rates: Mapping[int, float], budget: int) -> float:
+    """The rate of a budget from those of some budgets, to three digits, so that all machines agree on it."""
+    places = sorted(rates)
+    log = np.interp(np.log(budget), np.log(places), np.log([rates[place] for place in places]))
+    return float(f"{np.exp(log):.3g}")
