@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -76,3 +77,38 @@ def test_cells_that_ended_without_a_driver_are_recorded(monkeypatch: pytest.Monk
     assert [driver.adopt(workflow, None, lambda cell: "code") for _ in range(2)] == [2, 0]
     assert Persistence.known == {"seen", "submitted again", "unseen"}
     assert not Persistence.marked
+
+
+def test_looks_for_jobs_do_not_pile_up() -> None:
+    """Snakemake plans a look for each look, so after a thousand jobs it looked a thousand times a second."""
+    looks = threading.Semaphore(0)
+
+    class Scheduler:
+        _open_jobs = looks
+
+    scheduler = Scheduler()
+    for _ in range(50):  # fifty jobs end at once
+        settings._look_once(scheduler, 0.01)
+    for _ in range(3):  # each look plans one more, and no look is lost
+        assert looks.acquire(timeout=60)
+        settings._look_once(scheduler, 0.01)
+    assert looks.acquire(timeout=60)
+    assert not looks.acquire(timeout=0.2)
+
+
+def test_no_look_is_planned_where_jobs_run_on_this_machine() -> None:
+    """The limit of jobs a second is for those that are submitted."""
+    seen: list[Any] = []
+    plugin = SimpleNamespace(common_settings=SimpleNamespace(local_exec=True, dryrun_exec=True))
+    workflow = SimpleNamespace(
+        execute=lambda **asked: seen.append(workflow.scheduling_settings.max_jobs_per_timespan),
+        dag_settings=SimpleNamespace(rerun_triggers=set(), targets=(), forcerun=set()),
+        scheduling_settings=SimpleNamespace(max_jobs_per_timespan="100/1s"),
+        is_main_process=True,
+    )
+    settings.settle_settings(workflow, broken=lambda targets: [], begin=lambda: None)
+    workflow.execute(executor_plugin=plugin)
+    plugin.common_settings.local_exec = False
+    workflow.scheduling_settings.max_jobs_per_timespan = "5/1s"
+    workflow.execute(executor_plugin=plugin)
+    assert seen == [None, "5/1s"]

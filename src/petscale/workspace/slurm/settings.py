@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
+
+from snakemake.scheduling.job_scheduler import JobScheduler
 
 from petscale.artefacts.layout import Layout
 from petscale.workspace.slurm.watch import install
@@ -29,6 +32,9 @@ def settle_settings(
       Snakemake passes neither `--keep-going` nor limits nor `--group-components` on to the jobs that it submits.
     * A job that is requeued or retried skips the members that it finished before.
     * Only the driver watches Slurm.
+    * Each job that ends makes Snakemake look for jobs to start again a second later, and each look plans another one. So
+      after a thousand jobs it would look a thousand times a second. Here a single look is planned at a time, and none
+      where jobs run on this machine, whose number its cores limit.
     * Records of probes that do not hold any more are made again, as with the option -R. An input or a parameter that
       says so would be recorded, and would make the same records again at the next start.
 
@@ -41,6 +47,9 @@ def settle_settings(
     def start(**asked: Any) -> Any:
         triggers = workflow.dag_settings.rerun_triggers
         workflow.dag_settings.rerun_triggers = {each for each in triggers if each.name != "SOFTWARE_ENV"}
+        JobScheduler._schedule_reevalutation = _look_once
+        if asked["executor_plugin"].common_settings.local_exec:
+            workflow.scheduling_settings.max_jobs_per_timespan = None
         if workflow.is_main_process:
             install()
             again = broken(workflow.dag_settings.targets)
@@ -58,6 +67,20 @@ def settle_settings(
         return execute(**asked)
 
     workflow.execute = start
+
+
+def _look_once(scheduler: Any, delay: float) -> None:
+    """Let a scheduler of Snakemake look for jobs to start after a delay in seconds, unless such a look is planned."""
+    if getattr(scheduler, "petscale_look", None) is not None:
+        return
+
+    def look() -> None:
+        scheduler.petscale_look = None  # before the look, which plans the next one
+        scheduler._open_jobs.release()
+
+    scheduler.petscale_look = threading.Timer(delay, look)
+    scheduler.petscale_look.daemon = True
+    scheduler.petscale_look.start()
 
 
 def mark_start() -> None:
