@@ -32,9 +32,9 @@ def settle_settings(
       Snakemake passes neither `--keep-going` nor limits nor `--group-components` on to the jobs that it submits.
     * A job that is requeued or retried skips the members that it finished before.
     * Only the driver watches Slurm.
-    * Each job that ends makes Snakemake look for jobs to start again a second later, and each look plans another one. So
-      after a thousand jobs it would look a thousand times a second. Here a single look is planned at a time, and none
-      where jobs run on this machine, whose number its cores limit.
+    * Each job that ends makes Snakemake look for jobs to start again a second later, and each look plans another one.
+      So after a thousand jobs it would look a thousand times a second. Here a single look is planned at a time, and
+      none where jobs run on this machine, whose number its cores limit.
     * Records of probes that do not hold any more are made again, as with the option -R. An input or a parameter that
       says so would be recorded, and would make the same records again at the next start.
 
