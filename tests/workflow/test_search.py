@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from petscale.artefacts.layout import Layout
 from petscale.cells.record import read_result
 from workflow.project import Workflow
@@ -74,3 +76,42 @@ def test_all_rounds_are_planned_for_slurm_before_any_cell_is_trained(root: Path,
     shutil.copytree(root / "workflow" / "profiles" / "slurm", tmp_path / "slurm")
     done = workflow.run("-n", "--quiet", "rules", "--profile", "slurm", "--sdm", "conda")
     assert re.search(r"^probe +24$", done.stdout + done.stderr, flags=re.MULTILINE)
+
+
+def test_the_best_rate_of_one_seed_is_repeated_with_the_others(root: Path, tmp_path: Path) -> None:
+    """Checked against a plain loop over the records: chosen on dev, and only chosen cells are compared."""
+    workflow = Workflow(root, tmp_path, root / "src")
+    tried = [1e-4, 1e-2]
+    asked = {"methods": ["full", "lora"], "rates": tried}
+    workflow.write(**{**SEARCHED, "experiments": {"methods": asked}, "analysis": {"power_draws": 0}})
+    report = "results/tiny/report.html"
+    workflow.run(report, "--cores", "2")
+    layout = Layout(str(tmp_path / "results"))
+    devs: dict[str, dict[float, float]] = {"full": {}, "lora": {}}
+    seeds: dict[str, dict[int, set[float]]] = {"full": {1: set(), 2: set()}, "lora": {1: set(), 2: set()}}
+    for path in (tmp_path / "results" / "cells").rglob("result.json"):
+        record = read_result(path)
+        spec = record.spec
+        seeds[spec["method"]][spec["seed"]].add(spec["learning_rate"])
+        if spec["seed"] == 1:
+            devs[spec["method"]][spec["learning_rate"]] = record.convergence.best_dev
+    tables = tmp_path / "results" / "tiny" / "tables"
+    rates = pd.read_csv(tables / "rates.csv").set_index("method")
+    for method, found in devs.items():
+        best = min(found, key=lambda rate: (-found[rate], rate))
+        assert seeds[method] == {1: set(tried), 2: {best}}
+        assert rates.loc[method, "chosen"] == best
+        assert set(tried) == {float(rate) for rate in rates.loc[method, "rates"].split(";")}
+    compared = pd.read_csv(tables / "methods.csv")
+    assert set(compared["seeds"]) == {2}
+    assert (compared["cells"].str.split(";").map(len) == 2).all()
+    page = (tmp_path / report).read_text()
+    assert '<h2 id="rates">' in page
+    assert NOTHING in workflow.run("-n", report).stdout
+
+    again = json.loads(next((tmp_path / "results" / "searches").rglob("*lora*/round1-seed2.json")).read_text())["cell"]
+    result = Path(layout.result(again))
+    before = read_result(result).test
+    shutil.rmtree(layout.cell(again))
+    workflow.run(report, "--cores", "2")
+    assert read_result(result).test == before

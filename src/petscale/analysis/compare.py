@@ -15,7 +15,7 @@ from petscale.analysis.readings import PUBLISHED, read_cells
 from petscale.analysis.run import make_tables
 from petscale.analysis.study_plan import StudyPlan, read_plan, settings_of
 from petscale.analysis.threshold import Threshold, find_thresholds
-from petscale.analysis.tidy import tidy
+from petscale.analysis.tidy import compared, tidy
 from petscale.artefacts.layout import PLAN
 
 IDENTICAL, CHANGED, UNCHANGED, UNKNOWN = "identical", "changed", "no change shown", "no interval"
@@ -40,7 +40,7 @@ class Side:
         """
         plan = read_plan(folder / PLAN)
         root = results_root or folder.resolve().parent
-        return cls(plan, root, tidy(plan, root))
+        return cls(plan, root, compared(tidy(plan, root)))
 
 
 def compare_cells(a: Side, b: Side) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from petscale.analysis import (
     convergence,
     efficiency,
     methods,
+    rates,
     scores,
     searched,
     side_by_side,
@@ -25,7 +26,7 @@ from petscale.analysis.examples import example_scores
 from petscale.analysis.power_table import power_table
 from petscale.analysis.readings import PUBLISHED, READINGS
 from petscale.analysis.study_plan import StudyPlan, read_plan, settings_of
-from petscale.analysis.tidy import curves, tidy
+from petscale.analysis.tidy import compared, curves, tidy
 from petscale.analysis.transfer_scores import transfer_scores
 from petscale.artefacts.files import write_atomically
 
@@ -61,14 +62,15 @@ def make_tables(plan: StudyPlan, results_root: Path) -> Tables:
         BadInput: the plan's settings cannot be used.
     """
     settings = settings_of(plan)
-    cells = tidy(plan, results_root)
+    every_cell = tidy(plan, results_root)
+    cells = compared(every_cell)
     wanted = cells[_needs_examples(cells)]
     examples = {reading: example_scores(wanted, results_root, reading) for reading in READINGS}
     lines = curves(cells[[("convergence" in names) for names in cells["experiments"]]], results_root)
     seen = views(plan, cells, lines, examples, settings)
     zero_shot = transfer_scores(plan, cells, results_root)
     ratios = transfer.with_ratios(zero_shot, settings)
-    every = scores.scores_table(cells, results_root)
+    every = scores.scores_table(every_cell, results_root)
     gaps = _both(seen, lambda view: methods.gaps_table(view.cells, settings))
     thresholds = _both(seen, lambda view: threshold.threshold_table(view.thresholds, settings))
     first = seen[0]
@@ -94,8 +96,9 @@ def make_tables(plan: StudyPlan, results_root: Path) -> Tables:
         "control": control.control_table(cells, settings, first.examples),
         "efficiency": efficiency.efficiency_table(cells),
         "side_by_side": side_by_side.side_by_side(cells, _published(thresholds), _published(gaps), settings),
-        "missing": efficiency.missing_table(cells, zero_shot),
-        "cells": cells,
+        "rates": rates.rates_table(plan, every_cell),
+        "missing": efficiency.missing_table(every_cell, zero_shot),
+        "cells": every_cell,
         "scores": every,
     }
 

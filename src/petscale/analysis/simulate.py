@@ -25,7 +25,7 @@ from petscale.analysis import means
 from petscale.analysis.claims import claims_table
 from petscale.analysis.evidence import evidence_of, views
 from petscale.analysis.study_plan import StudyPlan, with_sweeps
-from petscale.analysis.tidy import RANK, tidy
+from petscale.analysis.tidy import RANK, compared, tidy
 from petscale.analysis.transfer import with_ratios
 from petscale.analysis.transfer_scores import transfer_scores
 from petscale.study.config.analysis import AnalysisSettings
@@ -92,7 +92,7 @@ class Simulator:
     def __init__(self, plan: StudyPlan, settings: AnalysisSettings) -> None:
         self.plan = plan = with_sweeps(plan)
         self.settings = settings
-        cells = tidy(plan, _NOWHERE)
+        cells = compared(tidy(plan, _NOWHERE)).reset_index(drop=True)
         ends = cells.groupby("ladder")["scale"].transform("max").replace(0, 1)
         self._position = (cells["scale"] / ends).to_numpy(float)  # 0 on the smallest backbone, 1 on the largest
         self._cells = cells.assign(status="done", cause=None, notes="", score_n=1_000.0, learning_rate=0.0)

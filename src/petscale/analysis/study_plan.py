@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,20 +38,23 @@ def read_plan(path: Path) -> StudyPlan:
 
 
 def with_sweeps(plan: StudyPlan) -> StudyPlan:
-    """The plan with a sweep in place of each search, for what is said of a study before its cells run.
+    """The plan with cells in place of each search, for what is said of a study before its cells run.
 
-    Budgets of such a sweep lie as far apart as the search would resolve them, and each has all seeds of the search. Its
-    other keys are those of full fine-tuning on the same backbone, task and seed.
+    A threshold search becomes a sweep. Its budgets lie as far apart as the search would resolve them, and each has all
+    seeds of the search. Its other keys are those of full fine-tuning on the same backbone, task and seed. A search for
+    a rate that has chosen no cell yet becomes cells at the first rate.
     """
-    if not plan.get("searches"):
+    if not plan.get("searches") and not plan.get("rate_searches"):
         return plan
-    cells = [cell for cell in plan["cells"] if not cell.get("search")]
+    searched = {search["search"] for search in plan.get("searches", ())}
+    cells = [cell for cell in plan["cells"] if cell.get("search") not in searched]
+    cells += _at_first_rate(plan)
     full = {
         (cell["backbone"], cell["task"], cell["seed"]): cell
         for cell in cells
         if cell["method"] == "full" and "threshold" in cell["experiments"]
     }
-    for search in plan["searches"]:
+    for search in plan.get("searches", ()):
         steps = math.ceil(math.log(search["largest"] / search["smallest"]) / math.log(search["factor"]))
         spread = (round(search["smallest"] * search["factor"] ** step) for step in range(steps))
         own = {key: search[key] for key in ("method", "structure", "search")}
@@ -60,7 +63,18 @@ def with_sweeps(plan: StudyPlan) -> StudyPlan:
                 named = {"cell": f"{search['search']}/{budget}/seed{seed}", "budget": budget, "trainable": budget}
                 like = full[search["backbone"], search["task"], seed]
                 cells.append({**like, **own, **named, "experiments": ["threshold"], "match": None, "matches": []})
-    return {**plan, "cells": cells, "searches": []}
+    return {**plan, "cells": cells, "searches": [], "rate_searches": []}
+
+
+def _at_first_rate(plan: StudyPlan) -> Iterator[dict[str, Any]]:
+    """A cell for each seed of each search for a rate that has chosen none yet."""
+    by_path = {cell["cell"]: cell for cell in plan["cells"]}
+    for search in plan.get("rate_searches", ()):
+        if not search["found"]:
+            like, matches = by_path[search["tries"][0]], search["matches"]
+            use = {"experiments": search["experiments"], "match": matches[0] if matches else None, "matches": matches}
+            for seed in search["seeds"]:
+                yield {**like, **use, "cell": f"{search['search']}/seed{seed}", "seed": seed}
 
 
 def settings_of(plan: StudyPlan) -> AnalysisSettings:

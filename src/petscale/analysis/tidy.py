@@ -14,6 +14,7 @@ from petscale.cells.published import CURVE
 from petscale.cells.record import CellResult, Score, check_files, read_result
 from petscale.errors import BadInput
 from petscale.families.registry import lookup
+from petscale.study.grid import TRIES
 
 POINTS = 100.0
 RANK = "rank_accuracy"
@@ -74,6 +75,12 @@ def asked_by(cells: pd.DataFrame, experiment: str, *, control: bool = False) -> 
     """The cells that belong to an experiment, with or without those on randomly initialised backbones."""
     wanted = [experiment in names for names in cells["experiments"]]
     return cells[pd.Series(wanted, index=cells.index, dtype=bool) & (control | ~cells["control"])]
+
+
+def compared(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells that experiments compare: those at rates that were tried and not chosen are no evidence."""
+    kept = [tuple(names) != (TRIES,) for names in cells["experiments"]]
+    return cells[pd.Series(kept, index=cells.index, dtype=bool)]
 
 
 def in_group(cells: pd.DataFrame, group: str) -> pd.DataFrame:

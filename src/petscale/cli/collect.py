@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     grid = with_found(planned, layout)
     document = plan_document(grid)
     ended = {status.search: status.ended for status in search_status(planned, layout, command="")}
-    for entry in document["searches"]:
+    for entry in (*document["searches"], *document["rate_searches"]):
         entry["ended"] = ended[entry["search"]]
     document["changed_inputs"] = changed_since(grid, layout)
     document["provenance"] = {"commit": commit_of(Path.cwd()), "petscale": __version__}

@@ -28,7 +28,7 @@ COMMANDS = {
     "train": "train one cell",
     "transfer": "score a trained cell on another task",
     "track": "send metrics and artifacts of a study to MLflow; compare files and store",
-    "probe": "one seed of one round of a threshold search (a rule's command)",
+    "probe": "one seed of one round of a search for thresholds or rates (a rule's command)",
     "prepare": "rows of one task (a rule's command)",
     "tokenize": "token ids of prepared rows (a rule's command)",
     "backbone": "a checked backbone folder (a rule's command)",

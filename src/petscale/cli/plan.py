@@ -88,6 +88,12 @@ def run(args: argparse.Namespace) -> int:
             f"and {len(searches)} threshold searches: {cells[0]:,} to {cells[1]:,} cells more,"
             f" {expected:,.1f} to {most:,.1f} device-hours, {hours + most:,.1f} at most in all"
         )
+    if searches := document["rate_searches"]:
+        repeats, hours = (sum(each[key] for each in searches) for key in ("repeats", "repeat_hours"))
+        print(
+            f"and {len(searches)} searches for learning rates: {repeats:,} cells more at the best rates,"
+            f" {hours:,.1f} device-hours"
+        )
     print(_resolution(study, args.seed_sd))
     print(_obstacles(document, study.analysis))
     if args.power > 0:

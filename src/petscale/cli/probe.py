@@ -1,4 +1,4 @@
-"""`petscale probe`: one seed of one round of a threshold search (a rule's command)."""
+"""`petscale probe`: one seed of one round of a search for thresholds or rates (a rule's command)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from petscale.errors import BadInput, Exit
 
 
 def add_parser(subparsers: Any) -> None:
-    parser = subparsers.add_parser("probe", help="decide a budget of a threshold search, and train its cell")
+    parser = subparsers.add_parser("probe", help="decide a cell of a search for thresholds or rates, and train it")
     parser.add_argument("--search", required=True, help="the search (JSON)")
     parser.add_argument("--round", required=True, type=int, help="number of the round, from 1")
     parser.add_argument("--seed", required=True, type=int, help="seed of the cell")
@@ -30,9 +30,11 @@ def run(args: argparse.Namespace) -> int:
         code = run_in_worker([word for word in sys.argv[1:] if word != "--warm"])
         if code is not None:
             return code
+    from petscale.study.rates import RateSearch
     from petscale.study.searches import Search
 
-    search = Search.from_spec(parse_spec(args.search, "probe", "--search"))
+    spec = parse_spec(args.search, "probe", "--search")
+    search = (RateSearch if spec.get("kind") == "rates" else Search).from_spec(spec)
     if args.seed not in search.seeds or not 1 <= args.round <= search.rounds:
         raise BadInput(f"petscale probe: {search.path}: no round {args.round} with seed {args.seed}")
     from petscale.study.cell import Cell

@@ -82,9 +82,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"{len(cells)} cells: " + ", ".join(f"{count} {phase}" for phase, count in totals.items() if count))
     if searches and not args.stale:
         phases = Counter(search.phase for search in searches)
-        print(
-            f"{len(searches)} threshold searches: " + ", ".join(f"{count} {phase}" for phase, count in phases.items())
-        )
+        print(f"{len(searches)} searches: " + ", ".join(f"{count} {phase}" for phase, count in phases.items()))
     changed = sum(cell.has_other_inputs for cell in cells)
     if changed and not args.stale:
         print(

@@ -16,9 +16,9 @@ from petscale.report.page import render
 
 _MAKERS = (methods, structure, convergence, threshold, transfer, control)
 _TEXT = {
-    "basis", "cause", "cells", "detail", "ended", "experiments", "head", "high_censored", "high_none", "left_out",
-    "low_censored", "low_none", "match", "matches", "n", "not_counted", "notes", "original_cell", "path", "rule",
-    "search", "sign", "statistic", "structure", "tasks", "unit",
+    "basis", "cause", "cells", "detail", "devs", "edge", "ended", "experiments", "head", "high_censored", "high_none",
+    "left_out", "low_censored", "low_none", "match", "matches", "n", "not_counted", "note", "notes", "original_cell",
+    "path", "rates", "rule", "search", "sign", "statistic", "structure", "tasks", "unit",
 }  # fmt: skip
 
 

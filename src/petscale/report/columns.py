@@ -35,6 +35,17 @@ LEARNT = [
     Column("needed", "needed", POINTS, True),
     Column("counts", "learnt", yes_no),
 ]
+RATES = [
+    BACKBONE,
+    TASK,
+    METHOD,
+    Column("budget", "budget", WHOLE, True),
+    Column("rates tried", "rates", listed),
+    Column("dev, points", "devs", listed),
+    Column("chosen", "chosen", significant(2), True),
+    Column("by seed", "seed", WHOLE, True),
+    Column("beyond", "note", text),
+]
 METHOD_MEANS = [
     READING,
     BACKBONE,

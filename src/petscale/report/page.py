@@ -57,6 +57,7 @@ def render(plan: StudyPlan, tables: Tables, figures: list[Figure], tables_dir: P
             reading: part["verdict"].value_counts().to_dict()
             for reading, part in tables["claims"].groupby("reading", sort=False)
         },
+        rates=parts.rates_html(tables["rates"], numbers_of) if "rates" in tables else "",
         learnt=parts.learnt_html(tables["learnt"], numbers_of),
         sections=parts.sections(tables, numbers_of),
         figures=figures,

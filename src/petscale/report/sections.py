@@ -147,6 +147,11 @@ def learnt_html(table: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
     return html_table(table, columns.LEARNT, numbers_of) if len(table) else "<p>No cells of full fine-tuning.</p>"
 
 
+def rates_html(table: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
+    """Learning rates that were tried, and those that were chosen."""
+    return html_table(table, columns.RATES, numbers_of) if len(table) else ""
+
+
 def efficiency_html(table: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
     """Parameters, speed, memory, energy and time."""
     shown = table.assign(

@@ -1,1 +1,1 @@
-"""Search for parameter thresholds: a posterior over monotone curves, and the budgets to train next."""
+"""Searches: for parameter thresholds, by a posterior over monotone curves, and for learning rates."""

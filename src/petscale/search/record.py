@@ -1,6 +1,7 @@
 """The record of a probe: one seed of one round of a search, with the cell that was trained or the reason for the end.
 
-A note names the cell before it is trained, so that the status of a search can name it if the cell fails.
+A search chooses budgets or a learning rate. A note names the choice before its cell is trained, so that the status of a
+search can name the cell if it fails.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from petscale.artefacts.files import write_atomically
 from petscale.artefacts.records import read_record, write_record
+from petscale.search.rates import Edge, Try
 
-Ending = Literal["known", "cap", "not learnt"]
+Ending = Literal["known", "cap", "not learnt", "diverged"]
 
 
 class Probe(BaseModel):
@@ -27,9 +29,17 @@ class Probe(BaseModel):
     round: int = Field(ge=1)
     seed: int
     ended: Ending | None = Field(None, description="why the search has ended before this probe; null if it trained")
-    budget: int | None = Field(None, description="scalars that its cell trains")
+    budget: int | None = Field(None, description="scalars that its cell trains, if the search chooses budgets")
+    learning_rate: float | None = Field(None, description="rate of its cell, if the search chooses rates")
     cell: str | None = Field(None, description="path of its cell below results/cells")
     score: float | None = Field(None, description="points in the reading of the search; null for a diverged cell")
+    tried: tuple[Try, ...] | None = Field(None, description="rates that the chosen one was the best of, on dev")
+    edge: Edge | None = Field(None, description="whether the chosen rate is the lowest or the highest that was tried")
+
+    @property
+    def choice(self) -> float | None:
+        """The budget or the rate of its cell."""
+        return self.budget if self.learning_rate is None else self.learning_rate
 
 
 def write_probe(path: Path, probe: Probe) -> None:
@@ -46,15 +56,15 @@ def read_probe(path: Path) -> Probe:
     return read_record(path, Probe, "record of a probe")
 
 
-def write_note(path: Path, seed: int, budget: int) -> None:
-    """Note which cell a probe is about to train."""
-    write_atomically(path, json.dumps({"seed": seed, "budget": budget}) + "\n")
+def write_note(path: Path, seed: int, choice: float) -> None:
+    """Note which cell a probe is about to train: its seed, and its budget or rate."""
+    write_atomically(path, json.dumps({"seed": seed, "choice": choice}) + "\n")
 
 
-def read_note(path: Path) -> tuple[int, int] | None:
-    """Seed and budget of the cell that a probe began; None if it began none."""
+def read_note(path: Path) -> tuple[int, float] | None:
+    """Seed, and budget or rate, of the cell that a probe began; None if it began none."""
     try:
         note: dict[str, Any] = json.loads(path.read_bytes())
-        return int(note["seed"]), int(note["budget"])
+        return int(note["seed"]), float(note["choice"] if "choice" in note else note["budget"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

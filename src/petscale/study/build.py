@@ -6,6 +6,7 @@ Names are looked up in registries and shapes are given as an argument, so no fil
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from petscale import tasks as task_registry
 from petscale.errors import BadInput
@@ -15,7 +16,8 @@ from petscale.study.config import Recipe, Study
 from petscale.study.config.experiments import Search as SearchSettings
 from petscale.study.config.experiments import Selection, Threshold
 from petscale.study.counting import budgets_of, plan_of
-from petscale.study.grid import Backbone, Grid, PlannedTransfer
+from petscale.study.grid import TRIES, Backbone, Grid, PlannedTransfer, Use
+from petscale.study.rates import RateSearch
 from petscale.study.searches import Search
 from petscale.tasks import LabelScheme, Task
 from petscale.tuning.registry import lookup, matched_budget
@@ -64,28 +66,29 @@ class _Builder:
         assert asked is not None
         for backbone, task, seed in self._walk(asked):
             for method in asked.methods:
-                self.grid.add(self._cell(backbone, task, method, seed), "methods")
+                self._want(asked, Use("methods"), self._cell(backbone, task, method, seed))
 
     def _structure(self) -> None:
         asked = self.study.experiments.structure
         assert asked is not None
         for backbone, task, seed in self._walk(asked):
-            self.grid.add(self._cell(backbone, task, "full", seed), "structure")
+            self._want(asked, Use("structure"), self._cell(backbone, task, "full", seed))
             for group in asked.groups:
-                self.grid.add(self._cell(backbone, task, group, seed), "structure", match=group)
+                use = Use("structure", group)
+                self._want(asked, use, self._cell(backbone, task, group, seed))
                 for method in asked.structures:
                     cell = self._cell(backbone, task, method, seed, budget=self._match(backbone, group))
-                    self.grid.add(cell, "structure", match=group)
+                    self._want(asked, use, cell)
 
     def _convergence(self) -> None:
         asked = self.study.experiments.convergence
         assert asked is not None
         for backbone, task, seed in self._walk(asked):
-            self.grid.add(self._cell(backbone, task, UNTRAINED, seed), "convergence")
+            self._want(asked, Use("convergence"), self._cell(backbone, task, UNTRAINED, seed))
             for group in asked.match:
                 for method in asked.structures:
                     cell = self._cell(backbone, task, method, seed, budget=self._match(backbone, group))
-                    self.grid.add(cell, "convergence", match=group)
+                    self._want(asked, Use("convergence", group), cell)
 
     def _threshold(self) -> None:
         asked = self.study.experiments.threshold
@@ -94,17 +97,30 @@ class _Builder:
             for reference in ("full", UNTRAINED):
                 for rate in self._rates(backbone, task, reference, asked):
                     cell = self._cell(backbone, task, reference, seed, head=asked.head, learning_rate=rate)
-                    self.grid.add(cell, "threshold")
+                    self._want(asked, Use("threshold"), cell)
             for method in asked.methods:
                 for budget in asked.swept:
                     for rate in (None, *(asked.learning_rates or ())):  # None: the recipe's rate, always tried
                         cell = self._cell(
                             backbone, task, method, seed, budget=budget, head=asked.head, learning_rate=rate
                         )
-                        self.grid.add(cell, "threshold")
+                        self._want(asked, Use("threshold"), cell)
 
         if asked.search is not None:
             self._searches(asked, asked.search)
+
+    def _want(self, asked: Selection, use: Use, cell: Cell) -> None:
+        """Add a cell of an experiment, or with the first seed the search for its rate, which makes that cell."""
+        if not asked.rates or not cell.steps:
+            self.grid.add(cell, use.experiment, use.match)
+            return
+        seeds, rates = tuple(asked.seeds or self.study.seeds), tuple(sorted(set(asked.rates)))
+        if cell.seed != seeds[0]:
+            return  # a search has all seeds
+        search = RateSearch(replace(cell, learning_rate=rates[0]), rates, seeds, self.study.mask_seed)
+        for tried in search.tries:
+            self.grid.add(tried, TRIES)
+        self.grid.add_search(search, use)
 
     def _rates(self, backbone: Backbone, task: Task, reference: str, asked: Threshold) -> list[float | None]:
         """As many rates for a reference as a swept budget has, in the same ratios to the recipe's rate.
@@ -155,7 +171,7 @@ class _Builder:
                     reading=how.reading,
                     rates=tuple(sorted(self._recipes[backbone.ladder].learning_rate_by_budget.items())),
                 )
-                self.grid.searches[search.path] = search
+                self.grid.add_search(search, Use("threshold"))
 
     def _transfer(self) -> None:
         asked = self.study.experiments.transfer
@@ -185,7 +201,7 @@ class _Builder:
         for backbone, task, seed in self._walk(asked):
             for method in asked.methods:
                 for rung in (backbone, controls[backbone.name]):
-                    self.grid.add(self._cell(rung, task, method, seed), "control")
+                    self._want(asked, Use("control"), self._cell(rung, task, method, seed))
 
     # Parts ------------------------------------------------------------------------------------------------
 

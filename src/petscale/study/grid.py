@@ -8,8 +8,12 @@ from petscale import tasks as task_registry
 from petscale.families.shape import BackboneShape
 from petscale.study.cell import Cell, DataSpec
 from petscale.study.config import Study
+from petscale.study.rates import RateSearch
 from petscale.study.searches import Search
 from petscale.tuning.registry import lookup
+
+TRIES = "rates"
+"""Name, beside those of experiments, for the cells that try rates; only the best of them belong to an experiment."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class PlannedCell:
     mask_structure: str | None  # of an APET mask, adjacent or discrete; None for other methods
     experiments: tuple[str, ...]
     matches: tuple[str, ...]  # PET methods whose number of trained parameters it matches
-    search: str | None = None  # path of the threshold search that decided its budget
+    search: str | None = None  # path of the search that decided its budget or its rate
 
 
 @dataclass(frozen=True)
@@ -46,18 +50,30 @@ class PlannedTransfer:
     target: DataSpec
 
 
+@dataclass(frozen=True)
+class Use:
+    """An experiment that needs the cells of a search, and the PET method whose number of parameters they match."""
+
+    experiment: str
+    match: str | None = None
+
+
 @dataclass
 class Grid:
-    """All cells of a study in a fixed order, without repeats."""
+    """All cells of a study in a fixed order, without repeats.
+
+    `uses` says which experiments need the cells that each search chooses.
+    """
 
     study: Study
     backbones: dict[str, Backbone]
     cells: dict[str, PlannedCell] = field(default_factory=dict)
     transfers: list[PlannedTransfer] = field(default_factory=list)
-    searches: dict[str, Search] = field(default_factory=dict)
+    searches: dict[str, Search | RateSearch] = field(default_factory=dict)
+    uses: dict[str, list[Use]] = field(default_factory=dict)
 
     def add(self, cell: Cell, experiment: str, match: str | None = None, search: str | None = None) -> None:
-        """Add a cell, or record that one more experiment needs it; `search` has decided its budget."""
+        """Add a cell, or record that one more experiment needs it; `search` has chosen it."""
         known = self.cells.get(cell.path)
         experiments = (*(known.experiments if known else ()), experiment)
         matches = (*(known.matches if known else ()), *([match] if match else ()))
@@ -71,16 +87,23 @@ class Grid:
             search=search if known is None else known.search,
         )
 
+    def add_search(self, search: Search | RateSearch, use: Use) -> None:
+        """Add a search, or record that one more experiment needs its cells."""
+        self.searches[search.path] = search
+        uses = self.uses.setdefault(search.path, [])
+        if use not in uses:
+            uses.append(use)
+
     def dearest(self, search: str) -> PlannedCell:
-        """The cell with the largest budget of a search, which stands for its cells in estimates and placement."""
+        """The cell that stands for those of a search in estimates and placement: that with the largest budget."""
         cell = self.searches[search].dearest
         return PlannedCell(
             cell=cell,
             backbone=self.backbones[cell.backbone],
             kind=task_registry.lookup(cell.task).kind,
             mask_structure=_mask_structure(cell.method),
-            experiments=("threshold",),
-            matches=(),
+            experiments=tuple(dict.fromkeys(use.experiment for use in self.uses[search])),
+            matches=tuple(use.match for use in self.uses[search] if use.match),
             search=search,
         )
 

@@ -100,8 +100,14 @@ class Search:
         """Number of rounds that the cap allows."""
         return math.ceil(self.cells / len(self.seeds))
 
-    def cell(self, seed: int, budget: int) -> Cell:
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Paths of the cells whose results define the thresholds."""
+        return (*self.frozen, *self.full)
+
+    def cell(self, seed: int, choice: float) -> Cell:
         """The cell with that seed and budget."""
+        budget = int(choice)
         return replace(
             self.dearest,
             seed=seed,

@@ -1,4 +1,4 @@
-"""Runs a probe: decides the budget of one seed in one round of a search from earlier results, and trains that cell."""
+"""Runs a probe: decides the cell of one seed in one round of a search from earlier results, and trains it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from petscale.artefacts.layout import Layout
 from petscale.cells.record import read_result
 from petscale.errors import BadInput, Exit
 from petscale.search.posterior import Levels
+from petscale.search.rates import Try, best_rate, edge_of
 from petscale.search.record import Probe, read_probe, write_note, write_probe
 from petscale.search.rule import Decision, Rule, Trial, decide
 from petscale.study.cell import Cell
+from petscale.study.rates import RateSearch
 from petscale.study.searches import Search
+
+AnySearch = Search | RateSearch
 
 log = logging.getLogger("petscale.search")
 
@@ -21,7 +25,7 @@ Train = Callable[[Cell], Exit]
 """Makes the result of a cell, unless a current one is there."""
 
 
-def run_probe(search: Search, number: int, seed: int, layout: Layout, train: Train) -> Exit:
+def run_probe(search: AnySearch, number: int, seed: int, layout: Layout, train: Train) -> Exit:
     """Run one probe and write its record last, so that an interrupted probe runs again and continues its cell.
 
     Args:
@@ -38,22 +42,41 @@ def run_probe(search: Search, number: int, seed: int, layout: Layout, train: Tra
         BadInput: an earlier record or a reference is missing or damaged.
     """
     path = Path(layout.probe(search.path, number, seed))
-    decision = next_round(search, earlier_probes(search, number, layout), layout)
-    budget = decision.budgets.get(seed)
-    if budget is None:
-        ended = decision.ended or "cap"  # the cap has room for other seeds of this round alone
-        write_probe(path, Probe(search=search.path, round=number, seed=seed, ended=ended))
-        log.info("%s: round %d: ended (%s)", search.path, number, ended)
+    record = _by_rates(search, seed, layout) if isinstance(search, RateSearch) else _by(search, number, seed, layout)
+    if record.choice is None:
+        write_probe(path, record)
+        log.info("%s: round %d: ended (%s)", search.path, number, record.ended)
         return Exit.DONE
-    cell = search.cell(seed, budget)
+    cell = search.cell(seed, record.choice)
     log.info("%s: round %d: %s", search.path, number, cell.path)
-    write_note(Path(layout.probe_note(search.path, number, seed)), seed, budget)
+    write_note(Path(layout.probe_note(search.path, number, seed)), seed, record.choice)
     code = train(cell)
     if code != Exit.DONE:
         return code
     score = search.score(read_result(Path(layout.result(cell.path))))
-    write_probe(path, Probe(search=search.path, round=number, seed=seed, budget=budget, cell=cell.path, score=score))
+    write_probe(path, record.model_copy(update={"cell": cell.path, "score": score}))
     return Exit.DONE
+
+
+def _by(search: Search, number: int, seed: int, layout: Layout) -> Probe:
+    """What a threshold search decides for one seed of a round."""
+    decision = next_round(search, earlier_probes(search, number, layout), layout)
+    budget = decision.budgets.get(seed)
+    # The cap has room for other seeds of this round alone.
+    ended = decision.ended or "cap" if budget is None else None
+    return Probe(search=search.path, round=number, seed=seed, budget=budget, ended=ended)
+
+
+def _by_rates(search: RateSearch, seed: int, layout: Layout) -> Probe:
+    """The best of the rates that the first seed tried."""
+    records = [read_result(Path(layout.result(path))) for path in search.references]
+    devs = [100 * record.convergence.best_dev if record.status == "done" else None for record in records]
+    tried = tuple(Try(learning_rate=rate, dev=dev) for rate, dev in zip(search.rates, devs, strict=True))
+    rate = best_rate(tried)
+    if rate is None:
+        return Probe(search=search.path, round=1, seed=seed, ended="diverged", tried=tried)
+    edge = edge_of(tried, rate)
+    return Probe(search=search.path, round=1, seed=seed, learning_rate=rate, tried=tried, edge=edge)
 
 
 def earlier_probes(search: Search, number: int, layout: Layout) -> list[Probe]:

@@ -154,7 +154,7 @@ class Dag:
     # Cells ------------------------------------------------------------------------------------------------
 
     def planned(self, cell: str) -> PlannedCell:
-        """The cell of that path; of a search's path, the cell with the largest budget, which stands for all of them."""
+        """The cell of that path; of a search's path, the cell that stands for all of its cells."""
         if cell in self.grid.searches:
             return self.grid.dearest(cell)
         if cell not in self.grid.cells:
@@ -226,7 +226,7 @@ class Dag:
         found = self._known(self.grid.searches, search, "search")
         return {
             **self.cell_inputs(search),
-            "references": [self.layout.result(cell) for cell in (*found.frozen, *found.full)],
+            "references": [self.layout.result(cell) for cell in found.references],
             "earlier": [self.layout.probe(search, number - 1, seed) for seed in found.seeds] if number > 1 else [],
         }
 

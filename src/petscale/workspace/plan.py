@@ -15,6 +15,8 @@ from petscale.study.config import Hardware
 from petscale.study.counting import head_parameters, plan_of
 from petscale.study.estimate import Cost, estimate, estimate_transfer, row_tokens, rows_of, tokens_of
 from petscale.study.grid import Grid, PlannedCell, PlannedTransfer
+from petscale.study.rates import RateSearch
+from petscale.study.searches import Search
 
 
 def plan_document(grid: Grid) -> dict[str, Any]:
@@ -53,7 +55,16 @@ def plan_document(grid: Grid) -> dict[str, Any]:
             }
             for transfer in grid.transfers
         ],
-        "searches": [_search(grid, path, study.hardware) for path in grid.searches],
+        "searches": [
+            _search(grid, path, search, study.hardware)
+            for path, search in grid.searches.items()
+            if isinstance(search, Search)
+        ],
+        "rate_searches": [
+            _rate_search(grid, path, search, study.hardware)
+            for path, search in grid.searches.items()
+            if isinstance(search, RateSearch)
+        ],
         "totals": totals(grid, costs),
         "inputs": inputs(grid),
     }
@@ -147,24 +158,17 @@ def _task(name: str) -> dict[str, Any]:
     }
 
 
-def _search(grid: Grid, path: str, hardware: Hardware) -> dict[str, Any]:
-    """A search with its range, its rule, the cells that it has so far, and its cost in device-hours.
+def _search(grid: Grid, path: str, search: Search, hardware: Hardware) -> dict[str, Any]:
+    """A threshold search with its range, its rule, the cells that it has so far, and its cost in device-hours.
 
     `expected_cells` is what it needs without noise; a search costs at most `most_cells`. Cells are estimated at the
     largest budget, which is the dearest.
     """
-    search, dearest = grid.searches[path], grid.dearest(path)
+    dearest = grid.dearest(path)
     cost = cost_of(dearest, hardware)
     hours = cost.device_hours
     return {
-        "search": path,
-        "backbone": search.dearest.backbone,
-        "ladder": dearest.backbone.ladder,
-        "scale": dearest.backbone.scale,
-        "task": search.dearest.task,
-        "kind": dearest.kind,
-        "method": search.dearest.method,
-        "structure": dearest.mask_structure,
+        **_place(path, dearest),
         "seeds": list(search.seeds),
         "smallest": search.smallest,
         "largest": search.largest,
@@ -177,8 +181,46 @@ def _search(grid: Grid, path: str, hardware: Hardware) -> dict[str, Any]:
         "most_hours": round(hours * search.cells, 3),
         "memory_gb": round(cost.memory / 1e9, 1),
         "fits": cost.memory <= hardware.memory_gb * 1e9,
-        "found": [cell for cell, planned in grid.cells.items() if planned.search == path],
+        "found": _found(grid, path),
     }
+
+
+def _rate_search(grid: Grid, path: str, search: RateSearch, hardware: Hardware) -> dict[str, Any]:
+    """A search for a learning rate: the cells that try the rates, those that repeat the best one, and their cost.
+
+    The tries are cells of the plan. `repeats` is how many cells more there are, known once all tries are done.
+    """
+    dearest = grid.dearest(path)
+    repeats = len(search.seeds) - 1
+    return {
+        **_place(path, dearest),
+        "budget": search.dearest.budget,
+        "experiments": list(dearest.experiments),
+        "matches": list(dearest.matches),
+        "seeds": list(search.seeds),
+        "rates": list(search.rates),
+        "tries": list(search.references),
+        "repeats": repeats,
+        "repeat_hours": round(repeats * cost_of(dearest, hardware).device_hours, 3),
+        "found": _found(grid, path),
+    }
+
+
+def _place(path: str, dearest: PlannedCell) -> dict[str, Any]:
+    return {
+        "search": path,
+        "backbone": dearest.cell.backbone,
+        "ladder": dearest.backbone.ladder,
+        "scale": dearest.backbone.scale,
+        "task": dearest.cell.task,
+        "kind": dearest.kind,
+        "method": dearest.cell.method,
+        "structure": dearest.mask_structure,
+    }
+
+
+def _found(grid: Grid, path: str) -> list[str]:
+    return [cell for cell, planned in grid.cells.items() if planned.search == path]
 
 
 def _cell(planned: PlannedCell, cost: Cost) -> dict[str, Any]:

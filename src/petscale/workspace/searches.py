@@ -1,4 +1,4 @@
-"""Threshold searches on disk: the cells that they have chosen so far, records that no longer hold, and their status."""
+"""Searches on disk: the cells that they have chosen so far, records that no longer hold, and their status."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from petscale.errors import BadInput
 from petscale.search.record import Probe, read_note, read_probe
 from petscale.study.cell import Cell
 from petscale.study.grid import Grid, PlannedCell
+from petscale.study.rates import RateSearch
 from petscale.study.searches import Search
 from petscale.workspace.commands import snakemake
 
-EXPERIMENT = "threshold"
+AnySearch = Search | RateSearch
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class SearchStatus:
     Attributes:
         search: its path below results/searches.
         phase: `ended`, `failed`, `running` or `pending` (which a search between two rounds is too).
-        ended: why it has ended: `known`, `cap` or `not learnt`.
+        ended: why it has ended: `known`, `cap`, `not learnt`, or `diverged` if all rates did.
         rounds: rounds that are complete. most_rounds: rounds that the cap allows.
         cells: cells that have a result. most_cells: the cap.
         failed: the cell that failed. cause: its cause in one line.
@@ -45,7 +46,7 @@ class SearchStatus:
     rerun: str
 
 
-def probes(search: Search) -> list[tuple[int, int]]:
+def probes(search: AnySearch) -> list[tuple[int, int]]:
     """Round and seed of every probe of a search, in order."""
     return [(number, seed) for number in range(1, search.rounds + 1) for seed in search.seeds]
 
@@ -55,14 +56,15 @@ def with_found(grid: Grid, layout: Layout) -> Grid:
     full = replace(grid, cells=dict(grid.cells))
     for path, search in grid.searches.items():
         for cell in _chosen(search, layout):
-            full.add(cell, EXPERIMENT, search=path)
+            for use in grid.uses[path]:
+                full.add(cell, use.experiment, use.match, search=path)
     return full
 
 
 def chosen_cell(grid: Grid, layout: Layout, path: str) -> PlannedCell | None:
     """The cell of that path, if a search has chosen it."""
     for name, search in grid.searches.items():
-        if path.startswith(f"{search.dearest.path.split('/')[0]}/{search.dearest.task}/{search.dearest.method}-"):
+        if path.startswith(f"{search.dearest.path.split('/')[0]}/{search.dearest.task}/{search.dearest.method}"):
             for cell in _chosen(search, layout):
                 if cell.path == path:
                     return replace(grid.dearest(name), cell=cell)
@@ -102,7 +104,7 @@ def search_status(grid: Grid, layout: Layout, command: str) -> list[SearchStatus
     return [_status(search, layout, command) for search in grid.searches.values()]
 
 
-def _status(search: Search, layout: Layout, command: str) -> SearchStatus:
+def _status(search: AnySearch, layout: Layout, command: str) -> SearchStatus:
     found = {place: _record(search, *place, layout) for place in probes(search)}
     rounds = {number: [found[number, seed] for seed in search.seeds] for number, _ in found}
     complete = [number for number, records in rounds.items() if all(records)]
@@ -131,11 +133,11 @@ def _status(search: Search, layout: Layout, command: str) -> SearchStatus:
     )
 
 
-def _chosen(search: Search, layout: Layout) -> Iterator[Cell]:
+def _chosen(search: AnySearch, layout: Layout) -> Iterator[Cell]:
     for number, seed in probes(search):
         probe = _record(search, number, seed, layout)
-        if probe is not None and probe.budget is not None:
-            yield search.cell(probe.seed, probe.budget)
+        if probe is not None and probe.choice is not None:
+            yield search.cell(probe.seed, probe.choice)
         elif probe is None and (note := read_note(_note(search, number, seed, layout))):
             yield search.cell(*note)
 
@@ -147,7 +149,7 @@ def _is_shared(target: str, layout: Layout) -> bool:
     return parts[: len(root)] == root and len(parts) > len(root) and parts[len(root)] in SHARED
 
 
-def _holds(path: str, search: Search, seed: int, layout: Layout) -> bool:
+def _holds(path: str, search: AnySearch, seed: int, layout: Layout) -> bool:
     """Whether a record agrees with the result of its cell; true where there is no record."""
     if not Path(path).exists():
         return True
@@ -158,16 +160,16 @@ def _holds(path: str, search: Search, seed: int, layout: Layout) -> bool:
         record = read_result(Path(layout.result(probe.cell)))
     except BadInput:
         return False
-    planned = None if probe.budget is None else search.cell(seed, probe.budget)
+    planned = None if probe.choice is None else search.cell(seed, probe.choice)
     return planned is not None and record.digest == planned.digest and search.score(record) == probe.score
 
 
-def _record(search: Search, number: int, seed: int, layout: Layout) -> Probe | None:
+def _record(search: AnySearch, number: int, seed: int, layout: Layout) -> Probe | None:
     try:
         return read_probe(Path(layout.probe(search.path, number, seed)))
     except BadInput:
         return None
 
 
-def _note(search: Search, number: int, seed: int, layout: Layout) -> Path:
+def _note(search: AnySearch, number: int, seed: int, layout: Layout) -> Path:
     return Path(layout.probe_note(search.path, number, seed))

@@ -16,6 +16,12 @@ class Selection(Section):
     backbones: list[HubName] | None = Field(None, min_length=1, description="backbones; all of the ladders when absent")
     tasks: list[Name] | None = Field(None, min_length=1, description="tasks; all of the study's when absent")
     seeds: list[int] | None = Field(None, min_length=1, description="training seeds; the study's when absent")
+    rates: list[Rate] | None = Field(
+        None,
+        min_length=1,
+        description="learning rates that every method tries with the first seed; the best on dev is used for all "
+        "seeds. The recipe's when absent",
+    )
 
 
 class Methods(Selection):
@@ -105,8 +111,11 @@ class Threshold(Selection):
     def _search_decides_alone(self) -> Threshold:
         if self.search is not None and self.budgets is not None:
             raise ValueError("budgets: a search decides them; give one of `budgets` and `search`")
-        if self.search is not None and self.learning_rates is not None:
-            raise ValueError("learning_rates: a search trains each budget at the recipe's rate alone")
+        for key in ("learning_rates", "rates"):
+            if self.search is not None and getattr(self, key) is not None:
+                raise ValueError(f"{key}: a search trains each budget at the recipe's rate alone")
+        if self.learning_rates is not None and self.rates is not None:
+            raise ValueError("rates: give one of `rates` and `learning_rates`")
         return self
 
 
@@ -118,6 +127,12 @@ class Transfer(Selection):
     )
     match: Name = Field("lora", description="PET method whose budget is used")
     targets: list[Name] | None = Field(None, min_length=1, description="target tasks; the sources when absent")
+
+    @model_validator(mode="after")
+    def _sources_are_known(self) -> Transfer:
+        if self.rates is not None:
+            raise ValueError("rates: the source cells of transfers are trained at the recipe's rates")
+        return self
 
 
 class Control(Selection):
