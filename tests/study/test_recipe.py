@@ -53,6 +53,14 @@ def test_the_rate_of_a_budget_lies_on_straight_lines_between_those_given(budget:
     assert recipe.rate("lora", "lora", "sst2", budget) == rate
 
 
+def test_a_share_of_warm_up_follows_the_steps_of_the_task() -> None:
+    recipe = Recipe(steps=1_000, steps_by_task={"copa": 100}, warmup_share=0.06)
+    assert (recipe.warmup_of("rte"), recipe.warmup_of("copa")) == (60, 6)
+    assert Recipe(steps=1_000, warmup_steps=7).warmup_of("rte") == 7
+    with pytest.raises(ValidationError, match="give one of"):
+        Recipe(warmup_share=0.06, warmup_steps=7)
+
+
 def test_cells_get_the_rate_of_their_method_and_task() -> None:
     """Through the whole grid: APET shares its kind's rate, soft prompts keep theirs on every task."""
     cells = grid(

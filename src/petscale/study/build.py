@@ -272,7 +272,7 @@ class _Builder:
             batch_size=recipe.batch_size,
             learning_rate=learning_rate or recipe.rate(method, known.learning_rate_key, task.name, budget),
             schedule=recipe.schedule,
-            warmup_steps=recipe.warmup_steps,
+            warmup_steps=recipe.warmup_of(task.name),
             weight_decay=recipe.weight_decay,
             clip_norm=recipe.clip_norm,
             dropout=recipe.dropout,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from petscale.artefacts.names import Name
 from petscale.study.config.section import Rate, Section
@@ -36,6 +36,9 @@ class Recipe(Section):
     )
     schedule: Literal["constant", "linear"] = Field("constant", description="learning-rate schedule")
     warmup_steps: int = Field(0, ge=0, description="linear warm-up steps (B.3: none)")
+    warmup_share: float | None = Field(
+        None, ge=0, le=1, description="linear warm-up as a share of a cell's steps, in place of `warmup_steps`"
+    )
     weight_decay: float = Field(0.0, ge=0, description="AdamW weight decay")
     clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient of delta and head together")
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout rate of the backbone, equal for all methods")
@@ -49,9 +52,19 @@ class Recipe(Section):
         False, description="recompute activations in the backward pass: less memory, more time"
     )
 
+    @model_validator(mode="after")
+    def _one_warmup(self) -> Recipe:
+        if self.warmup_share is not None and self.warmup_steps:
+            raise ValueError("warmup_share: give one of `warmup_share` and `warmup_steps`")
+        return self
+
     def steps_of(self, task: str) -> int:
         """Optimizer steps of the cells of a task."""
         return self.steps_by_task.get(task, self.steps)
+
+    def warmup_of(self, task: str) -> int:
+        """Steps of linear warm-up of the cells of a task."""
+        return self.warmup_steps if self.warmup_share is None else round(self.warmup_share * self.steps_of(task))
 
     def rate(self, method: str, rate_key: str, task: str, budget: int | None = None) -> float:
         """The learning rate of one cell: by budget, by method name, by the method's kind of rate, then by task."""
