@@ -68,7 +68,8 @@ def test_scores_at_another_budget_are_not_compared() -> None:
                         "score": 80.0 + seed,
                     }
                 )
-    table = side_by_side(pd.DataFrame(rows), pd.DataFrame(), pd.DataFrame(), AnalysisSettings())
+    nothing = pd.DataFrame()
+    table = side_by_side(pd.DataFrame(rows), nothing, nothing, nothing, AnalysisSettings())
     assert len(table) == 4 * len(PAPER_NAMES)
     other = table[table["within_noise"] == "other budget"]
     small = "google/bert_uncased_L-4_H-512_A-8"

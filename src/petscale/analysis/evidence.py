@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from petscale.analysis import convergence, threshold
-from petscale.analysis.claims import Evidence
+from petscale.analysis.claims import Evidence, listed
 from petscale.analysis.examples import Examples
 from petscale.analysis.learnt import learnt_table
 from petscale.analysis.obstacles import obstacles
@@ -81,6 +81,7 @@ def evidence_of(plan: StudyPlan, seen: list[View], ratios: pd.DataFrame, setting
         settings: settings of the analysis.
     """
     impossible = obstacles(plan, settings)
+    claims = frozenset(claim.id for claim in listed(plan, settings))
     return [
         Evidence(
             ladder=ladder["name"],
@@ -93,6 +94,7 @@ def evidence_of(plan: StudyPlan, seen: list[View], ratios: pd.DataFrame, setting
             ratios=_of(ratios, ladder["name"]),
             examples=view.examples,
             settings=settings,
+            listed=claims,
             obstacles=impossible[ladder["name"]],
         )
         for ladder in plan["ladders"]

@@ -18,6 +18,14 @@ from petscale.study.config.analysis import AnalysisSettings
 Cells = Sequence[Mapping[str, Any]]
 
 
+COMPARED = {
+    "adapters-lora-reach": ("full", "houlsby", "lora-qv", "lora-all"),
+    "pfeiffer-below": ("houlsby", "pfeiffer"),
+    "norms-competitive": ("full", "ln-tuning"),
+}
+"""Claims on methods that are compared with each other on every size, with these methods."""
+
+
 def obstacles(plan: StudyPlan, settings: AnalysisSettings) -> dict[str, dict[str, str]]:
     """For each ladder the claims that no result of this plan could decide, each with the reason in one line."""
     plan = with_sweeps(plan)
@@ -77,7 +85,16 @@ def _of_ladder(
             or _enough(structures, [largest], 2)
             or _full(cells, structures, [largest])
         )
-    return {claim: why for claim, why in found.items() if why and settings.lists(claim)}
+    for claim, methods in COMPARED.items():
+        own = [cell for cell in asked["methods"] if cell["method"] in methods]
+        absent = [name for name in methods if name not in {cell["method"] for cell in own}]
+        found[claim] = (
+            (f"experiment methods lacks {', '.join(absent)}" if absent else "")
+            or _two(own, "methods", "method", rungs, 1)
+            or _enough(own, rungs, 2)
+            or _full(cells, own, rungs)
+        )
+    return {claim: why for claim, why in found.items() if why}
 
 
 def _scales(rungs: Sequence[str]) -> str:

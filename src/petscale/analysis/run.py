@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from petscale.analysis import (
+    comparison,
     control,
     convergence,
     efficiency,
@@ -73,12 +74,15 @@ def make_tables(plan: StudyPlan, results_root: Path) -> Tables:
     every = scores.scores_table(every_cell, results_root)
     gaps = _both(seen, lambda view: methods.gaps_table(view.cells, settings))
     thresholds = _both(seen, lambda view: threshold.threshold_table(view.thresholds, settings))
+    costs = efficiency.efficiency_table(cells)
+    compared_methods = _both(seen, lambda view: comparison.comparison_table(view.cells, costs, settings, view.examples))
     first = seen[0]
     return {
         "claims": claims_table(evidence_of(plan, seen, ratios, settings)),
         "learnt": first.learnt,
         "methods": _both(seen, lambda view: methods.methods_table(view.cells, settings, view.examples)),
         "gaps": gaps,
+        "comparison": _both(seen, lambda view: comparison.comparison_table(view.cells, costs, settings, view.examples)),
         "metrics": scores.metrics_table(cells, every, settings),
         "structure": _both(seen, lambda view: structure.structure_table(view.cells, settings, view.examples)),
         "structure_gaps": _both(seen, lambda view: structure.structure_gaps_table(view.cells, settings)),
@@ -94,8 +98,10 @@ def make_tables(plan: StudyPlan, results_root: Path) -> Tables:
         "transfer": transfer.transfer_table(ratios, settings),
         "transfer_relations": transfer.relation_table(ratios, settings),
         "control": control.control_table(cells, settings, first.examples),
-        "efficiency": efficiency.efficiency_table(cells),
-        "side_by_side": side_by_side.side_by_side(cells, _published(thresholds), _published(gaps), settings),
+        "efficiency": costs,
+        "side_by_side": side_by_side.side_by_side(
+            cells, _published(thresholds), _published(gaps), _published(compared_methods), settings
+        ),
         "rates": rates.rates_table(plan, every_cell),
         "missing": efficiency.missing_table(every_cell, zero_shot),
         "cells": every_cell,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from petscale.analysis import means
+from petscale.analysis.against_lialin import lialin_rows
 from petscale.analysis.interval import t_quantile
+from petscale.analysis.papers import paper_table
 from petscale.analysis.tidy import asked_by
 from petscale.study.config.analysis import AnalysisSettings
 
@@ -28,18 +29,16 @@ PAPER_NAMES = {
 }
 
 
-def paper_table(name: str) -> pd.DataFrame:
-    """A table of a paper's numbers from the folder `papers`; `name` gives the paper and its table."""
-    with (files("petscale.analysis") / "papers" / f"{name}.csv").open() as handle:
-        return pd.read_csv(handle)
-
-
 def side_by_side(
-    cells: pd.DataFrame, thresholds: pd.DataFrame, gaps: pd.DataFrame, settings: AnalysisSettings
+    cells: pd.DataFrame,
+    thresholds: pd.DataFrame,
+    gaps: pd.DataFrame,
+    comparison: pd.DataFrame,
+    settings: AnalysisSettings,
 ) -> pd.DataFrame:
-    """Compare each number of the paper that the study also has: the difference, and whether it lies within noise.
+    """Compare each number of a paper that the study also has: the difference, and whether it lies within noise.
 
-    Since the paper gives no spread, a score lies within noise if the paper's is in the interval that would contain the
+    Since Su et al. give no spread, a score lies within noise if the paper's is in the interval that would contain the
     mean of three further seeds of this study,
 
         mean +- t(S-1) sd sqrt(1/S + 1/3).
@@ -49,8 +48,9 @@ def side_by_side(
     """
     known = cells[cells["backbone"].isin(PAPER_NAMES)]
     rows = [*_scores(known, settings), *_thresholds(thresholds), *_gaps(gaps)]
+    rows += lialin_rows(cells, comparison, settings)
     names = ["quantity", "backbone", "task", "method", "match", "ours", "low", "high", "paper", "paper_high",
-             "difference", "within_noise", "percent", "paper_percent", "seeds", "cells"]  # fmt: skip
+             "difference", "within_noise", "percent", "paper_percent", "seeds", "cause", "cells"]  # fmt: skip
     return pd.DataFrame(rows, columns=names)
 
 

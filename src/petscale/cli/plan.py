@@ -118,15 +118,16 @@ def _check_folders(study: Any) -> None:
 
 def _obstacles(document: Any, settings: Any) -> str:
     """The claims that the design cannot decide, with the reason."""
-    from petscale.analysis.claims import TESTS
+    from petscale.analysis.claims import listed
     from petscale.analysis.obstacles import obstacles
 
     found = obstacles(document, settings)
-    texts = {claim.id: claim.text for claim, _ in TESTS if settings.lists(claim.id)}
+    texts = {claim.id: claim.text for claim in listed(document, settings)}
     lines = [
         f"  {ladder}: {texts[claim]}: {why}"
         for ladder, claims in found.items()
         for claim, why in sorted(claims.items())
+        if claim in texts
     ]
     total = len(texts) * len(found)
     head = f"claims: {total - len(lines)} of {total} (claims x ladders) can be decided"

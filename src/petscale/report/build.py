@@ -11,10 +11,10 @@ from petscale.analysis.run import Tables
 from petscale.analysis.study_plan import read_plan
 from petscale.artefacts.files import write_atomically
 from petscale.errors import BadInput
-from petscale.report.figures import Figure, control, convergence, methods, structure, threshold, transfer
+from petscale.report.figures import Figure, comparison, control, convergence, methods, structure, threshold, transfer
 from petscale.report.page import render
 
-_MAKERS = (methods, structure, convergence, threshold, transfer, control)
+_MAKERS = (methods, comparison, structure, convergence, threshold, transfer, control)
 _TEXT = {
     "basis", "cause", "cells", "detail", "devs", "edge", "ended", "experiments", "head", "high_censored", "high_none",
     "left_out", "low_censored", "low_none", "match", "matches", "n", "not_counted", "note", "notes", "original_cell",

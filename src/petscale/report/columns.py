@@ -66,6 +66,22 @@ METRICS = [
     Column("main metric", "main_value", POINTS, True),
     SEEDS,
 ]
+COMPARISON = [
+    READING,
+    BACKBONE,
+    METHOD,
+    MEAN,
+    Column("rank", "rank", WHOLE, True),
+    Column("rank between", "rank_low|rank_high", WHOLE, True),
+    Column("may be the best", "with_best", yes_no),
+    TRAINABLE,
+    PERCENT,
+    Column("memory / full", "memory_ratio", number(2), True),
+    Column("training speed / full", "train_ratio", number(2), True),
+    Column("inference speed / full", "inference_ratio", number(2), True),
+    Column("no method is better with fewer", "frontier", yes_no),
+    LEFT_OUT,
+]
 GAPS = [
     READING,
     BACKBONE,
@@ -206,6 +222,7 @@ SIDE_BY_SIDE = [
     Column("to", "paper_high", BIG, True),
     Column("difference", "difference", SIGNED, True),
     Column("within noise", "within_noise", text),
+    Column("known cause", "cause", text),
 ]
 
 

@@ -45,11 +45,13 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
             "methods",
             "Methods by scale",
             "Mean score over tasks of each method on each backbone, with intervals over seeds, and the gaps among the "
-            "parameter-efficient methods compared with the gap that noise alone produces. "
+            "parameter-efficient methods compared with the gap that noise alone produces. A rank is known as far as "
+            "differences are: all ranks of a backbone lie between the two ends at once, at the level of the intervals. "
             "(Figures 1 and 3 of the paper.)",
             [
                 show("methods", "Means by method and scale", columns.METHOD_MEANS, _means(tables["methods"])),
                 show("gaps", "Gaps among methods", columns.GAPS),
+                *([show("comparison", "Ranks and costs", columns.COMPARISON)] if "comparison" in tables else []),
                 show("methods", "Scores by task", columns.METHOD_TASKS, _tasks(tables["methods"])),
                 *([show("metrics", "Other metrics and further test sets", columns.METRICS)] if beside else []),
             ],

@@ -33,6 +33,7 @@ class Evidence:
     ratios: pd.DataFrame  # of transfer.with_ratios
     examples: Examples
     settings: AnalysisSettings
+    listed: frozenset[str] = frozenset()  # claims that the study lists
     obstacles: Mapping[str, str] = field(default_factory=dict)  # claim -> why no result of this design can decide it
 
     @property
@@ -50,11 +51,12 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Claim:
-    """A finding of the paper."""
+    """A finding of a paper."""
 
     id: str
     text: str
     table: str  # the CSV table with the numbers behind it
+    about: tuple[str, ...] = ()  # methods without which a study does not list it
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""All claims on all ladders in both readings, in the order of the paper."""
+"""All claims on all ladders in both readings, in the order of the papers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
-from petscale.analysis.claims import budget, generalisation, performance, speed
+from petscale.analysis.claims import budget, comparison, generalisation, performance, speed
 from petscale.analysis.claims.row import Claim, ClaimRow, Evidence, not_measurable
 from petscale.analysis.readings import KNOWLEDGE, MEANING, READINGS
+from petscale.analysis.study_plan import StudyPlan, with_sweeps
 from petscale.analysis.verdict import DECIDED, INCONCLUSIVE, NOT_MEASURABLE, adjusted
 from petscale.analysis.wording import interval_text, power_meaning, power_texts, value_text
 from petscale.study.config.analysis import AnalysisSettings
@@ -55,7 +56,38 @@ TESTS: tuple[tuple[Claim, Test], ...] = (
         Claim("transfer-scale", "Scale does not help transfer across types", "transfer.csv"),
         generalisation.scale_does_not_help,
     ),
+    (
+        Claim(
+            "adapters-lora-reach",
+            "Houlsby adapters and LoRA reach full fine-tuning at every size",
+            "comparison.csv",
+            ("houlsby", "lora-qv", "lora-all"),
+        ),
+        comparison.adapters_and_lora_reach_full,
+    ),
+    (
+        Claim(
+            "pfeiffer-below",
+            "Pfeiffer adapters score lower than Houlsby adapters at every size",
+            "comparison.csv",
+            ("houlsby", "pfeiffer"),
+        ),
+        comparison.pfeiffer_below_houlsby,
+    ),
+    (
+        Claim("norms-competitive", "Tuning the norms alone is competitive", "comparison.csv", ("ln-tuning",)),
+        comparison.norms_are_competitive,
+    ),
 )
+
+
+def listed(plan: StudyPlan, settings: AnalysisSettings) -> list[Claim]:
+    """The claims that a study lists: those of its settings, or all but those on methods that it does not compare."""
+    compared = {cell["method"] for cell in with_sweeps(plan)["cells"] if "methods" in cell["experiments"]}
+    claims = [claim for claim, _ in TESTS]
+    if settings.claims is not None:
+        return [claim for claim in claims if claim.id in settings.claims]
+    return [claim for claim in claims if compared.issuperset(claim.about)]
 
 
 def claims_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
@@ -138,7 +170,7 @@ def reason(row: dict[str, object]) -> str:
 
 def _rows(evidence: Evidence) -> Iterator[ClaimRow]:
     for claim, test in TESTS:
-        if not evidence.settings.lists(claim.id):
+        if claim.id not in evidence.listed:
             continue
         obstacle = evidence.obstacles.get(claim.id)
         yield not_measurable(evidence, claim, obstacle) if obstacle else test(evidence, claim)

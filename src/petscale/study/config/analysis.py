@@ -22,8 +22,11 @@ ClaimId = Literal[
     "low-rises",
     "transfer-type",
     "transfer-scale",
+    "adapters-lora-reach",
+    "pfeiffer-below",
+    "norms-competitive",
 ]
-"""The claims of Su et al. that can be tested, in the order of the paper."""
+"""The claims of Su et al. and of Lialin et al. that can be tested, in the order of the papers."""
 
 
 class _Settings(BaseModel):
@@ -102,6 +105,9 @@ class Margins(_Settings):
     """Differences up to which results count as equal; they are set before the run."""
 
     full_points: float = Field(2.0, gt=0, description="points below full fine-tuning within which a method reaches it")
+    competitive_points: float = Field(
+        3.0, gt=0, description="points below full fine-tuning within which a method of few parameters is competitive"
+    )
     gap_points: float = Field(1.0, gt=0, description="smallest between-method standard deviation that matters")
     speed_factor: float = Field(1.25, gt=1, description="smallest ratio of steps to convergence that matters")
     threshold_factor: float = Field(3.0, gt=1, description="thresholds within this factor are about equal")
@@ -125,7 +131,7 @@ class AnalysisSettings(_Settings):
     claims: tuple[ClaimId, ...] | None = Field(
         None,
         min_length=1,
-        description="claims that the study is designed for, the only ones it lists; all when absent",
+        description="claims that the study is designed for, the only ones it lists; all on its methods when absent",
     )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="two-sided level of every interval")
     bootstrap_draws: int = Field(2_000, ge=200, description="number of draws of the bootstrap of thresholds")
@@ -133,7 +139,3 @@ class AnalysisSettings(_Settings):
         40, ge=0, description="simulated studies that tell how likely each claim was to be decided; 0 leaves power out"
     )
     seed: int = Field(0, ge=0, description="seed of bootstraps, permutations and simulated studies")
-
-    def lists(self, claim: str) -> bool:
-        """Whether the study lists a claim."""
-        return self.claims is None or claim in self.claims
