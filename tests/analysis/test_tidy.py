@@ -30,6 +30,21 @@ def test_finished_cells_have_points(tmp_path: Path) -> None:
     assert set(cells["status"]) == {"done"}
 
 
+def test_counts_are_the_record_s_else_the_plan_s_and_may_be_absent(tmp_path: Path) -> None:
+    """Plans and records of before have no deployed, touched and rank; in a plan of masked pairs touched is unknown."""
+    plan = _study(tmp_path)
+    names = ["deployed", "touched", "rank"]
+    assert tidy(plan, tmp_path)[names].isna().all(axis=None)
+    planned = {**plan, "cells": [{**cell, "deployed": 5, "touched": None, "rank": None} for cell in plan["cells"]]}
+    path = tmp_path / "cells" / plan["cells"][0]["cell"] / "result.json"
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "counts": {**document["counts"], "touched": 7, "rank": 2, "deployed": 0}}))
+    cells = tidy(planned, tmp_path)[names]
+    assert cells.iloc[0].tolist() == [0, 7, 2]
+    assert (cells.iloc[1:]["deployed"] == 5).all()
+    assert cells.iloc[1:][["touched", "rank"]].isna().all(axis=None)
+
+
 def test_fates_are_told_apart(tmp_path: Path) -> None:
     plan = _study(tmp_path, fate=lambda cell: {"full": "missing", "prompt": "diverged"}.get(cell["method"], "done"))
     cells = tidy(plan, tmp_path).set_index("method")

@@ -15,6 +15,7 @@ from petscale.workspace.plan import plan_document
 from petscale.workspace.study_file import parse_study
 
 XXL = "google/t5-v1_1-xxl"
+COUNTS = ("trainable", "deployed", "touched", "rank")
 STUDY: dict[str, Any] = {
     "name": "large",
     "ladders": [{"name": "T5", "backbones": ["google/t5-v1_1-small", XXL]}],
@@ -64,6 +65,28 @@ def test_the_plan_says_what_does_not_fit(devices: int, fits: bool) -> None:
         ("google/t5-v1_1-small", True),
         (XXL, fits),
     ]
+
+
+def test_the_plan_has_the_counts_of_guideline_1() -> None:
+    """T5-small: q and v of 16 self-attentions are 512 x 384, matrices of feed-forward networks 512 x 1,024.
+
+    Masked pairs touch entries that a seed decides.
+    """
+    apet = {"operations": ["concat"]}
+    experiments = {
+        "structure": {"groups": ["lora"], "structures": ["apet-discrete"]},
+        "methods": {"methods": ["bitfit"]},
+    }
+    study = {**STUDY, "ladders": [{"name": "T5", "backbones": ["google/t5-v1_1-small"]}], "experiments": experiments}
+    for options, touched, rank in (({}, 229_376, 512), (apet, None, 8)):
+        document = plan_document(open_grid(parse_study({**study, "method_options": {"apet-discrete": options}}, "s")))
+        found = {cell["method"]: tuple(cell[key] for key in COUNTS) for cell in document["cells"]}
+        assert found == {
+            "full": (76_961_152, 0, 76_961_152, 512),
+            "lora": (229_376, 0, 16 * 2 * 512 * 384, 8),
+            "bitfit": (121_216, 121_216, 0, None),
+            "apet-discrete": (229_376, 0, touched, rank),
+        }
 
 
 @pytest.mark.parametrize("name", [name for name, task in TASKS.items() if task.hub is not None])

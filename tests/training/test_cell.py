@@ -77,8 +77,13 @@ def test_stored_file_holds_what_was_counted(bench: Bench, method: str) -> None:
     with safe_open(job.folder / "delta.safetensors", framework="pt") as handle:
         stored = sum(handle.get_tensor(name).numel() for name in handle.keys())  # noqa: SIM118
     assert stored == counts.trainable == counts.stored
+    assert counts.deployed == 0  # each of them can be merged
+    if method == "full":
+        assert counts.touched == counts.total
+    if method == "lora":
+        assert counts.rank == cell.options.get("rank", 8)
     if cell.budget is not None:
-        assert counts.trainable == cell.budget
+        assert counts.trainable == counts.touched == cell.budget
 
 
 class StopAt:

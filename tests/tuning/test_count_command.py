@@ -22,6 +22,7 @@ def test_fields(capsys: pytest.CaptureFixture[str]) -> None:
     fields = count(capsys, "google/t5-v1_1-small", "bitfit")
     assert (fields["trainable"], fields["effective"], fields["head"]) == (121_216, 115_072, 0)
     assert (fields["deployed"], fields["touched"]) == (121_216, 0)  # no bias is there to fold into
+    assert fields["rank"] is None
     assert fields["total"] == 76_961_152
     assert fields["percent"] == pytest.approx(0.158, abs=1e-3)
     assert fields["by_operation"] == {"add-hidden": 121_216}
@@ -39,7 +40,11 @@ def test_budget_match_seed_and_head(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["count", "t5-v1_1-xxl", "lora"]) == 0
-    assert "6,291,456" in capsys.readouterr().out
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["trainable", "6,291,456"] in lines
+    assert ["rank", "8"] in lines
+    assert main(["count", "t5-v1_1-xxl", "prompt"]) == 0
+    assert ["rank", "none"] in [line.split() for line in capsys.readouterr().out.splitlines()]
 
 
 def test_a_local_folder_counts_by_its_tensors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

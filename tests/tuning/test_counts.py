@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -17,7 +19,10 @@ from petscale.families.registry import total_parameters
 from petscale.families.shape import BackboneShape
 from petscale.tuning.files import save_delta
 from petscale.tuning.install import install
+from petscale.tuning.masks.mask import Mask
+from petscale.tuning.parametrisations.low_rank import LowRank
 from petscale.tuning.registry import make_plan
+from petscale.tuning.site import Named, Trained
 
 from .tiny import TINY, randomise, small_plan
 
@@ -198,8 +203,11 @@ def test_biases_that_exist_fold_and_tables_that_nothing_reads_are_not_kept() -> 
         ("apet-discrete", {"operations": ["add", "concat"], "rank": 2}),
     ],
 )
-def test_touched_is_what_merging_changes(family: str, method: str, options: dict[str, Any] | None) -> None:
-    """By merging a random delta in float64 and looking; sites that reach one weight count its entries once."""
+def test_touched_and_rank_are_what_merging_changes(family: str, method: str, options: dict[str, Any] | None) -> None:
+    """By merging a random delta in float64 and looking; sites that reach one weight count its entries once.
+
+    The rank is an upper bound where entries are scattered, and exact where nothing is masked.
+    """
     tiny = TINY[family](torch.float64)
     plan = small_plan(tiny.shape, method, options=options)
     for parameter in tiny.model.parameters():
@@ -208,9 +216,42 @@ def test_touched_is_what_merging_changes(family: str, method: str, options: dict
     delta = install(tiny.model, plan, seed=0)
     randomise(delta)
     delta.merge()
-    changed = sum(int((value != before[name]).sum()) for name, value in tiny.model.named_parameters())
-    assert changed == plan.counts.touched
+    changes = [value - before[name] for name, value in tiny.model.named_parameters()]
+    assert sum(int((change != 0).sum()) for change in changes) == plan.counts.touched
+    ranks = [int(torch.linalg.matrix_rank(change)) for change in changes if change.ndim == 2]
+    bound = plan.counts.rank or 0
+    assert max(ranks) <= bound if method.startswith("apet") else max(ranks) == bound
     assert plan.counts.deployed == 0
+
+
+@pytest.mark.parametrize("shape", [(12, 40), (40, 12), (7, 7)])
+@pytest.mark.parametrize("quota", [1, 2, 7, 30, 41, 48, 49])
+def test_the_rank_of_a_run_is_that_of_random_values_on_it(shape: tuple[int, int], quota: int) -> None:
+    """A run reaches few rows or columns, so its rank is far below that of as many scattered entries."""
+    for seed in range(8):
+        mask, key = Mask("adjacent", (quota,), seed), "add:layer/delta"
+        matrix = np.zeros(shape)
+        matrix.flat[mask.indices(shape, key)] = np.random.default_rng(seed).normal(size=quota)
+        assert mask.rank(shape, key) == np.linalg.matrix_rank(matrix)
+
+
+def test_the_rank_of_branches_beside_one_matrix_adds_up() -> None:
+    """Two sites on a weight can give it the sum of their ranks, up to that of the weight."""
+    shape = lookup("bert-small").shape
+    plan = make_plan(shape, "lora", options={"rank": 3, "targets": ["self.q"]})
+    twice = replace(plan, sites=(*plan.sites, *(replace(site, name=f"{site.name}-2") for site in plan.sites)))
+    assert (plan.rank, twice.rank) == (3, 6)
+    assert make_plan(shape, "lora", options={"rank": 2048, "targets": ["self.q"]}).rank == 512
+
+
+def test_masked_ranks_without_entries_do_not_count() -> None:
+    factor = Mask("discrete", (2, 0, 1))
+    other = Mask("discrete", (1, 3, 0))
+    tensors = {
+        "down": Named("down", Trained("down", (3, 8), factor, "zeros", 3)),
+        "up": Named("up", Trained("up", (3, 8), other, "zeros", 4)),
+    }
+    assert LowRank().rank(tensors) == 1
 
 
 def test_frozen_and_full_are_the_two_ends() -> None:

@@ -143,28 +143,37 @@ def test_odd_rows_of_table_5_are_other_settings(
 
 NOTHING = (0.0, 0.0, 0.0)
 
-# Scalars that inference needs beside T5-large, T5-3B and T5-11B, and the share of their weights that may change.
-AFTER_TRAINING: dict[str, tuple[tuple[int, int, int], tuple[float, float, float]]] = {
-    "ln-tuning": ((0, 0, 0), NOTHING),
-    "lora-qv": ((0, 0, 0), (20.5, 21.2, 21.4)),
-    "lora-all": ((0, 0, 0), (95.5, 98.8, 99.7)),
-    "ia3": ((0, 0, 0), (47.8, 49.4, 49.9)),
-    "krona": ((0, 0, 0), (20.5, 21.2, 21.4)),
-    "lokr": ((0, 0, 0), (20.5, 21.2, 21.4)),
-    "houlsby": ((12_687_360,) * 3, NOTHING),
-    "compacter": ((304_192,) * 3, NOTHING),
-    "prefix-flat": ((4_423_680, 17_694_720, 70_778_880), NOTHING),
-    "prefix": ((4_423_680, 17_694_720, 70_778_880), NOTHING),
-    "mam": ((54_829_104, 68_100_144, 121_184_304), NOTHING),
-    "unipelt": ((10_448_136, 18_410_760, 50_261_256), NOTHING),
+# Scalars that inference needs beside T5-large, T5-3B and T5-11B, the share of their weights that may change, and the
+# highest rank of the change of one matrix. Their d is 1,024, which is a full rank.
+AFTER_TRAINING: dict[str, tuple[tuple[int, int, int], tuple[float, float, float], int | None]] = {
+    "full": ((0, 0, 0), (100.0, 100.0, 100.0), 1024),
+    "ln-tuning": ((0, 0, 0), NOTHING, None),
+    "lora-qv": ((0, 0, 0), (20.5, 21.2, 21.4), 8),
+    "lora-all": ((0, 0, 0), (95.5, 98.8, 99.7), 8),
+    "ia3": ((0, 0, 0), (47.8, 49.4, 49.9), 1024),
+    "krona": ((0, 0, 0), (20.5, 21.2, 21.4), 1024),
+    "lokr": ((0, 0, 0), (20.5, 21.2, 21.4), 32 * 8),
+    "houlsby": ((12_687_360,) * 3, NOTHING, None),
+    "pfeiffer": ((6_343_680,) * 3, NOTHING, None),
+    "parallel-adapter": ((50_405_424,) * 3, NOTHING, None),
+    "compacter": ((304_192,) * 3, NOTHING, None),
+    "compacter-plus": ((152_128,) * 3, NOTHING, None),
+    "phm": ((1_686_528,) * 3, NOTHING, None),
+    "prefix-flat": ((4_423_680, 17_694_720, 70_778_880), NOTHING, None),
+    "prefix": ((4_423_680, 17_694_720, 70_778_880), NOTHING, None),
+    "mam": ((54_829_104, 68_100_144, 121_184_304), NOTHING, None),
+    "unipelt": ((10_448_136, 18_410_760, 50_261_256), NOTHING, None),
 }
 
 
 @pytest.mark.parametrize("method", AFTER_TRAINING)
-def test_what_is_deployed_and_touched(method: str) -> None:
-    for backbone, deployed, percent in zip(BACKBONES, *AFTER_TRAINING[method], strict=False):
+def test_what_is_deployed_and_touched_and_its_rank(method: str) -> None:
+    """Lialin et al., guideline 1; each number by a closed formula of the method on T5 v1.0."""
+    deployed_each, percents, rank = AFTER_TRAINING[method]
+    for backbone, deployed, percent in zip(BACKBONES, deployed_each, percents, strict=False):
         shape = lookup(backbone).shape
         counts = make_plan(shape, method).counts
         full = make_plan(shape, "full").trainable
         assert counts.deployed == deployed
         assert 100 * counts.touched / full == pytest.approx(percent, abs=0.051)
+        assert counts.rank == rank

@@ -31,7 +31,7 @@ class Score(_Strict):
 
 
 class Counts(_Strict):
-    """Parameter counts of a cell (docs/mechanism.md explains trainable and effective)."""
+    """Parameter counts of a cell (docs/mechanism.md explains them). Records of before lack the last three."""
 
     trainable: int = Field(description="scalars the optimizer holds for the delta (head apart)")
     effective: int = Field(description="of these, entries with a structurally non-zero derivative")
@@ -39,6 +39,11 @@ class Counts(_Strict):
     stored: int = Field(description="scalars in delta.safetensors, head included")
     changed: int = Field(description="scalars that differ from their start at the end of training")
     total: int = Field(description="scalars of the frozen backbone")
+    deployed: int | None = Field(default=None, description="scalars that inference needs beside the backbone")
+    touched: int | None = Field(default=None, description="scalars of the backbone that merging may change")
+    rank: int | None = Field(
+        default=None, description="highest rank of the change of one matrix; None if no matrix changes"
+    )
 
 
 class Throughput(_Strict):

@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
         "effective": counts.effective,
         "deployed": counts.deployed,
         "touched": counts.touched,
+        "rank": counts.rank,
         "head": family_of(shape).head_parameters(shape, args.labels),
         "total": total_parameters(shape),
         "percent": 100 * counts.trainable / total_parameters(shape),
@@ -85,13 +86,17 @@ def _option(text: str) -> tuple[str, Any]:
         return key, value  # a bare word is a string
 
 
-_SCALARS = ("trainable", "effective", "deployed", "touched", "head", "total")
+_SCALARS = ("trainable", "effective", "deployed", "touched", "rank", "head", "total")
 
 
 def _table(fields: dict[str, Any]) -> str:
-    lines = [f"{name:<24}{fields[name]:>18,}" for name in _SCALARS]
+    lines = [f"{name:<24}{_whole(fields[name]):>18}" for name in _SCALARS]
     lines.append(f"{'percent':<24}{fields['percent']:>18.4f}")
     for group, title in (("by_operation", "by operation"), ("by_role", "by role")):
         lines.append(title)
         lines += [f"  {name:<22}{count:>18,}" for name, count in fields[group].items()]
     return "\n".join(lines)
+
+
+def _whole(number: int | None) -> str:
+    return "none" if number is None else f"{number:,}"

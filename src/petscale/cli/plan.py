@@ -46,11 +46,16 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(document, indent=1))
         return 0
     width = max(len(cell["cell"]) for cell in document["cells"])
-    print(f"{'cell':{width}}  {'trainable':>13}  {'percent':>9}  {'head':>6}  {'time':>8}  experiments")
+    print(
+        f"{'cell':{width}}  {'trainable':>13}  {'percent':>9}  {'deployed':>13}  {'touched':>14}  {'rank':>6}"
+        f"  {'head':>6}  {'time':>8}  experiments"
+    )
     for cell in document["cells"]:
         percent = 100 * cell["trainable"] / cell["total"]
         print(
-            f"{cell['cell']:{width}}  {cell['trainable']:>13,}  {percent:>8.4f}%  {cell['head_parameters']:>6,}"
+            f"{cell['cell']:{width}}  {cell['trainable']:>13,}  {percent:>8.4f}%  {cell['deployed']:>13,}"
+            f"  {_whole(cell['touched'], 'by seed'):>14}  {_whole(cell['rank'], 'none'):>6}"
+            f"  {cell['head_parameters']:>6,}"
             f"  {_duration(cell['estimate']['seconds']):>8}  {', '.join(cell['experiments'])}"
         )
     if document["searches"]:
@@ -190,6 +195,10 @@ def _print_searches(searches: list[dict[str, Any]]) -> None:
                 f"{each['search']}: its largest budget needs about {each['memory_gb']:.0f} GB on a device, more than"
                 " hardware.memory_gb; set experiments.threshold.search.largest"
             )
+
+
+def _whole(number: int | None, absent: str) -> str:
+    return absent if number is None else f"{number:,}"
 
 
 def _duration(seconds: float) -> str:

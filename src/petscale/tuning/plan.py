@@ -16,12 +16,12 @@ from petscale.artefacts.canonical import digest
 from petscale.artefacts.growth import incoming, later, outgoing
 from petscale.errors import BadInput
 from petscale.families.shape import BackboneShape
-from petscale.tuning.inventory import inventory
+from petscale.tuning.inventory import Inventory, inventory
 from petscale.tuning.masks.mask import VERSION as MASK_VERSION
 from petscale.tuning.masks.mask import Mask
 from petscale.tuning.operations.operation import parametrisation
 from petscale.tuning.operations.registry import operation_of
-from petscale.tuning.reach import touched
+from petscale.tuning.reach import Reach, highest_rank, touched
 from petscale.tuning.site import Named, Site, Trained
 from petscale.tuning.start import check_start
 
@@ -44,6 +44,8 @@ class Counts:
             sites without any effect are not.
         touched: entries of the backbone's weights that may have changed after this merging, each counted once. For
             masked pairs of factors this number depends on the mask seed.
+        rank: the highest rank that the change of one matrix of the backbone can have, by shapes and masks; None if no
+            matrix changes.
         by_operation: `trainable` by operation; shared tensors under `shared`.
         by_role: `trainable` by role; shared tensors under `shared`.
     """
@@ -52,6 +54,7 @@ class Counts:
     effective: int
     deployed: int
     touched: int
+    rank: int | None
     by_operation: Mapping[str, int]
     by_role: Mapping[str, int]
 
@@ -119,6 +122,44 @@ class Plan:
         return sum(named.tensor.effective for named in self.tensors.values())
 
     @cached_property
+    def deployed(self) -> int:
+        """Number of scalars that inference needs in addition to the backbone (`Counts`)."""
+        kept = {
+            name: scalars
+            for site in self.sites
+            for name, scalars in operation_of(site).deployed(site, self.tensors_of(site), self._offered).items()
+        }
+        return sum(kept.values())
+
+    @cached_property
+    def touched(self) -> int:
+        """Number of entries of the backbone that may differ after merging (`Counts`). Masked pairs take a while."""
+        return touched(reach for reaches in self._reaches for reach in reaches)
+
+    @cached_property
+    def rank(self) -> int | None:
+        """The highest rank that the change of one matrix can have; None if no matrix changes."""
+        shapes = {weight.name: weight.shape for weight in self._offered.weights}
+        return highest_rank((reach for reaches in self._reaches for reach in reaches), shapes)
+
+    @cached_property
+    def touches_by_seed(self) -> bool:
+        """Whether `touched` depends on the mask seed: a pair of masked factors is merged."""
+        return any(
+            reaches and sum(tensor.mask.structure != "dense" for tensor in site.tensors) > 1
+            for site, reaches in zip(self.sites, self._reaches, strict=True)
+        )
+
+    @cached_property
+    def _offered(self) -> Inventory:
+        return inventory(self.shape, self.target_length)
+
+    @cached_property
+    def _reaches(self) -> tuple[tuple[Reach, ...], ...]:
+        """What each site changes in the backbone when it is merged."""
+        return tuple(operation_of(site).reach(site, self.tensors_of(site), self._offered) for site in self.sites)
+
+    @cached_property
     def soft_tokens(self) -> int:
         """Number of vectors by which the sites make the input sequence longer."""
         return sum(operation_of(site).soft_tokens(site) for site in self.sites)
@@ -133,20 +174,12 @@ class Plan:
         if self.shared:
             of_shared = sum(tensor.count for tensor in self.shared)
             by_operation[SHARED] = by_role[SHARED] = of_shared
-        offered = inventory(self.shape, self.target_length)
-        asked = [(operation_of(site), site, self.tensors_of(site)) for site in self.sites]
-        kept = {
-            name: scalars
-            for operation, site, tensors in asked
-            for name, scalars in operation.deployed(site, tensors, offered).items()
-        }
         return Counts(
             trainable=self.trainable,
             effective=self.effective,
-            deployed=sum(kept.values()),
-            touched=touched(
-                reach for operation, site, tensors in asked for reach in operation.reach(site, tensors, offered)
-            ),
+            deployed=self.deployed,
+            touched=self.touched,
+            rank=self.rank,
             by_operation=dict(by_operation),
             by_role=dict(by_role),
         )

@@ -248,6 +248,10 @@ def _cell(planned: PlannedCell, cost: Cost) -> dict[str, Any]:
         "control_of": backbone.control_of,
         "trainable": plan.trainable,
         "effective": plan.effective,
+        "deployed": plan.deployed,
+        # The plan leaves out mask seeds; where they move this number, only the records say it.
+        "touched": None if plan.touches_by_seed else plan.touched,
+        "rank": plan.rank,
         "head_parameters": head_parameters(cell, backbone.shape),
         "total": total_parameters(backbone.shape),
         "experiments": list(planned.experiments),

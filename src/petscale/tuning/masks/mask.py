@@ -68,12 +68,32 @@ class Mask:
         ]
         return np.concatenate(lanes)
 
+    def rank(self, shape: tuple[int, int], key: str) -> int:
+        """An upper bound of the rank of a matrix ``shape`` that is zero outside the mask.
+
+        It is the smallest of its rows, columns and entries and, for a run, of the rows (columns) that the run reaches.
+
+        Args:
+            shape: shape of the matrix.
+            key: as for `indices`.
+        """
+        rows, columns = shape
+        whole = min(rows, columns, self.count(shape))
+        if self.structure != "adjacent" or len(self.quotas) != 1 or self.dead:
+            return whole
+        line = columns if self.orientation(key) == "rows" else rows
+        reached = (self._start(f"{key}#0", rows * columns) % line + self.quotas[0] - 1) // line + 1
+        return min(whole, reached)
+
+    def _start(self, key: str, living: int) -> int:
+        """Where a run starts among the living entries."""
+        return int.from_bytes(self._digest(key, "start")[:8], "little") % living
+
     def _lane(self, shape: tuple[int, ...], size: int, quota: int, key: str) -> NDArray[np.int64]:
         living = size - sum(stop - start for start, stop in self.dead)
         if self.structure == "discrete":
             return self._skip_dead(np.sort(permuted_prefix(living, quota, self._digest(key, "entries"))))
-        start = int.from_bytes(self._digest(key, "start")[:8], "little") % living
-        run = self._skip_dead((start + np.arange(quota, dtype=np.int64)) % living)
+        run = self._skip_dead((self._start(key, living) + np.arange(quota, dtype=np.int64)) % living)
         if len(self.quotas) == 1 and len(shape) == 2 and not self.dead and self.orientation(key[:-2]) == "columns":
             rows, columns = shape
             return run % rows * columns + run // rows

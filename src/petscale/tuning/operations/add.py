@@ -33,7 +33,8 @@ class Add(Operation):
 
     def reach(self, site: Site, tensors: Mapping[str, Named], offered: Inventory) -> tuple[Reach, ...]:
         weight = f"{site.module}.{site.settings['tensor']}"
-        return (Reach(weight, parametrisation(site).reach(tensors, "delta")),)
+        made = parametrisation(site)
+        return (Reach(weight, made.reach(tensors, "delta"), made.rank(tensors, "delta")),)
 
     def trains(self, host: Host, site: Site) -> nn.Parameter:
         found = host.parameter(site.module, str(site.settings["tensor"]))

@@ -29,7 +29,10 @@ class Concat(Insertion):
     name = "concat"
 
     def reach(self, site: Site, tensors: Mapping[str, Named], offered: Inventory) -> tuple[Reach, ...]:
-        return () if gated(site) else (Reach(f"{site.module}.weight", parametrisation(site).reach(tensors)),)
+        if gated(site):
+            return ()
+        made = parametrisation(site)
+        return (Reach(f"{site.module}.weight", made.reach(tensors), made.rank(tensors)),)
 
     def insert(self, host: Host, site: Site, values: Values) -> list[Handle]:
         made, scale = parametrisation(site), float(site.settings["scale"])

@@ -40,15 +40,18 @@ class Scale(Insertion):
         return on_output(module, lambda _h, output: scaled(output))
 
     def reach(self, site: Site, tensors: Mapping[str, Named], offered: Inventory) -> tuple[Reach, ...]:
-        """The rows of the weight with the bias, or its columns, that belong to trained entries of w."""
+        """The rows of the weight with the bias, or its columns, that belong to trained entries of w.
+
+        A diagonal factor has a rank of as many as it has entries, so the change of the weight can have it too.
+        """
         sizes = {weight.name: weight.shape for weight in offered.weights if weight.module == site.module}
         weight, bias = f"{site.module}.weight", f"{site.module}.bias"
         if weight not in sizes:
             return ()
         vector, (out, inside) = parametrisation(site).reach(tensors, "scale"), sizes[weight]
         if _reads_input(site):
-            return (Reach(weight, Entries(vector.count * out, lambda: _columns(vector, out, inside))),)
-        rows = Reach(weight, Entries(vector.count * inside, lambda: _rows(vector, inside)))
+            return (Reach(weight, Entries(vector.count * out, lambda: _columns(vector, out, inside)), vector.count),)
+        rows = Reach(weight, Entries(vector.count * inside, lambda: _rows(vector, inside)), vector.count)
         return (rows, Reach(bias, vector)) if bias in sizes else (rows,)
 
     def refusal(self, host: Host, site: Site) -> str | None:

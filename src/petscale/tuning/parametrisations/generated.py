@@ -39,6 +39,11 @@ class Generated(Parametrisation):
         size = self._size(tensors, part + _SECOND)
         return Entries(size, lambda: np.arange(size))
 
+    def rank(self, tensors: Mapping[str, Named], part: str = "") -> int:
+        """At most one for each unit of the middle layer, and one for the bias."""
+        out, middle = tensors[part + _SECOND].tensor.shape
+        return min(tensors["codes"].tensor.shape[0], out, middle + 1)
+
     def deployed(self, tensors: Mapping[str, Named]) -> Mapping[str, int]:
         """The values of the parts, and tensors that the operation reads besides, such as a gate."""
         kept = {named.key: named.tensor.count for key, named in tensors.items() if not _generates(key)}

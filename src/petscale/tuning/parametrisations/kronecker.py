@@ -72,6 +72,15 @@ class Kronecker(Parametrisation):
         size = prod(shapes["left"][1:]) * _size_of_right(shapes)
         return Entries(size, lambda: np.arange(size))
 
+    def rank(self, tensors: Mapping[str, Named], part: str = "") -> int:
+        """The rank of A (x) B is that of A times that of B, and the n products add up."""
+        prefix = _key(part, "")
+        shapes = {key.removeprefix(prefix): named.tensor.shape for key, named in tensors.items()}
+        n, a1, a2 = shapes["left"]
+        rights = [shape for key, shape in shapes.items() if key.startswith("right")]
+        of_product = min(a1, a2) * min(min(shape[1:]) for shape in rights)
+        return min(n * of_product, *map(prod, _sides(shapes)))
+
     def branches_in_peft(self, plan: Plan, values: Mapping[str, Tensor], scale: float) -> PeftFiles | None:
         """The format of LoKr, for one product with the factors that PEFT chooses."""
         from petscale.tuning.operations.peft import PeftFiles

@@ -59,7 +59,14 @@ class LowRank(Parametrisation):
         if all(named.tensor.mask.structure == "dense" for named in (down, up)):
             size = up.tensor.shape[1] * down.tensor.shape[1]
             return Entries(size, lambda: np.arange(size))
-        return Entries(_met_count(up, down), lambda: np.flatnonzero(_met(up, down)))
+        return Entries(lambda: _met_count(up, down), lambda: np.flatnonzero(_met(up, down)))
+
+    def rank(self, tensors: Mapping[str, Named], part: str = "") -> int:
+        """Number of ranks that have a trained entry in both factors, or in the factor that is the part."""
+        factors = [tensors[part].tensor] if part else [tensors[key].tensor for key in ("down", "up")]
+        lanes = [tensor.mask.quotas or (tensor.shape[1],) * tensor.shape[0] for tensor in factors]
+        living = sum(all(quotas) for quotas in zip(*lanes, strict=True))
+        return min(living, *(tensor.shape[1] for tensor in factors))
 
     def branches_in_peft(self, plan: Plan, values: Mapping[str, Tensor], scale: float) -> PeftFiles | None:
         """The format of LoRA, for pairs of factors that all have the same rank."""

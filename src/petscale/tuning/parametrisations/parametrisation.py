@@ -69,6 +69,17 @@ class Parametrisation(ABC):
             part: which part of the site.
         """
 
+    @abstractmethod
+    def rank(self, tensors: Mapping[str, Named], part: str = "") -> int | None:
+        """An upper bound of the rank of a part, by the shapes and masks of its tensors; None if it is a vector.
+
+        Without masks it is the rank at generic values of the tensors.
+
+        Args:
+            tensors: trained tensors of the site by key.
+            part: which part of the site.
+        """
+
     def deployed(self, tensors: Mapping[str, Named]) -> Mapping[str, int]:
         """Numbers of scalars that inference needs to make the parts, by the name of each tensor.
 

@@ -24,3 +24,8 @@ class Plain(Parametrisation):
     def reach(self, tensors: Mapping[str, Named], part: str = "") -> Entries:
         named = tensors[part]
         return Entries(named.tensor.count, named.indices)
+
+    def rank(self, tensors: Mapping[str, Named], part: str = "") -> int | None:
+        """The bound of the mask."""
+        key, tensor = tensors[part]
+        return tensor.mask.rank(tensor.shape, key) if len(tensor.shape) == 2 else None
