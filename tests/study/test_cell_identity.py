@@ -80,6 +80,13 @@ def test_a_specification_of_before_has_its_path(spec: dict[str, Any], path: str)
     assert cell.spec() == spec
 
 
+def test_masters_are_part_of_a_cell_only_where_they_are_not_float32() -> None:
+    assert Cell.from_spec({**LORA, "masters": "float32"}) == Cell.from_spec(LORA)
+    coarse = Cell.from_spec({**LORA, "masters": "bfloat16"})
+    assert coarse.spec() == {**LORA, "masters": "bfloat16"}
+    assert coarse.digest != Cell.from_spec(LORA).digest
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [

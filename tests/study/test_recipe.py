@@ -99,6 +99,7 @@ def test_every_setting_reaches_the_cells() -> None:
         "clip_norm": 0.17,
         "dropout": 0.19,
         "precision": "bfloat16",
+        "masters": "bfloat16",  # needs that precision
         "gradient_checkpointing": True,
     }
     for planned in grid(recipe=settings).cells.values():
@@ -142,3 +143,10 @@ def test_limits_of_the_settings(key: str, refused: float, taken: float) -> None:
 
 def grid(**changes: Any) -> Grid:
     return open_grid(parse_study(changed(**changes), "study.yaml"))
+
+
+def test_coarse_masters_are_asked_for_and_need_a_coarse_backbone() -> None:
+    assert Recipe().masters == "float32"
+    assert Recipe(precision="bfloat16", masters="bfloat16").masters == "bfloat16"
+    with pytest.raises(ValidationError, match="bfloat16 needs precision: bfloat16"):
+        Recipe(masters="bfloat16")

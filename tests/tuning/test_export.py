@@ -46,6 +46,7 @@ def exported(
         ("lora", None),
         ("lora-all", {"rank": 3}),
         ("ia3", None),
+        ("ia3", {"learns": "factor"}),
         ("krona", None),
         ("lokr", {"rank": 1, "alpha": 3}),
         ("lokr", {"rank": 2, "targets": ["self.*", "ffn.*"]}),  # low in some layers, whole in others

@@ -21,6 +21,7 @@ from petscale.report import sections as parts
 from petscale.report import verdicts
 from petscale.report.deviations import DEVIATIONS
 from petscale.report.figures import Figure
+from petscale.report.options import options_in_use
 
 
 def render(plan: StudyPlan, tables: Tables, figures: list[Figure], tables_dir: Path, results_root: Path) -> str:
@@ -66,6 +67,7 @@ def render(plan: StudyPlan, tables: Tables, figures: list[Figure], tables_dir: P
         efficiency=parts.efficiency_html(tables["efficiency"], numbers_of),
         side_by_side=parts.side_by_side_html(tables["side_by_side"], numbers_of) if len(tables["side_by_side"]) else "",
         deviations=DEVIATIONS,
+        options=options_in_use(plan),
         provenance=_provenance(plan, cells, results_root),
         settings=json.dumps(plan["settings"], indent=1),
         csv={name: _packed((tables_dir / f"{name}.csv").read_bytes()) for name in tables},

@@ -277,6 +277,7 @@ class _Builder:
             clip_norm=recipe.clip_norm,
             dropout=recipe.dropout,
             gradient_checkpointing=recipe.gradient_checkpointing,
+            masters=recipe.masters,
         )
         if checked:
             self._check(cell, backbone)

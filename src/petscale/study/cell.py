@@ -66,6 +66,7 @@ class Cell:
     clip_norm: float
     dropout: float
     gradient_checkpointing: bool
+    masters: str = later("float32")  # float32 | bfloat16; precision of trained values, their start and their moments
 
     @property
     def task(self) -> str:

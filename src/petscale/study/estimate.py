@@ -81,6 +81,7 @@ def estimate(cell: Cell, task: Task, shape: BackboneShape, trainable: int, hardw
     steps = cell.steps + batches
     peak = hardware.tflops * 1e12 * hardware.utilisation
     bytes_each = 4 if cell.precision == "float32" else 2
+    state_bytes = trainable * (4 if cell.masters == "float32" else 2)  # of values, gradients or one of two moments
     layers = family.layers(shape)
     example = ACTIVATION_BYTES * bytes_each / 2 * length * shape.d_model * layers
     if cell.gradient_checkpointing:
@@ -91,20 +92,22 @@ def estimate(cell: Cell, task: Task, shape: BackboneShape, trainable: int, hardw
         at_once = min(share, hardware.micro_batch or share)
         # Only full fine-tuning shards its states. Each device holds all weights, if only while it scores.
         shards = devices if cell.method == "full" else 1
-        return total_parameters(shape) * bytes_each + trainable * 16 / shards + at_once * example + 1.5 * _GB
+        return total_parameters(shape) * bytes_each + 4 * state_bytes / shards + at_once * example + 1.5 * _GB
 
-    options = list(_device_counts(min(hardware.max_devices, cell.batch_size)))
+    # Shards are float32, so full fine-tuning with other masters has one device.
+    most = 1 if cell.method == "full" and cell.masters != "float32" else hardware.max_devices
+    options = list(_device_counts(min(most, cell.batch_size)))
     devices = next((count for count in options if memory(count) <= hardware.memory_gb * _GB), options[-1])
     host = memory(1)
     if devices > 1:
         # Each process maps the weights. For a checkpoint, the first process gathers values, best values and two
         # moments, and holds them again as bytes of the file; it also keeps the initial values, to count changed
         # entries.
-        host = devices * (total_parameters(shape) * bytes_each + 1.5 * _GB) + trainable * 4 * 9
+        host = devices * (total_parameters(shape) * bytes_each + 1.5 * _GB) + 9 * state_bytes
     return Cost(
         seconds=hardware.startup_s + flop / (peak * devices) + steps * hardware.step_overhead_ms / 1e3,
         memory=memory(devices),
-        disk=trainable * 4 + _RECORD_BYTES,
+        disk=state_bytes + _RECORD_BYTES,
         devices=devices,
         host=host,
     )

@@ -157,6 +157,8 @@ def prepare_cell(
     device = _device(team)
     # Only the states of full fine-tuning are too large for one device. A delta is small, so its backbone is copied.
     shards = team.size > 1 and cell.method == "full"
+    if shards and cell.masters != "float32":
+        raise BadInput(f"cell {cell.path}: masters: {cell.masters}: full fine-tuning on several devices needs float32")
     # This takes a second for some gigabytes, and makes sure that a cell trains on the weights that its record names.
     if team.leads:
         verify(inputs.backbone)
@@ -181,11 +183,12 @@ def prepare_cell(
         sharded = Sharded(model, team, device, units=family.shard_units(model))
     plan = plan_of(cell, shape, masks=True)
     _check_room(tokens, shape, plan)
-    delta = install(model, plan, seed=cell.seed)
+    masters = getattr(torch, cell.masters)
+    delta = install(model, plan, seed=cell.seed, masters=masters)
     head = family.head(model)
     for parameter in head.values():
         if sharded is None:  # shards are float32 already
-            parameter.data = parameter.data.float()
+            parameter.data = parameter.data.to(masters)
         parameter.requires_grad_(cell.head == "trained")
     if cell.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

@@ -14,7 +14,7 @@ from petscale.tuning.site import Named, Trained
 
 @dataclass
 class Block:
-    """The float32 master of one tensor of a site.
+    """The master of one tensor of a site, in float32 unless the cell asks for bfloat16.
 
     Attributes:
         key: name in states and files.

@@ -26,7 +26,7 @@ class Delta:
         self._host, self._blocks, self._attachments = host, dict(blocks), attachments
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """The float32 masters by key, in the plan's order; their sizes sum to the plan's trainable count."""
+        """The masters by key, in the plan's order; their sizes sum to the plan's trainable count."""
         return ((key, block.parameter) for key, block in self._blocks.items())
 
     def parameters(self) -> Iterator[nn.Parameter]:

@@ -20,7 +20,7 @@ from petscale.tuning.start import draw, draw_rows
 __all__ = ["Delta", "install"]
 
 
-def install(model: nn.Module, plan: Plan, *, seed: int) -> Delta:
+def install(model: nn.Module, plan: Plan, *, seed: int, masters: torch.dtype = torch.float32) -> Delta:
     """Freeze the model and install the plan's delta; forward and `generate` then take the same batches as before.
 
     All parameters of the model are frozen, including a classification head. A caller that trains the head must unfreeze
@@ -30,9 +30,10 @@ def install(model: nn.Module, plan: Plan, *, seed: int) -> Delta:
         model: the model of transformers, with the plan's shape, already in its precision and on its device.
         plan: the plan to install.
         seed: seed of the delta's initial values; torch's global random generator is not used.
+        masters: precision of the trained values. If the model has a higher one, they have that of the model.
 
     Returns:
-        The delta; its parameters are float32 for any precision of the model.
+        The delta; its parameters are float32 for any lower precision of the model, unless `masters` says otherwise.
 
     Raises:
         BadInput: the plan was made for another backbone.
@@ -46,7 +47,7 @@ def install(model: nn.Module, plan: Plan, *, seed: int) -> Delta:
         tensors = plan.tensors_of(site)
         for named in tensors.values():
             if named.key not in blocks:  # a shared tensor has one block, where its first site is
-                blocks[named.key] = _block(host, site, named, seed)
+                blocks[named.key] = _block(host, site, named, seed, masters)
         of_site = {key: blocks[named.key] for key, named in tensors.items()}
         operation = operation_of(site)
         if operation.acts(site):
@@ -54,11 +55,11 @@ def install(model: nn.Module, plan: Plan, *, seed: int) -> Delta:
     return Delta(host, plan, blocks, attachments)
 
 
-def _block(host: Host, site: Site, named: Named, seed: int) -> Block:
+def _block(host: Host, site: Site, named: Named, seed: int, masters: torch.dtype) -> Block:
     key, tensor = named
     anchor = nearest_parameter(host.model, site.module)
-    # Masters are float32; only float64 models, which tests of gradients use, have float64 masters.
-    dtype = torch.promote_types(torch.float32, anchor.dtype)
+    # Masters are never coarser than the model; tests of gradients have float64 models.
+    dtype = torch.promote_types(masters, anchor.dtype)
     indices = entry_indices(named, anchor.device)
     if tensor.start == "origin":
         return _block_of_weight(host, site, named, dtype)

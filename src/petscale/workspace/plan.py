@@ -11,6 +11,7 @@ from petscale.artefacts.layout import Layout
 from petscale.backbones.catalogue import lookup
 from petscale.families.registry import lookup as lookup_family
 from petscale.families.registry import total_parameters
+from petscale.study.cell import Cell
 from petscale.study.config import Hardware
 from petscale.study.counting import head_parameters, plan_of
 from petscale.study.estimate import Cost, estimate, estimate_transfer, row_tokens, rows_of, tokens_of
@@ -223,6 +224,11 @@ def _found(grid: Grid, path: str) -> list[str]:
     return [cell for cell, planned in grid.cells.items() if planned.search == path]
 
 
+def options_of(cell: Cell) -> dict[str, Any]:
+    """What a reader must know of how a cell runs its method: the method's options and masters other than float32."""
+    return {**cell.options, **({} if cell.masters == "float32" else {"masters": cell.masters})}
+
+
 def _cell(planned: PlannedCell, cost: Cost) -> dict[str, Any]:
     cell, backbone = planned.cell, planned.backbone
     plan = plan_of(cell, backbone.shape)
@@ -235,6 +241,7 @@ def _cell(planned: PlannedCell, cost: Cost) -> dict[str, Any]:
         "task": cell.task,
         "kind": planned.kind,
         "method": cell.method,
+        "options": options_of(cell),
         "structure": planned.mask_structure,
         "budget": cell.budget,
         "match": planned.matches[0] if planned.matches else None,

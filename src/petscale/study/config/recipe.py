@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from petscale.artefacts.names import Name
 from petscale.study.config.section import Rate, Section
@@ -45,6 +45,11 @@ class Recipe(Section):
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="precision of the backbone's weights and of the forward pass"
     )
+    masters: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="precision of the trained values, their initial values and AdamW's moments; bfloat16 (only with "
+        "`precision: bfloat16`) is what Lialin et al. 2024 ran, and rounds small steps away",
+    )
     head: Literal["trained", "frozen"] = Field(
         "trained", description="BERT's classification head: trained and counted separately, or random and frozen"
     )
@@ -57,6 +62,13 @@ class Recipe(Section):
         if self.warmup_share is not None and self.warmup_steps:
             raise ValueError("warmup_share: give one of `warmup_share` and `warmup_steps`")
         return self
+
+    @field_validator("masters")
+    @classmethod
+    def _masters_are_not_coarser_than_the_backbone(cls, value: str, info: ValidationInfo) -> str:
+        if value == "bfloat16" and info.data.get("precision") == "float32":
+            raise ValueError("bfloat16 needs precision: bfloat16")
+        return value
 
     def steps_of(self, task: str) -> int:
         """Optimizer steps of the cells of a task."""

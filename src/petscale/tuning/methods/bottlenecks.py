@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from petscale.families.parts import Place
-from petscale.tuning.methods.tensors import dense, gate
+from petscale.tuning.methods.tensors import Learned, dense, gate
+from petscale.tuning.methods.tensors import scale as learned_scale
 from petscale.tuning.site import Site, Trained
 
 LIBRARY_STD = 0.02  # of the matrices of sequential adapters in the adapters library
@@ -36,7 +37,7 @@ def serial(place: Place, width: int, activation: str, *, std: float, gate_over: 
     return _site("plug", place, tensors, activation=activation, gate=gate_over)
 
 
-def parallel(place: Place, width: int, activation: str, scale: float | None) -> Site:
+def parallel(place: Place, width: int, activation: str, scale: float | None, learns: Learned) -> Site:
     """A bottleneck beside a sub-layer, which reads the sub-layer's input; the identity at the start.
 
     Args:
@@ -44,13 +45,15 @@ def parallel(place: Place, width: int, activation: str, scale: float | None) -> 
         width: width of the bottleneck.
         activation: name of the activation in transformers.
         scale: constant by which the output is multiplied; None for a learned one, which starts at 1.
+        learns: what is trained of a learned one.
     """
     down = dense("down", (width, place.width_in), "fan-in", dead=place.dead)
     up = dense("up", (width, place.width_out), "zeros", dead=place.dead)
     settings = {"activation": activation, "reads": place.reads}
     if scale is not None:
         return _site("plug-beside", place, (down, up), **settings, scale=scale)
-    return _site("plug-beside", place, (down, up, dense("scale", (1,), "zeros", dead=place.dead)), **settings)
+    tensor, more = learned_scale(1, learns, dead=place.dead)
+    return _site("plug-beside", place, (down, up, tensor), **settings, **more)
 
 
 def _site(kind: str, place: Place, tensors: tuple[Trained, ...], **settings: Any) -> Site:

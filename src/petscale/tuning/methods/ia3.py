@@ -2,7 +2,8 @@
 
 A vector l multiplies the output of every k and v, and the input of the second feed-forward matrix. There it acts after
 the activation, also in a gated network. Trained is w = l - 1, so weight decay pulls l towards 1. In HF PEFT, which
-trains l, it pulls towards 0. Float32 masters matter here: in bfloat16, no step below 0.002 moves an l of 1.
+trains l (`learns: factor`), it pulls towards 0. In bfloat16, no step below 0.002 moves an l of 1, so that with
+`learns: factor` and `masters: bfloat16`, as Lialin et al. (2024) ran it, nothing is trained at usual rates.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pydantic import Field
 from petscale.families.parts import Place
 from petscale.tuning.inventory import Inventory
 from petscale.tuning.method import Method, Names, Options, Request
-from petscale.tuning.methods.tensors import dense
+from petscale.tuning.methods.tensors import LEARNS, Learned, scale
 from petscale.tuning.plan import Site
 
 
@@ -23,6 +24,7 @@ class Ia3Options(Options):
 
     outputs: Names = Field(("*.k", "*.v"), description="roles of the linear layers whose output is scaled")
     inputs: Names = Field(("ffn.down",), description="roles of the linear layers whose input is scaled")
+    learns: Learned = Field("difference", description=LEARNS)
 
 
 def _build(offered: Inventory, request: Request[Ia3Options]) -> Iterator[Site]:
@@ -32,15 +34,15 @@ def _build(offered: Inventory, request: Request[Ia3Options]) -> Iterator[Site]:
     inputs = offered.expand(request.options.inputs, known, f"{request.method} inputs")
     for place in places:
         if place.role in outputs:
-            yield _scale(place, "output", place.width_out)
+            yield _scale(place, "output", place.width_out, request.options.learns)
         if place.role in inputs:
-            yield _scale(place, "input", place.width_in)
+            yield _scale(place, "input", place.width_in, request.options.learns)
 
 
-def _scale(place: Place, at: str, width: int) -> Site:
+def _scale(place: Place, at: str, width: int, learns: Learned) -> Site:
     name = f"scale-{at}:{place.module}"
-    tensor = dense("scale", (width,), "zeros", dead=place.dead)
-    return Site(name, place.module, "scale", "plain", place.role, (tensor,), {"at": at})
+    tensor, settings = scale(width, learns, dead=place.dead)
+    return Site(name, place.module, "scale", "plain", place.role, (tensor,), {"at": at, **settings})
 
 
 IA3 = Method(

@@ -14,6 +14,7 @@ from petscale.tuning.inventory import Inventory
 from petscale.tuning.method import Method, Positive, Request, Whole
 from petscale.tuning.methods.parallel_adapter import parallel_adapters
 from petscale.tuning.methods.prefixes import GeneratedOptions, generated
+from petscale.tuning.methods.tensors import LEARNS, Learned
 from petscale.tuning.plan import Site, Trained
 
 
@@ -23,11 +24,13 @@ class MamOptions(GeneratedOptions):
     middle: Whole = Field(800, description="width of the hidden layer of the network that makes the prefixes")
     reduction: Whole = Field(2, description="width of the hidden states / width of the bottleneck")
     scale: Positive | Literal["learned"] = Field("learned", description="constant on the adapter's output, or learned")
+    learns: Learned = Field("difference", description=LEARNS)
 
 
 def _build(offered: Inventory, request: Request[MamOptions]) -> Iterator[Site | Trained]:
     yield from generated(offered, request.method, request.options)
-    yield from parallel_adapters(offered, request.options.reduction, request.options.scale)
+    options = request.options
+    yield from parallel_adapters(offered, options.reduction, options.scale, options.learns)
 
 
 MAM = Method(

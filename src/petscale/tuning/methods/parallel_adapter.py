@@ -2,7 +2,7 @@
 
 A bottleneck beside every feed-forward network, on the network's input before its normalisation. Lialin et al. (2024)
 let the scale be learned from 1 on; with `scale: 4.0` it is the constant of He et al. In bfloat16, a learned scale of 1
-does not move; here it has a float32 master.
+does not move (`learns: factor` and `masters: bfloat16`); by default its difference to 1 is learned, in float32.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pydantic import Field
 from petscale.tuning.inventory import Inventory
 from petscale.tuning.method import Method, Options, Positive, Request, Whole
 from petscale.tuning.methods.bottlenecks import parallel, reduced
+from petscale.tuning.methods.tensors import LEARNS, Learned
 from petscale.tuning.plan import Site
 
 
@@ -23,17 +24,21 @@ class ParallelOptions(Options):
 
     reduction: Whole = Field(2, description="width of the hidden states / width of the bottleneck")
     scale: Positive | Literal["learned"] = Field("learned", description="constant on the adapter's output, or learned")
+    learns: Learned = Field("difference", description=LEARNS)
 
 
-def parallel_adapters(offered: Inventory, reduction: int, scale: float | Literal["learned"]) -> Iterator[Site]:
+def parallel_adapters(
+    offered: Inventory, reduction: int, scale: float | Literal["learned"], learns: Learned
+) -> Iterator[Site]:
     """The adapters of a backbone; methods that combine several use them too."""
     width = reduced(offered.shape.d_model, reduction)
     for place in offered.places_of("parallel", "ffn"):
-        yield parallel(place, width, "relu", None if scale == "learned" else scale)
+        yield parallel(place, width, "relu", None if scale == "learned" else scale, learns)
 
 
 def _build(offered: Inventory, request: Request[ParallelOptions]) -> Iterator[Site]:
-    return parallel_adapters(offered, request.options.reduction, request.options.scale)
+    options = request.options
+    return parallel_adapters(offered, options.reduction, options.scale, options.learns)
 
 
 PARALLEL_ADAPTER = Method(

@@ -11,6 +11,7 @@ from petscale.tuning.host import Host
 from petscale.tuning.operations.gate import gate_of, gated
 from petscale.tuning.operations.hooks import Handle, Values, in_dtype, on_output
 from petscale.tuning.operations.operation import Insertion, parametrisation
+from petscale.tuning.operations.scale import learns_factor
 from petscale.tuning.site import Site
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ class Plug(Insertion):
 
     `down.bias` and `up.bias` are added if the plan has them. The setting `activation` is the name of an activation
     function in transformers. These are optional: the setting `reads`, path of the module whose input is read; the
-    setting `scale`, a constant s; the tensor `scale` ``(1,)``, the w of a learned s = 1 + w; and a gate.
+    setting `scale`, a constant s; the tensor `scale` ``(1,)``, the w of a learned s = 1 + w, or s itself with the
+    setting `learns: factor`; and a gate.
     """
 
     name = "plug"
@@ -50,7 +52,8 @@ class Plug(Insertion):
             if scale is not None:
                 added = added * scale
             if "scale" in keys:
-                added = added + added * factors("scale")
+                scaled = added * factors("scale")
+                added = scaled if learns_factor(site) else added + scaled
             if gated(site):
                 added = added * gate_of(site, read, factors)
             return output + added

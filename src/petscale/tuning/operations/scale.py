@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Scale(Insertion):
     """`scale` is w, ``(width,)``; the setting `at` says whether it scales the `output` or the `input`.
 
-    The products h and h (.) w are added, because 1 + w would be rounded to 1 in bfloat16 while w is small.
+    The products h and h (.) w are added, because 1 + w would be rounded to 1 in bfloat16 while w is small. With the
+    setting `learns: factor`, `scale` is 1 + w itself.
     """
 
     name = "scale"
@@ -33,7 +34,8 @@ class Scale(Insertion):
         made, module = parametrisation(site), host.module(site.module)
 
         def scaled(h: Tensor) -> Tensor:
-            return h + h * made.make(in_dtype(values, h.dtype), "scale")
+            by = h * made.make(in_dtype(values, h.dtype), "scale")
+            return by if learns_factor(site) else h + by
 
         if _reads_input(site):
             return on_input(module, scaled)
@@ -59,6 +61,8 @@ class Scale(Insertion):
 
     def fold(self, host: Host, site: Site, values: Values) -> None:
         weight, change = existing(host, site, "weight"), parametrisation(site).make(values, "scale")
+        if learns_factor(site):
+            change = change - 1
         weight.add_(weight * (change if _reads_input(site) else change[:, None]))
         bias = host.parameter(site.module, "bias")
         if bias is not None and not _reads_input(site):
@@ -72,7 +76,9 @@ class Scale(Insertion):
         for site in plan.sites:
             if [tensor.key for tensor in site.tensors] != ["scale"]:
                 return None
-            factor = 1 + whole(plan.tensors_of(site)["scale"], values)
+            factor = whole(plan.tensors_of(site)["scale"], values)
+            if not learns_factor(site):
+                factor = 1 + factor
             tensors[f"base_model.model.{site.module}.ia3_l"] = factor[None] if _reads_input(site) else factor[:, None]
         config: dict[str, Any] = {
             "peft_type": "IA3",
@@ -81,6 +87,11 @@ class Scale(Insertion):
             "fan_in_fan_out": False,
         }
         return PeftFiles(config, tensors)
+
+
+def learns_factor(site: Site) -> bool:
+    """Whether a learned scale of the site is the factor itself, and not its difference to 1."""
+    return bool(site.settings.get("learns") == "factor")
 
 
 def _reads_input(site: Site) -> bool:
