@@ -31,7 +31,7 @@ def test_the_tables_are_of_the_whole_study_at_the_commit_that_is_named(root: Pat
     cells, text = published(root, "cells"), (root / "docs/study/README.md").read_text()
     assert published(root, "missing").empty
     assert set(cells["status"]) <= {"done", "diverged"}
-    assert cells.groupby("experiments")["seed"].nunique().max() == 5
+    assert cells.groupby("experiments")["seed"].nunique().max() == 8
     assert f"{len(cells):,} cells" in text
     assert re.search(r"commit `[0-9a-f]{7,40}`", text)
 
