@@ -83,6 +83,21 @@ def test_the_readme_sizes_the_paper_s_studies_as_their_plans_do(root: Path, stud
         assert max(row["devices"] for row in document["totals"]) == 1
 
 
+@pytest.mark.parametrize("study", ["lialin2024", "lialin2024-small"])
+def test_the_readme_sizes_the_studies_of_rates_as_their_plans_do(root: Path, study: str) -> None:
+    text = " ".join((root / "README.md").read_text().split())
+    told = re.search(rf"`studies/{study}.yaml`.*?: ([\d,]+) cells(.*?)about ([\d,]+) (device-hours|hours)", text)
+    assert told is not None
+    document = plan_document(open_grid(load_study(root / "studies" / f"{study}.yaml")))
+    tries, repeats = len(document["cells"]), sum(search["repeats"] for search in document["rate_searches"])
+    counts = [int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", f"{told[1]} {told[2]}")]
+    assert counts in ([tries, repeats], [tries + repeats])
+    hours = sum(row["hours"] for row in document["totals"])
+    hours += sum(search["repeat_hours"] for search in document["rate_searches"])
+    assert int(told[3].replace(",", "")) == pytest.approx(hours, rel=0.02)
+    assert all(row["fits"] for row in document["totals"])
+
+
 def test_one_cell_with_and_without_snakemake(finished: Workflow, tmp_path: Path) -> None:
     """`snakemake <result>` trains one cell and what it needs; `petscale train` then works on the same inputs.
 
