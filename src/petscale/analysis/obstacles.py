@@ -86,6 +86,8 @@ def _of_ladder(
             or _full(cells, structures, [largest])
         )
     for claim, methods in COMPARED.items():
+        if claim not in (settings.claims or ()) and not {cell["method"] for cell in asked["methods"]} >= set(methods):
+            continue  # a study without these methods does not list it
         own = [cell for cell in asked["methods"] if cell["method"] in methods]
         absent = [name for name in methods if name not in {cell["method"] for cell in own}]
         found[claim] = (
@@ -94,7 +96,7 @@ def _of_ladder(
             or _enough(own, rungs, 2)
             or _full(cells, own, rungs)
         )
-    return {claim: why for claim, why in found.items() if why}
+    return {claim: why for claim, why in found.items() if why and claim in (settings.claims or found)}
 
 
 def _scales(rungs: Sequence[str]) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from petscale.tuning.inventory import Inventory
-from petscale.tuning.options import Names, Options, Positive, Whole
+from petscale.tuning.options import LATER, Names, Options, Positive, Whole
 from petscale.tuning.site import Site, Trained
 
-__all__ = ["Build", "Method", "Names", "Options", "OptionsT", "Positive", "Request", "Whole"]
+__all__ = ["LATER", "Build", "Method", "Names", "Options", "OptionsT", "Positive", "Request", "Whole"]
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.config import JsonDict
 
 from petscale.errors import BadInput
 
@@ -26,6 +27,10 @@ Positive = Annotated[int, Field(gt=0, le=_LARGEST)] | Annotated[float, Field(gt=
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 """A list of at least one name, such as roles or shell-style patterns of roles."""
+
+
+LATER: JsonDict = {"later": True}
+"""Extra of a field that a method's options did not have at first: plans hold it only where it is not its default."""
 
 
 class BadOption(BadInput):
@@ -75,8 +80,13 @@ class Options(BaseModel):
         }
 
     def plain(self) -> dict[str, Any]:
-        """All options as plain JSON data, in the form that plans store."""
-        return self.model_dump(mode="json")
+        """All options as plain JSON data, in the form that plans store.
+
+        A plan's digest covers its options, so those with the extra `LATER` are left out at their defaults.
+        """
+        new = {name for name, field in type(self).model_fields.items() if field.json_schema_extra == LATER}
+        unchanged = {name for name in new if getattr(self, name) == type(self).model_fields[name].default}
+        return self.model_dump(mode="json", exclude=unchanged)
 
     @classmethod
     def _json(cls, method: str, name: str, value: Any) -> str:

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from petscale.families.parts import Place
 from petscale.tuning.inventory import Inventory
-from petscale.tuning.method import Method, Names, Options, Request
+from petscale.tuning.method import LATER, Method, Names, Options, Request
 from petscale.tuning.methods.tensors import LEARNS, Learned, scale
 from petscale.tuning.plan import Site
 
@@ -24,7 +24,7 @@ class Ia3Options(Options):
 
     outputs: Names = Field(("*.k", "*.v"), description="roles of the linear layers whose output is scaled")
     inputs: Names = Field(("ffn.down",), description="roles of the linear layers whose input is scaled")
-    learns: Learned = Field("difference", description=LEARNS)
+    learns: Learned = Field("difference", description=LEARNS, json_schema_extra=LATER)
 
 
 def _build(offered: Inventory, request: Request[Ia3Options]) -> Iterator[Site]:

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from petscale.tuning.inventory import Inventory
-from petscale.tuning.method import Method, Positive, Request, Whole
+from petscale.tuning.method import LATER, Method, Positive, Request, Whole
 from petscale.tuning.methods.parallel_adapter import parallel_adapters
 from petscale.tuning.methods.prefixes import GeneratedOptions, generated
 from petscale.tuning.methods.tensors import LEARNS, Learned
@@ -24,7 +24,7 @@ class MamOptions(GeneratedOptions):
     middle: Whole = Field(800, description="width of the hidden layer of the network that makes the prefixes")
     reduction: Whole = Field(2, description="width of the hidden states / width of the bottleneck")
     scale: Positive | Literal["learned"] = Field("learned", description="constant on the adapter's output, or learned")
-    learns: Learned = Field("difference", description=LEARNS)
+    learns: Learned = Field("difference", description=LEARNS, json_schema_extra=LATER)
 
 
 def _build(offered: Inventory, request: Request[MamOptions]) -> Iterator[Site | Trained]:

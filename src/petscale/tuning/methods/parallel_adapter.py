@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from petscale.tuning.inventory import Inventory
-from petscale.tuning.method import Method, Options, Positive, Request, Whole
+from petscale.tuning.method import LATER, Method, Options, Positive, Request, Whole
 from petscale.tuning.methods.bottlenecks import parallel, reduced
 from petscale.tuning.methods.tensors import LEARNS, Learned
 from petscale.tuning.plan import Site
@@ -24,7 +24,7 @@ class ParallelOptions(Options):
 
     reduction: Whole = Field(2, description="width of the hidden states / width of the bottleneck")
     scale: Positive | Literal["learned"] = Field("learned", description="constant on the adapter's output, or learned")
-    learns: Learned = Field("difference", description=LEARNS)
+    learns: Learned = Field("difference", description=LEARNS, json_schema_extra=LATER)
 
 
 def parallel_adapters(
