@@ -13,6 +13,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/cluster.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/cells.smk"
+include: "workflow/rules/measure.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/track.smk"
 
@@ -24,15 +25,17 @@ rule all:
         STUDY.results,
         STUDY.probe_results,
         STUDY.transfer_results,
+        STUDY.measurement_results,
         STUDY.layout.report(STUDY.study.name),
         STUDY.layout.study_tracked(STUDY.study.name),
     localrule: True
 
 
-# All cells, searches and transfers, without the report.
+# All cells, searches, transfers and measurements, without the report.
 rule cells:
     input:
         STUDY.results,
         STUDY.probe_results,
         STUDY.transfer_results,
+        STUDY.measurement_results,
     localrule: True

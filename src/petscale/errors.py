@@ -36,6 +36,12 @@ class BadInput(PetscaleError):
     exit_code = Exit.BAD_INPUT
 
 
+class OutOfMemory(PetscaleError):
+    """A device or the host has too little memory for what was asked."""
+
+    exit_code = Exit.OUT_OF_MEMORY
+
+
 class DuplicateTrainer(PetscaleError):
     """The cell's lock is held by a live trainer."""
 

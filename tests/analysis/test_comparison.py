@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.studies import as_claimed
-from petscale.analysis.comparison import comparison_table, rank_ranges
+from petscale.analysis.comparison import comparison_table, cost_ratios, rank_ranges
 from petscale.analysis.means import MEAN
 from petscale.analysis.readings import PUBLISHED
 from petscale.report.figures.comparison import figures
@@ -74,16 +74,32 @@ def test_the_table_agrees_with_the_means_and_orders_by_them() -> None:
 
 def test_costs_are_ratios_to_full_fine_tuning_on_the_same_backbone() -> None:
     study = as_claimed()
-    costs = study.tables["efficiency"]
+    costs = study.tables["costs"]
     for row in study.tables["comparison"].itertuples():
         own = costs[(costs["backbone"] == row.backbone) & costs["budget"].isna()].set_index("method")
         expected = own.loc[row.method, "train_tokens_per_s"] / own.loc["full", "train_tokens_per_s"]
         assert row.train_ratio == pytest.approx(expected, nan_ok=True)
 
 
+def test_costs_that_were_measured_alone_replace_those_of_the_cells() -> None:
+    """By the median over tasks, as shares and not percentages, for the backbones and methods that were measured."""
+    ratios = [{"train_ratio": 50.0, "memory_ratio": 20.0}, {"train_ratio": 150.0, "memory_ratio": 30.0}]
+    alone = pd.DataFrame([{"backbone": "b", "method": "lora", "inference_ratio": 90.0, **each} for each in ratios])
+    costs = {"peak_memory": 10.0, "train_tokens_per_s": 8.0, "inference_tokens_per_s": 6.0, "budget": np.nan}
+    cells = [
+        {**costs, "backbone": "b", "method": "full"},
+        {**costs, "backbone": "b", "method": "lora", "peak_memory": 9.0},
+        {**costs, "backbone": "b", "method": "prompt", "train_tokens_per_s": 4.0},
+    ]
+    found = cost_ratios(alone, pd.DataFrame(cells))
+    assert found["b", "lora"] == {"memory_ratio": 0.25, "train_ratio": 1.0, "inference_ratio": 0.9}
+    assert found["b", "prompt"] == {"memory_ratio": 1.0, "train_ratio": 0.5, "inference_ratio": 1.0}
+    assert cost_ratios(alone.iloc[:0], pd.DataFrame(cells))["b", "lora"]["memory_ratio"] == 0.9
+
+
 def test_a_study_without_the_experiment_has_an_empty_table() -> None:
     cells = as_claimed().tables["cells"].iloc[:0]
-    table = comparison_table(cells, as_claimed().tables["efficiency"], AnalysisSettings(), {})
+    table = comparison_table(cells, {}, AnalysisSettings(), {})
     assert table.empty and {"rank", "frontier"} <= set(table.columns)
 
 

@@ -89,7 +89,7 @@ def test_holes_are_counted_wherever_a_number_stands() -> None:
         "table2",
         "threshold_points",
         "control",
-        "efficiency",
+        "costs",
     ):
         table = tables[name]
         assert (table["done"] + table["diverged"] + table["missing"] == table["planned"]).all(), name
@@ -150,8 +150,8 @@ def test_pre_training_minus_random_is_paired() -> None:
     assert (table["low"] > 10).all()
 
 
-def test_efficiency_keeps_what_was_not_measured_absent() -> None:
-    table = as_claimed().tables["efficiency"]
+def test_costs_keep_what_was_not_measured_absent() -> None:
+    table = as_claimed().tables["costs"]
     assert table["energy_j"].isna().all()
     assert (table["train_tokens_per_s"] > 0).all()
     assert not (table["method"].str.startswith("apet") & table["budget"].isin(BUDGETS)).any()

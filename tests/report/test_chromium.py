@@ -82,7 +82,7 @@ def test_figures_are_drawn_without_errors_or_network(browser, report, artefacts,
 def test_rows_open_their_cells_and_tables_download(browser, report) -> None:  # type: ignore[no-untyped-def]
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto(report.as_uri())
-    button = page.locator("#efficiency button.walk").first
+    button = page.locator("#costs button.walk").first
     count = int(button.inner_text())
     button.click()
     page.wait_for_selector("#walk table")
@@ -90,7 +90,7 @@ def test_rows_open_their_cells_and_tables_download(browser, report) -> None:  # 
     assert "seed" in page.locator("#walk table tbody tr td").first.inner_text()
     page.keyboard.press("Escape")
     with page.expect_download() as download:
-        page.locator("#efficiency button.csv").first.click()
+        page.locator("#costs button.csv").first.click()
     text = Path(download.value.path()).read_text()
     assert text.splitlines()[0].startswith("ladder,backbone")
     page.locator("#all-cells summary").click()

@@ -32,7 +32,7 @@ def page_of(study: Study) -> str:
 
 def test_all_five_experiments_the_tables_and_the_claims_are_filled() -> None:
     page = page_of(as_claimed())
-    for experiment in (*EXPERIMENTS, "claims", "table2", "efficiency", "deviations", "missing", "provenance"):
+    for experiment in (*EXPERIMENTS, "claims", "table2", "costs", "deviations", "missing", "provenance"):
         assert f'<section id="{experiment}">' in page
     assert "No finished cells of this experiment yet" not in page
     assert "None: every planned cell and transfer has a score." in page
@@ -131,8 +131,8 @@ def test_rows_lead_to_their_cells() -> None:
     page = page_of(study)
     numbers = [int(n) for text in re.findall(r'data-cells="([\d ]+)"', page) for n in text.split()]
     assert max(numbers) < len(cells)
-    efficiency = page[page.index('<section id="efficiency">') :]
-    row = re.search(r'mini-t5-small</td><td data-label="method">lora.*?data-cells="([\d ]+)"', efficiency, re.S)
+    costs = page[page.index('<section id="costs">') :]
+    row = re.search(r'mini-t5-small</td><td data-label="method">lora.*?data-cells="([\d ]+)"', costs, re.S)
     assert row is not None
     assert all("mini-t5-small" in cells[int(n)] and "/lora/" in cells[int(n)] for n in row.group(1).split())
 

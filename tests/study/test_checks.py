@@ -176,6 +176,7 @@ def test_every_list_of_methods_is_checked(experiment: str, field: str) -> None:
 def test_no_list_of_methods_is_left_out() -> None:
     """A new experiment, or a new list of one, must be added to the checks."""
     others = {"backbones", "tasks", "seeds", "targets", "budgets", "search", "learning_rates", "rates", "head"}
+    others |= {"warmup_steps", "steps"}
     fields = {
         (name, field)
         for name, section in Experiments.model_fields.items()

@@ -154,8 +154,8 @@ def test_a_trainer_that_lost_its_cell_leaves_everything_to_the_heir(
             (job.state / "status.json").write_text(json.dumps(told))
         step(self)
 
-    step = loop.Loop._train_step
-    monkeypatch.setattr(loop.Loop, "_train_step", lose)
+    step = loop.Loop.train_step
+    monkeypatch.setattr(loop.Loop, "train_step", lose)
     monkeypatch.setattr(Progress, "step", lambda *_: None)
     assert run_cell(make_cell("t5", "lora"), job) == Exit.DUPLICATE
     assert read_status(job.state) == told
@@ -248,7 +248,7 @@ def test_out_of_memory_has_its_own_code(bench: Bench, monkeypatch: pytest.Monkey
     def fail(self: Loop) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
 
-    monkeypatch.setattr(Loop, "_train_step", fail)
+    monkeypatch.setattr(Loop, "train_step", fail)
     job = bench.job("t5", "memory")
     assert run_cell(make_cell("t5", "lora"), job) == Exit.OUT_OF_MEMORY
     assert "out of memory" in (read_status(job.state) or {})["cause"]

@@ -204,7 +204,7 @@ class Failing:
 
     def __call__(self, team: Any, *rest: Any) -> str | None:
         if team.rank == 1:
-            Loop._train_step = self.step  # type: ignore[method-assign]
+            Loop.train_step = self.step  # type: ignore[method-assign]
         return run._member(team, *rest)
 
 

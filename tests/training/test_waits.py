@@ -82,7 +82,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
 def loop_of(ready: Ready, folder: Path) -> Loop:
     made = Loop(ready, folder, Progress(None, ready.cell.steps), Limits())
     ready.model.train()
-    made._train_step()  # the first step reports progress, for which it reads the loss
+    made.train_step()  # the first step reports progress, for which it reads the loss
     return made
 
 
@@ -109,7 +109,7 @@ def test_a_step_reads_nothing(
     loop = loop_of(ready, tmp_path)
     with counted(monkeypatch) as found:
         for _ in range(3):
-            loop._train_step()
+            loop.train_step()
     assert found == Counter()
     assert len(loop.tally.read()) == 3
 
@@ -127,7 +127,7 @@ def test_one_read_loss_is_noticed(bench: Bench, tmp_path: Path, monkeypatch: pyt
 
     with counted(monkeypatch) as found:
         monkeypatch.setattr(module, "backward", reading)
-        loop._train_step()
+        loop.train_step()
     assert found.total() >= 1
 
 
@@ -137,11 +137,11 @@ def test_a_step_on_a_gpu_never_waits(bench: Bench, tmp_path: Path, family: str) 
     """CUDA itself says so: in this mode torch raises at a call that waits."""
     ready = prepare_cell(make(family, "lora", steps=50), bench.inputs[family])
     loop = loop_of(ready, tmp_path)
-    loop._train_step()
+    loop.train_step()
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
         for _ in range(3):
-            loop._train_step()
+            loop.train_step()
     finally:
         torch.cuda.set_sync_debug_mode("default")

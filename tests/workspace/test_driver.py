@@ -104,6 +104,7 @@ def test_no_look_is_planned_where_jobs_run_on_this_machine() -> None:
         execute=lambda **asked: seen.append(workflow.scheduling_settings.max_jobs_per_timespan),
         dag_settings=SimpleNamespace(rerun_triggers=set(), targets=(), forcerun=set()),
         scheduling_settings=SimpleNamespace(max_jobs_per_timespan="100/1s"),
+        register_resource=lambda name, value: None,
         is_main_process=True,
     )
     settings.settle_settings(workflow, broken=lambda targets: [], begin=lambda: None)

@@ -91,7 +91,7 @@ def cell_runtime(wildcards, attempt):
     return allowed(
         STUDY.minutes(wildcards.cell) * attempt,
         "cells",
-        wildcards.cell,
+        is_shared(wildcards.cell),
         members("cells"),
     )
 
@@ -99,7 +99,10 @@ def cell_runtime(wildcards, attempt):
 def probe_runtime(wildcards, attempt):
     search = wildcards.search
     return allowed(
-        STUDY.minutes(search) * attempt, "searches", search, STUDY.probes_of(search)
+        STUDY.minutes(search) * attempt,
+        "searches",
+        is_shared(search),
+        STUDY.probes_of(search),
     )
 
 
@@ -107,7 +110,7 @@ def transfer_runtime(wildcards, attempt):
     return allowed(
         STUDY.transfer_minutes(wildcards.cell, wildcards.target) * attempt,
         "transfers",
-        wildcards.cell,
+        is_shared(wildcards.cell),
         members("transfers"),
     )
 
@@ -116,9 +119,8 @@ def members(kind):
     return workflow.group_settings.group_components.get(kind, 1)
 
 
-def allowed(minutes, kind, cell, sharing):
+def allowed(minutes, kind, shared, sharing):
     """Minutes that a job may request in its partition; cells that share a job divide them, because they add up."""
-    shared = is_shared(cell)
     told = f"PETSCALE_MINUTES_{kind.upper() if shared else 'ALONE'}"
     if workflow.is_main_process and not workflow.local_exec:
         limit = SITE.max_minutes or ask.time_limit(SITE.partition)

@@ -70,6 +70,7 @@ wildcard_constraints:
     backbone="[^/]+",
     target="[^/]+",
     search=r"[^/]+/[^/]+/[^/]+-[0-9a-f]{12}",
+    measurement=r"[^/]+/[^/]+/[^/]+/seed\d+-[0-9a-f]{12}",
     round=r"\d+",
     seed=r"\d+",
 

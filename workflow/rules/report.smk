@@ -6,6 +6,7 @@ rule collect:
         STUDY.results,
         STUDY.probe_results,
         STUDY.transfer_results,
+        STUDY.measurement_results,
     output:
         STUDY.layout.plan(STUDY.study.name),
     log:

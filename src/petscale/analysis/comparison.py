@@ -34,14 +34,16 @@ _COLUMNS = [
 ]  # fmt: skip
 
 
-def comparison_table(
-    cells: pd.DataFrame, efficiency: pd.DataFrame, settings: AnalysisSettings, examples: Examples
-) -> pd.DataFrame:
+Costs = Mapping[tuple[str, str], Mapping[str, float]]
+"""Costs of each backbone and method as ratios to those of full fine-tuning (above 1: more)."""
+
+
+def comparison_table(cells: pd.DataFrame, costs: Costs, settings: AnalysisSettings, examples: Examples) -> pd.DataFrame:
     """One row per backbone and method of the experiment `methods`, the best mean score first.
 
     Args:
         cells: tidy table in one reading.
-        efficiency: of `efficiency.efficiency_table`.
+        costs: of `cost_ratios`.
         settings: settings of the analysis.
         examples: points of single test examples.
 
@@ -59,7 +61,6 @@ def comparison_table(
             continue
         parts = {name: rung[rung["method"] == name] for name in methods}
         ranks = rank_ranges(parts, tasks, settings.confidence, examples)
-        costs = _costs(efficiency, key[1])
         found = []
         for name, part in parts.items():
             mean = means.mean_of(part, tasks, settings.confidence, examples)
@@ -73,7 +74,7 @@ def comparison_table(
                     "with_best": ranks[name][0] == 1,
                     "trainable": int(part["trainable"].iloc[0]),
                     "percent": 100 * part["trainable"].iloc[0] / part["total"].iloc[0],
-                    **costs.get(name, {}),
+                    **costs.get((str(key[1]), str(name)), {}),
                     "tasks": ";".join(tasks),
                     "left_out": ";".join(left_out),
                     "cells": ";".join(part["cell"]),
@@ -99,17 +100,25 @@ def rank_ranges(
     return {name: (1 + better[name], count - worse[name]) for name in parts}
 
 
-def _costs(efficiency: pd.DataFrame, backbone: object) -> dict[str, dict[str, float]]:
-    """Medians of each method as ratios to those of full fine-tuning on the same backbone."""
-    own = efficiency[(efficiency["backbone"] == backbone) & efficiency["budget"].isna()].set_index("method")
-    if "full" not in own.index:
-        return {}
-    return {
-        str(method): {
-            ratio: float(own.loc[method, column] / own.loc["full", column]) for ratio, column in _RATIOS.items()
-        }
-        for method in own.index
-    }
+def cost_ratios(alone: pd.DataFrame, beside: pd.DataFrame) -> Costs:
+    """Costs as ratios to full fine-tuning: measured alone where the study does that, otherwise those of the cells.
+
+    Args:
+        alone: of `efficiency.efficiency_table`; of several tasks the median counts.
+        beside: of `costs.costs_table`, whose cells may have run beside each other.
+    """
+    found: dict[tuple[str, str], Mapping[str, float]] = {}
+    own = beside[beside["budget"].isna()]
+    full = own[own["method"] == "full"].set_index("backbone")
+    for row in own.to_dict("records"):
+        if row["backbone"] in full.index:
+            found[row["backbone"], row["method"]] = {
+                ratio: float(row[column] / full.loc[row["backbone"], column]) for ratio, column in _RATIOS.items()
+            }
+    for (backbone, method), part in means.groups(alone, ["backbone", "method"]):
+        measured = {ratio: float(part[ratio].median()) / 100 for ratio in _RATIOS}
+        found[str(backbone), str(method)] = {**found.get((str(backbone), str(method)), {}), **measured}
+    return found
 
 
 def _ordered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

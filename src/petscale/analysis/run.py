@@ -11,6 +11,7 @@ from petscale.analysis import (
     comparison,
     control,
     convergence,
+    costs,
     efficiency,
     methods,
     rates,
@@ -71,18 +72,22 @@ def make_tables(plan: StudyPlan, results_root: Path) -> Tables:
     seen = views(plan, cells, lines, examples, settings)
     zero_shot = transfer_scores(plan, cells, results_root)
     ratios = transfer.with_ratios(zero_shot, settings)
+    measured = efficiency.measurements_table(plan, results_root)
     every = scores.scores_table(every_cell, results_root)
     gaps = _both(seen, lambda view: methods.gaps_table(view.cells, settings))
     thresholds = _both(seen, lambda view: threshold.threshold_table(view.thresholds, settings))
-    costs = efficiency.efficiency_table(cells)
-    compared_methods = _both(seen, lambda view: comparison.comparison_table(view.cells, costs, settings, view.examples))
+    alone, beside = efficiency.efficiency_table(measured, settings), costs.costs_table(cells)
+    ratios_to_full = comparison.cost_ratios(alone, beside)
+    compared_methods = _both(
+        seen, lambda view: comparison.comparison_table(view.cells, ratios_to_full, settings, view.examples)
+    )
     first = seen[0]
     return {
         "claims": claims_table(evidence_of(plan, seen, ratios, settings)),
         "learnt": first.learnt,
         "methods": _both(seen, lambda view: methods.methods_table(view.cells, settings, view.examples)),
         "gaps": gaps,
-        "comparison": _both(seen, lambda view: comparison.comparison_table(view.cells, costs, settings, view.examples)),
+        "comparison": compared_methods,
         "metrics": scores.metrics_table(cells, every, settings),
         "structure": _both(seen, lambda view: structure.structure_table(view.cells, settings, view.examples)),
         "structure_gaps": _both(seen, lambda view: structure.structure_gaps_table(view.cells, settings)),
@@ -98,12 +103,14 @@ def make_tables(plan: StudyPlan, results_root: Path) -> Tables:
         "transfer": transfer.transfer_table(ratios, settings),
         "transfer_relations": transfer.relation_table(ratios, settings),
         "control": control.control_table(cells, settings, first.examples),
-        "efficiency": costs,
+        "efficiency": alone,
+        "measurements": measured,
+        "costs": beside,
         "side_by_side": side_by_side.side_by_side(
             cells, _published(thresholds), _published(gaps), _published(compared_methods), settings
         ),
         "rates": rates.rates_table(plan, every_cell),
-        "missing": efficiency.missing_table(every_cell, zero_shot),
+        "missing": costs.missing_table(every_cell, zero_shot, measured),
         "cells": every_cell,
         "scores": every,
     }

@@ -10,7 +10,19 @@ RESULTS = "results"
 """The results folder, in the working directory."""
 
 SHARED = frozenset(
-    {"backbones", "cells", "changes", "data", "logs", "searches", "state", "tokens", "tracking", "transfer"}
+    {
+        "backbones",
+        "cells",
+        "changes",
+        "data",
+        "logs",
+        "measurements",
+        "searches",
+        "state",
+        "tokens",
+        "tracking",
+        "transfer",
+    }
 )
 """Folders in the results folder that all studies share; every other folder is that of one study."""
 
@@ -72,6 +84,10 @@ class Layout:
     def transfer(self, cell: str, target: str) -> str:
         """Scores of a trained cell on the test rows of another task."""
         return self._join("transfer", cell, f"{target}.json")
+
+    def measurement(self, measurement: str) -> str:
+        """Record of the speed, memory and energy of a method."""
+        return self._join("measurements", f"{measurement}.json")
 
     # Searches ---------------------------------------------------------------------------------------------
 

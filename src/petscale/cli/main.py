@@ -28,6 +28,7 @@ COMMANDS = {
     "train": "train one cell",
     "transfer": "score a trained cell on another task",
     "track": "send metrics and artifacts of a study to MLflow; compare files and store",
+    "measure": "speed, memory and energy of one method (a rule's command)",
     "probe": "one seed of one round of a search for thresholds or rates (a rule's command)",
     "prepare": "rows of one task (a rule's command)",
     "tokenize": "token ids of prepared rows (a rule's command)",

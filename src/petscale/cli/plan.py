@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(document, indent=1))
         return 0
-    width = max(len(cell["cell"]) for cell in document["cells"])
+    width = max((len(cell["cell"]) for cell in document["cells"]), default=4)
     print(
         f"{'cell':{width}}  {'trainable':>13}  {'percent':>9}  {'deployed':>13}  {'touched':>14}  {'rank':>6}"
         f"  {'head':>6}  {'time':>8}  experiments"
@@ -60,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
         )
     if document["searches"]:
         _print_searches(document["searches"])
+    if document["measurements"]:
+        _print_measurements(document["measurements"])
     print()
     head = f"{'backbone':40}  {'parameters':>14}  {'cells':>6}  {'hours':>9}  {'transfers':>9}  {'hours':>7}"
     print(f"{head}  {'memory':>9}  {'devices':>7}  {'disk':>10}")
@@ -98,6 +100,11 @@ def run(args: argparse.Namespace) -> int:
         print(
             f"and {len(searches)} searches for learning rates: {repeats:,} cells more at the best rates,"
             f" {hours:,.1f} device-hours"
+        )
+    if measurements := document["measurements"]:
+        hours = sum(each["hours"] for each in measurements)
+        print(
+            f"and {len(measurements)} measurements of efficiency, one after the other, about {hours:,.2f} device-hours"
         )
     print(_resolution(study, args.seed_sd))
     print(_obstacles(document, study.analysis))
@@ -194,6 +201,23 @@ def _print_searches(searches: list[dict[str, Any]]) -> None:
             print(
                 f"{each['search']}: its largest budget needs about {each['memory_gb']:.0f} GB on a device, more than"
                 " hardware.memory_gb; set experiments.threshold.search.largest"
+            )
+
+
+def _print_measurements(measurements: list[dict[str, Any]]) -> None:
+    """Each measurement with its time, and those that one device is too small for."""
+    width = max(len(each["measurement"]) for each in measurements)
+    print(f"\n{'measurement':{width}}  {'trainable':>13}  {'time':>8}  {'memory':>9}")
+    for each in measurements:
+        print(
+            f"{each['measurement']:{width}}  {each['trainable']:>13,}  {_duration(3600 * each['hours']):>8}"
+            f"  {each['memory_gb']:>6.1f} GB"
+        )
+    for each in measurements:
+        if not each["fits"]:
+            print(
+                f"{each['measurement']}: needs about {each['memory_gb']:.0f} GB, more than hardware.memory_gb, and is"
+                " measured on one device; set hardware.micro_batch or leave the backbone out"
             )
 
 

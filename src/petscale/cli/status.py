@@ -22,7 +22,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("status", help="which cells are done, failed, running, pending")
     add_study(parser, as_run=True)
     parser.add_argument(
-        "--json", action="store_true", help="one JSON object with `cells`, `inputs`, `rows`, `searches` and `totals`"
+        "--json",
+        action="store_true",
+        help="one JSON object with `cells`, `inputs`, `rows`, `searches`, `measurements` and `totals`",
     )
     parser.add_argument("--profile", help="profile to put into the rerun commands, e.g. slurm")
     parser.add_argument(
@@ -39,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from petscale.artefacts.layout import Layout
     from petscale.workspace.commands import snakemake_options
     from petscale.workspace.grid import open_grid
+    from petscale.workspace.measurements import measurement_status
     from petscale.workspace.searches import search_status, with_found
     from petscale.workspace.status import input_failures, study_status, told_of_rows
 
@@ -47,10 +50,12 @@ def run(args: argparse.Namespace) -> int:
     grid = with_found(planned, Layout())
     cells = study_status(grid, Path(), options, read_again=args.read_again)
     searches = search_status(planned, Layout(), options)
+    measurements = measurement_status(grid, Path(), options)
     failures = input_failures(grid, Path(), options)
     rows = [] if args.stale else told_of_rows(grid, Path())
     if args.stale:
         cells, failures = [cell for cell in cells if cell.stale], []
+        measurements = [each for each in measurements if each.stale]
     totals = dict.fromkeys(ORDER, 0) | Counter(cell.phase for cell in cells)
     if args.json:
         document = {
@@ -58,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
             "inputs": [asdict(failure) for failure in failures],
             "rows": [asdict(each) for each in rows],
             "searches": [asdict(each) for each in searches],
+            "measurements": [asdict(each) for each in measurements],
             "totals": totals,
         }
         print(json.dumps(document, indent=1))
@@ -76,6 +82,12 @@ def run(args: argparse.Namespace) -> int:
             print(f"{search.phase:11}  search {search.search}{_so_far(search)}")
             if search.phase == "failed":
                 print(f"{'':11}  continue: {search.rerun}")
+    for one in measurements:
+        if args.all or args.stale or one.phase == "failed":
+            words = "other code than this made it" if one.stale else one.cause
+            print(f"{one.phase:11}  measurement {one.measurement}{f'  {words}' if words else ''}")
+            if one.phase == "failed":
+                print(f"{'':11}  rerun: {one.rerun}")
     hidden = totals["pending"] - sum(cell.phase == "pending" for cell in shown)
     if hidden:
         print(f"{'pending':11}  {hidden} more (`petscale status --all` lists them); all: snakemake {options}")
@@ -83,6 +95,9 @@ def run(args: argparse.Namespace) -> int:
     if searches and not args.stale:
         phases = Counter(search.phase for search in searches)
         print(f"{len(searches)} searches: " + ", ".join(f"{count} {phase}" for phase, count in phases.items()))
+    if measurements:
+        phases = Counter(one.phase for one in measurements)
+        print(f"{len(measurements)} measurements: " + ", ".join(f"{count} {phase}" for phase, count in phases.items()))
     changed = sum(cell.has_other_inputs for cell in cells)
     if changed and not args.stale:
         print(

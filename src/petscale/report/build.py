@@ -11,14 +11,25 @@ from petscale.analysis.run import Tables
 from petscale.analysis.study_plan import read_plan
 from petscale.artefacts.files import write_atomically
 from petscale.errors import BadInput
-from petscale.report.figures import Figure, comparison, control, convergence, methods, structure, threshold, transfer
+from petscale.report.figures import (
+    Figure,
+    comparison,
+    control,
+    convergence,
+    efficiency,
+    methods,
+    structure,
+    threshold,
+    transfer,
+)
 from petscale.report.page import render
 
-_MAKERS = (methods, comparison, structure, convergence, threshold, transfer, control)
+_MAKERS = (methods, comparison, structure, convergence, threshold, transfer, control, efficiency)
 _TEXT = {
-    "basis", "cause", "cells", "detail", "devs", "edge", "ended", "experiments", "head", "high_censored", "high_none",
-    "left_out", "low_censored", "low_none", "match", "matches", "n", "not_counted", "note", "notes", "original_cell",
-    "path", "rates", "rule", "search", "sign", "statistic", "structure", "tasks", "unit",
+    "basis", "cause", "cells", "detail", "device", "devs", "edge", "ended", "experiments", "head", "high_censored",
+    "high_none", "left_out", "low_censored", "low_none", "match", "matches", "memory_by", "n", "not_counted",
+    "not_merged", "note", "notes", "original_cell", "path", "rates", "records", "rule", "search", "sign", "statistic",
+    "structure", "tasks", "unit",
 }  # fmt: skip
 
 
@@ -64,6 +75,8 @@ def read_tables(folder: Path) -> Tables:
             raise BadInput(f"{path}: not a readable table ({error})") from None
     if "claims" not in tables or "cells" not in tables:
         raise BadInput(f"{folder}: no tables of a study here; run `petscale analyse` first")
+    if "costs" not in tables and "efficiency" in tables:  # the name of that table before efficiency was measured
+        tables["costs"] = tables.pop("efficiency")
     for table in tables.values():
         for column in _TEXT & set(table.columns):
             table[column] = table[column].fillna("")

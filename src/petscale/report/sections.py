@@ -110,6 +110,40 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
             "The same method on the pre-trained and on a randomly initialised backbone, paired by task and seed.",
             [show("control", "Pre-trained minus random", columns.CONTROL)],
         ),
+        *_efficiency(tables["efficiency"], numbers_of),
+    ]
+
+
+def _efficiency(table: pd.DataFrame, numbers_of: Mapping[str, int]) -> list[Section]:
+    """The section of the experiment `efficiency`; none if the study does not ask for it."""
+    if table.empty:
+        return []
+    shown = table.assign(
+        memory_mib=table["memory"] / 2**20,
+        gflop=table["flop"] / 1e9,
+        gflop_formula=table["flop_formula"] / 1e9,
+        stored_kb=table["stored_bytes"] / 1e3,
+    )
+    by, devices = (sorted({text for text in table[name] if text}) for name in ("memory_by", "device"))
+    return [
+        Section(
+            "efficiency",
+            "Efficiency",
+            "Each method alone on its device, with warm-up: tokens per second without padding (median and quartiles "
+            "over steps), of inference before and after the delta was merged where that is exact; peak memory of "
+            f"training ({', '.join(by) or 'not measured'}); FLOP of one training step, counted and by the formula of "
+            "the cost model; energy where the device tells it; size of the delta. Percentages of full fine-tuning are "
+            "means of paired repeats, which had the same rows, with intervals over repeats. On a CPU, a share of CPU "
+            f"time below 100 % says that something else ran. Device: {', '.join(devices) or 'not measured'}. "
+            "(Table 5 of Lialin et al. 2024.)",
+            [
+                Shown(
+                    "efficiency",
+                    "Speed, memory, work, energy and storage",
+                    html_table(shown, columns.EFFICIENCY, numbers_of, kind="dense"),
+                )
+            ],
+        )
     ]
 
 
@@ -154,12 +188,12 @@ def rates_html(table: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
     return html_table(table, columns.RATES, numbers_of) if len(table) else ""
 
 
-def efficiency_html(table: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
+def costs_html(table: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:
     """Parameters, speed, memory, energy and time."""
     shown = table.assign(
         memory=table["peak_memory"] / 2**20, energy=table["energy_j"] / 1000 if len(table) else table["energy_j"]
     )
-    return html_table(shown, columns.EFFICIENCY, numbers_of, kind="dense")
+    return html_table(shown, columns.COSTS, numbers_of, kind="dense")
 
 
 def side_by_side_html(table: pd.DataFrame, numbers_of: Mapping[str, int]) -> str:

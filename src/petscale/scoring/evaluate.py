@@ -59,7 +59,7 @@ class Evaluation:
     finite: bool
 
 
-def _batches(
+def input_batches(
     examples: Examples, family: Answerer, device: str | torch.device, plan: list[NDArray[np.int64]]
 ) -> Iterator[Batch]:
     """Indices and input tensors (without labels) of planned batches."""
@@ -115,7 +115,7 @@ def evaluate(
     """
     started = time.perf_counter()
     plan = scoring_batches(examples.lengths, tokens_per_batch, team.rank, team.size)
-    batches = _batches(examples, family, device, plan)
+    batches = input_batches(examples, family, device, plan)
     words = family.label_words(task, labels)
     training = model.training
     model.eval()

@@ -17,6 +17,7 @@ from petscale.study.config.experiments import Search as SearchSettings
 from petscale.study.config.experiments import Selection, Threshold
 from petscale.study.counting import budgets_of, plan_of
 from petscale.study.grid import TRIES, Backbone, Grid, PlannedTransfer, Use
+from petscale.study.measurement import Measurement, code_versions, steps_in_all
 from petscale.study.rates import RateSearch
 from petscale.study.searches import Search
 from petscale.tasks import LabelScheme, Task
@@ -55,7 +56,7 @@ class _Builder:
     def build(self) -> Grid:
         for name in self.study.experiments.asked():
             getattr(self, f"_{name}")()
-        if not self.grid.cells:
+        if not self.grid.cells and not self.grid.measurements:
             raise BadInput(f"{self.study.name}: experiments: none is asked for, so there is nothing to run")
         return self.grid
 
@@ -202,6 +203,29 @@ class _Builder:
             for method in asked.methods:
                 for rung in (backbone, controls[backbone.name]):
                     self._want(asked, Use("control"), self._cell(rung, task, method, seed))
+
+    def _efficiency(self) -> None:
+        asked = self.study.experiments.efficiency
+        assert asked is not None
+        for backbone, task, seed in self._walk(asked):
+            for method in dict.fromkeys(("full", *asked.methods)):
+                cell = self._cell(backbone, task, method, seed)
+                if not cell.steps:
+                    raise BadInput(
+                        f"{self.study.name}: key experiments.efficiency.methods: {method} trains nothing on"
+                        f" {backbone.name}, so it has no step to measure"
+                    )
+                steps = steps_in_all(asked.warmup_steps, asked.steps)
+                self.grid.measure(
+                    Measurement(
+                        cell=replace(cell, steps=steps, evaluate_every=steps),
+                        warmup_steps=asked.warmup_steps,
+                        steps=asked.steps,
+                        micro_batch=self.study.hardware.micro_batch,
+                        device=self.study.hardware.name,
+                        versions=code_versions(method, backbone.shape.family),
+                    )
+                )
 
     # Parts ------------------------------------------------------------------------------------------------
 

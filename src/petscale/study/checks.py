@@ -25,6 +25,7 @@ OWN_COUNT = {
     "convergence": ("match",),
     "transfer": ("match",),
     "control": ("methods",),
+    "efficiency": ("methods",),
 }
 TAKES_BUDGET = {
     "structure": ("structures",),

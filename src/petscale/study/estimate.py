@@ -15,6 +15,8 @@ from petscale.families.shape import BackboneShape
 from petscale.mini.tasks import SIZES
 from petscale.study.cell import Cell, DataSpec
 from petscale.study.config import Hardware
+from petscale.study.flop import training_flop
+from petscale.study.measurement import Measurement
 from petscale.tasks import Task
 
 FILL = 0.5  # mean sequence length divided by the maximum; 0.3 to 0.7 was measured on slices of the papers' tasks
@@ -23,6 +25,7 @@ DECODING = 0.25  # overhead of generating one token of free text, as a share of 
 ACTIVATION_BYTES = 34
 _RECORD_BYTES = 64_000  # curve, record, metrics and predictions of a typical cell
 _TRANSFER_BYTES = 4_000
+_MEASUREMENT_BYTES = 8_000
 _GB = 1e9
 
 
@@ -66,33 +69,18 @@ class Cost:
 
 
 def estimate(cell: Cell, task: Task, shape: BackboneShape, trainable: int, hardware: Hardware) -> Cost:
-    """Cost of one cell on the fewest devices on which it fits (on `hardware.max_devices` if it fits on none).
-
-    A forward pass takes 2 FLOP per parameter and token, the backward pass of activations 2 more, and in full
-    fine-tuning that of weights another 2 (Kaplan et al. 2020, section 2.1); looking up embeddings costs no FLOP.
-    """
+    """Cost of one cell on the fewest devices on which it fits (on `hardware.max_devices` if it fits on none)."""
     rows = rows_of(cell.data, task)
     evaluations = 1 + cell.steps // cell.evaluate_every
     scoring, batches = _scoring(rows.dev * evaluations + rows.test + rows.further, cell.batch_size, task, shape)
     family = family_of(shape)
     length = tokens_of(task, family)
-    per_token = 6 if cell.method == "full" else 4
-    flop = per_token * family.matrix_parameters(shape) * cell.steps * cell.batch_size * length + scoring
+    flop = training_flop(cell, shape, cell.steps * cell.batch_size * length) + scoring
     steps = cell.steps + batches
     peak = hardware.tflops * 1e12 * hardware.utilisation
-    bytes_each = 4 if cell.precision == "float32" else 2
-    state_bytes = trainable * (4 if cell.masters == "float32" else 2)  # of values, gradients or one of two moments
-    layers = family.layers(shape)
-    example = ACTIVATION_BYTES * bytes_each / 2 * length * shape.d_model * layers
-    if cell.gradient_checkpointing:
-        example /= max(1, layers) ** 0.5
 
     def memory(devices: int) -> float:
-        share = -(-cell.batch_size // devices)
-        at_once = min(share, hardware.micro_batch or share)
-        # Only full fine-tuning shards its states. Each device holds all weights, if only while it scores.
-        shards = devices if cell.method == "full" else 1
-        return total_parameters(shape) * bytes_each + 4 * state_bytes / shards + at_once * example + 1.5 * _GB
+        return _memory(cell, task, shape, trainable, hardware.micro_batch, devices)
 
     # Shards are float32, so full fine-tuning with other masters has one device.
     most = 1 if cell.method == "full" and cell.masters != "float32" else hardware.max_devices
@@ -103,13 +91,32 @@ def estimate(cell: Cell, task: Task, shape: BackboneShape, trainable: int, hardw
         # Each process maps the weights. For a checkpoint, the first process gathers values, best values and two
         # moments, and holds them again as bytes of the file; it also keeps the initial values, to count changed
         # entries.
-        host = devices * (total_parameters(shape) * bytes_each + 1.5 * _GB) + 9 * state_bytes
+        host = devices * (total_parameters(shape) * _weight_bytes(cell) + 1.5 * _GB) + 9 * _state_bytes(cell, trainable)
     return Cost(
         seconds=hardware.startup_s + flop / (peak * devices) + steps * hardware.step_overhead_ms / 1e3,
         memory=memory(devices),
-        disk=state_bytes + _RECORD_BYTES,
+        disk=_state_bytes(cell, trainable) + _RECORD_BYTES,
         devices=devices,
         host=host,
+    )
+
+
+def estimate_measurement(
+    measurement: Measurement, task: Task, shape: BackboneShape, trainable: int, hardware: Hardware
+) -> Cost:
+    """Cost of measuring a method on one device: its training steps, and inference before and after the merge."""
+    cell = measurement.cell
+    batches = 2 * (measurement.warmup_steps + measurement.steps)
+    flop, overheads = _scoring(batches * cell.batch_size, cell.batch_size, task, shape)
+    flop += training_flop(cell, shape, cell.steps * cell.batch_size * tokens_of(task, family_of(shape)))
+    peak = hardware.tflops * 1e12 * hardware.utilisation
+    memory = _memory(cell, task, shape, trainable, measurement.micro_batch, devices=1)
+    return Cost(
+        seconds=hardware.startup_s + flop / peak + (cell.steps + overheads) * hardware.step_overhead_ms / 1e3,
+        memory=memory,
+        disk=_MEASUREMENT_BYTES,
+        devices=1,
+        host=memory,
     )
 
 
@@ -117,7 +124,7 @@ def estimate_transfer(source: Cell, target: DataSpec, task: Task, shape: Backbon
     """Cost of scoring a source cell on the test rows of a target task, on one device."""
     flop, batches = _scoring(rows_of(target, task).test, source.batch_size, task, shape)
     peak = hardware.tflops * 1e12 * hardware.utilisation
-    memory = total_parameters(shape) * (4 if source.precision == "float32" else 2) + 1.5 * _GB
+    memory = total_parameters(shape) * _weight_bytes(source) + 1.5 * _GB
     return Cost(
         seconds=hardware.startup_s + flop / peak + batches * hardware.step_overhead_ms / 1e3,
         memory=memory,
@@ -125,6 +132,32 @@ def estimate_transfer(source: Cell, target: DataSpec, task: Task, shape: Backbon
         devices=1,
         host=memory,
     )
+
+
+def _weight_bytes(cell: Cell) -> int:
+    return 4 if cell.precision == "float32" else 2
+
+
+def _state_bytes(cell: Cell, trainable: int) -> int:
+    """Bytes of the trained values; their gradients and each of their two moments take as many."""
+    return trainable * (4 if cell.masters == "float32" else 2)
+
+
+def _memory(
+    cell: Cell, task: Task, shape: BackboneShape, trainable: int, micro_batch: int | None, devices: int
+) -> float:
+    """Bytes on each of some devices that train a cell."""
+    family, bytes_each = family_of(shape), _weight_bytes(cell)
+    layers = family.layers(shape)
+    example = ACTIVATION_BYTES * bytes_each / 2 * tokens_of(task, family) * shape.d_model * layers
+    if cell.gradient_checkpointing:
+        example /= max(1, layers) ** 0.5
+    share = -(-cell.batch_size // devices)
+    at_once = min(share, micro_batch or share)
+    # Only full fine-tuning shards its states. Each device holds all weights, if only while it scores.
+    shards = devices if cell.method == "full" else 1
+    states = 4 * _state_bytes(cell, trainable) / shards
+    return total_parameters(shape) * bytes_each + states + at_once * example + 1.5 * _GB
 
 
 def rows_of(data: DataSpec, task: Task) -> Rows:

@@ -8,6 +8,7 @@ from petscale import tasks as task_registry
 from petscale.families.shape import BackboneShape
 from petscale.study.cell import Cell, DataSpec
 from petscale.study.config import Study
+from petscale.study.measurement import Measurement
 from petscale.study.rates import RateSearch
 from petscale.study.searches import Search
 from petscale.tuning.registry import lookup
@@ -58,6 +59,19 @@ class Use:
     match: str | None = None
 
 
+@dataclass(frozen=True)
+class PlannedMeasurement:
+    """One measurement of a method's speed, memory and energy.
+
+    Attributes:
+        measurement: what is measured.
+        cell: the cell whose training and scoring is measured, with its backbone; it is not among the grid's cells.
+    """
+
+    measurement: Measurement
+    cell: PlannedCell
+
+
 @dataclass
 class Grid:
     """All cells of a study in a fixed order, without repeats.
@@ -71,6 +85,7 @@ class Grid:
     transfers: list[PlannedTransfer] = field(default_factory=list)
     searches: dict[str, Search | RateSearch] = field(default_factory=dict)
     uses: dict[str, list[Use]] = field(default_factory=dict)
+    measurements: dict[str, PlannedMeasurement] = field(default_factory=dict)
 
     def add(self, cell: Cell, experiment: str, match: str | None = None, search: str | None = None) -> None:
         """Add a cell, or record that one more experiment needs it; `search` has chosen it."""
@@ -96,14 +111,29 @@ class Grid:
 
     def dearest(self, search: str) -> PlannedCell:
         """The cell that stands for those of a search in estimates and placement: that with the largest budget."""
-        cell = self.searches[search].dearest
+        uses = self.uses[search]
+        return self._single(
+            self.searches[search].dearest,
+            tuple(dict.fromkeys(use.experiment for use in uses)),
+            matches=tuple(use.match for use in uses if use.match),
+            search=search,
+        )
+
+    def measure(self, measurement: Measurement) -> None:
+        """Add a measurement."""
+        cell = self._single(measurement.cell, ("efficiency",))
+        self.measurements[measurement.path] = PlannedMeasurement(measurement, cell)
+
+    def _single(
+        self, cell: Cell, experiments: tuple[str, ...], *, matches: tuple[str, ...] = (), search: str | None = None
+    ) -> PlannedCell:
         return PlannedCell(
             cell=cell,
             backbone=self.backbones[cell.backbone],
             kind=task_registry.lookup(cell.task).kind,
             mask_structure=_mask_structure(cell.method),
-            experiments=tuple(dict.fromkeys(use.experiment for use in self.uses[search])),
-            matches=tuple(use.match for use in self.uses[search] if use.match),
+            experiments=experiments,
+            matches=matches,
             search=search,
         )
 

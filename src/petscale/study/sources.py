@@ -48,11 +48,13 @@ class Scope:
         entries: modules that the stage runs.
         after: a stage whose output it reads. A change there remakes that output, and so this stage's: files of both
             are that stage's alone.
+        also: modules of `NO_NUMBERS` that move numbers of this stage.
         by_code: the stage is cheap. It has no version: its rule's parameter is its code, methods and families included.
     """
 
     entries: tuple[str, ...]
     after: str | None = None
+    also: tuple[str, ...] = ()
     by_code: bool = False
 
 
@@ -62,6 +64,7 @@ STAGES: Mapping[str, Scope] = {
     "backbone": Scope(("petscale.cli.backbone",)),
     "train": Scope(("petscale.training.run",)),
     "transfer": Scope(("petscale.cli.transfer",), after="train"),
+    "measure": Scope(("petscale.training.measure",), after="train", also=("petscale.training.telemetry",)),
     "search": Scope(("petscale.search.rule",)),
     "collect": Scope(("petscale.cli.collect",), by_code=True),
     "analyse": Scope(("petscale.cli.analyse",), by_code=True),
@@ -109,6 +112,7 @@ def find_sources() -> dict[Kind, dict[str, list[str]]]:
     for name, scope in STAGES.items():
         if scope.after is not None:
             found["stages"][name] -= found["stages"][scope.after]
+        found["stages"][name].update(file for module in scope.also for file in _code_of(module))
     search.refuse_leftovers()
     return {kind: {name: sorted(files) for name, files in entries.items()} for kind, entries in found.items()}
 

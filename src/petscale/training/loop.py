@@ -222,7 +222,7 @@ class Loop:
             if self.team.any(self._is_time_to_save(is_point=True)):
                 self.checkpoint()
         while journey.step < steps:
-            self._train_step()
+            self.train_step()
             is_point = journey.step % self.cell.evaluate_every == 0 or journey.step == steps
             saves = self.team.any(self._is_time_to_save(is_point))
             stops = journey.step < steps and self.team.any(self.limits.stop(2 * self._save_s + self._evaluate_s))
@@ -251,7 +251,8 @@ class Loop:
         due = age >= (POINT_SAVED_AFTER_S if is_point else max(self.limits.checkpoint_every_s, 10 * self._save_s))
         return due or (every is not None and self.journey.step > 0 and self.journey.step % every == 0)
 
-    def _train_step(self) -> None:
+    def train_step(self) -> None:
+        """Take the next step; its loss stays on the device."""
         started = time.perf_counter()
         journey, ready = self.journey, self.ready
         rate = learning_rate(self.cell, journey.step)

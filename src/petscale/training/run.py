@@ -88,7 +88,7 @@ def _outcome(cell: Cell, job: Job, state: StateFolder, fence: Fence, attempt: Pa
         log.error("%s", error)
         return error.exit_code
     except Exception as error:
-        if _is_lack_of_memory(error):
+        if is_lack_of_memory(error):
             cause = f"out of memory: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
             state.end("failed", cause)
             log.error("%s", cause)
@@ -100,7 +100,7 @@ def _outcome(cell: Cell, job: Job, state: StateFolder, fence: Fence, attempt: Pa
     return Exit.DONE
 
 
-def _is_lack_of_memory(error: Exception) -> bool:
+def is_lack_of_memory(error: Exception) -> bool:
     """Whether a device or the host ran out of memory; torch reports some of these cases only in the message."""
     words = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (

@@ -212,6 +212,15 @@ def peak_memory(device: torch.device) -> int:
     return 0
 
 
+def reset_peak_memory(device: torch.device) -> None:
+    """Begin anew with the peak of `peak_memory`; where the kernel does not allow that, the old peak stays."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+
+
 def _carry(path: Path) -> tuple[int, dict[str, float], int]:
     """Number of samples, last totals and length in bytes of the file of earlier attempts, up to its first bad line.
 

@@ -20,13 +20,13 @@ from petscale.artefacts.names import slug
 from petscale.errors import BadInput
 from petscale.study.cell import DataSpec
 from petscale.study.estimate import Cost
-from petscale.study.grid import Backbone, Grid, PlannedCell, PlannedTransfer
+from petscale.study.grid import Backbone, Grid, PlannedCell, PlannedMeasurement, PlannedTransfer
 from petscale.study.stages import cell_code, code_digest, version
 from petscale.tuning.registry import METHODS
 from petscale.workspace.grid import folder_of, open_grid
 from petscale.workspace.image import Image
 from petscale.workspace.inputs import LocalInputs, backbone_folder
-from petscale.workspace.plan import cost_of, cost_of_transfer
+from petscale.workspace.plan import cost_of, cost_of_measurement, cost_of_transfer
 from petscale.workspace.searches import broken_probes, chosen_cell, probes
 from petscale.workspace.study_file import parse_study
 
@@ -92,11 +92,16 @@ class Dag:
     def transfer_results(self) -> list[str]:
         return [self.layout.transfer(*key) for key in self.transfers]
 
+    @cached_property
+    def measurement_results(self) -> list[str]:
+        return [self.layout.measurement(path) for path in self.grid.measurements]
+
     # Rows and tokens --------------------------------------------------------------------------------------
 
     @cached_property
     def data(self) -> dict[str, DataSpec]:
         specs = [planned.cell.data for planned in self.grid.cells.values()]
+        specs += [planned.cell.cell.data for planned in self.grid.measurements.values()]
         return {spec.path: spec for spec in [*specs, *(t.target for t in self.grid.transfers)]}
 
     def data_spec(self, data: str) -> str:
@@ -165,7 +170,9 @@ class Dag:
         return self._known(self.grid.cells, cell, "cell")
 
     def cell_inputs(self, cell: str) -> dict[str, str]:
-        planned = self.planned(cell)
+        return self._inputs(self.planned(cell))
+
+    def _inputs(self, planned: PlannedCell) -> dict[str, str]:
         return {
             "tokens": self.tokens_of(planned),
             "backbone": self.layout.backbone(backbone_folder(planned.backbone)),
@@ -267,6 +274,31 @@ class Dag:
     def transfer_versions(self, cell: str, target: str) -> str:
         family = self._known(self.transfers, (cell, target), "transfer").source.backbone.shape.family
         return f"transfer {version('transfer', family)}, pins {self.environment}"
+
+    # Measurements -----------------------------------------------------------------------------------------
+
+    def measurement(self, measurement: str) -> PlannedMeasurement:
+        return self._known(self.grid.measurements, measurement, "measurement")
+
+    def measurement_inputs(self, measurement: str) -> dict[str, str]:
+        return self._inputs(self.measurement(measurement).cell)
+
+    def measurement_spec(self, measurement: str) -> str:
+        """The measurement in the form that the command line of `petscale measure` takes."""
+        return canonical(self.measurement(measurement).measurement.spec())
+
+    def measurement_versions(self, measurement: str) -> str:
+        """Versions whose change measures again; those of the code are part of the measurement's path too."""
+        return f"{self.measurement(measurement).measurement.versions}, pins {self.environment}"
+
+    def measurement_minutes(self, measurement: str) -> int:
+        """Run time to ask for: the estimate doubled, five minutes at least."""
+        planned = self.measurement(measurement)
+        return max(5, int(cost_of_measurement(planned, self.study.hardware).seconds / 30))
+
+    def measurement_memory_mb(self, measurement: str) -> int:
+        planned = self.measurement(measurement)
+        return max(1_000, int(cost_of_measurement(planned, self.study.hardware).host / 1e6))
 
     # Study ------------------------------------------------------------------------------------------------
 

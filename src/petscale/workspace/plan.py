@@ -14,8 +14,16 @@ from petscale.families.registry import total_parameters
 from petscale.study.cell import Cell
 from petscale.study.config import Hardware
 from petscale.study.counting import head_parameters, plan_of
-from petscale.study.estimate import Cost, estimate, estimate_transfer, row_tokens, rows_of, tokens_of
-from petscale.study.grid import Grid, PlannedCell, PlannedTransfer
+from petscale.study.estimate import (
+    Cost,
+    estimate,
+    estimate_measurement,
+    estimate_transfer,
+    row_tokens,
+    rows_of,
+    tokens_of,
+)
+from petscale.study.grid import Grid, PlannedCell, PlannedMeasurement, PlannedTransfer
 from petscale.study.rates import RateSearch
 from petscale.study.searches import Search
 
@@ -66,6 +74,7 @@ def plan_document(grid: Grid) -> dict[str, Any]:
             for path, search in grid.searches.items()
             if isinstance(search, RateSearch)
         ],
+        "measurements": [_measurement(each, study.hardware) for each in grid.measurements.values()],
         "totals": totals(grid, costs),
         "inputs": inputs(grid),
     }
@@ -125,6 +134,7 @@ def inputs(grid: Grid) -> dict[str, float]:
         backbones += 4 * copies * total_parameters(backbone.shape)
     asked = [(p.backbone, p.cell.data, p.cell.labels) for p in grid.cells.values()]
     asked += [(t.source.backbone, t.target, t.source.cell.labels) for t in grid.transfers]
+    asked += [(m.cell.backbone, m.cell.cell.data, m.cell.cell.labels) for m in grid.measurements.values()]
     for data in {data for _, data, _ in asked}:
         task = task_registry.lookup(data.task)
         rows += 4 * (2 if data.source == "hub" else 1) * rows_of(data, task).total * row_tokens(task)
@@ -146,6 +156,13 @@ def cost_of_transfer(transfer: PlannedTransfer, hardware: Hardware) -> Cost:
     """Estimated cost of a planned transfer on the study's hardware."""
     source, target = transfer.source, task_registry.lookup(transfer.target.task)
     return estimate_transfer(source.cell, transfer.target, target, source.backbone.shape, hardware)
+
+
+def cost_of_measurement(planned: PlannedMeasurement, hardware: Hardware) -> Cost:
+    """Estimated cost of a planned measurement on the study's hardware."""
+    cell, shape = planned.cell.cell, planned.cell.backbone.shape
+    trainable = plan_of(cell, shape).trainable
+    return estimate_measurement(planned.measurement, task_registry.lookup(cell.task), shape, trainable, hardware)
 
 
 def _task(name: str) -> dict[str, Any]:
@@ -227,6 +244,27 @@ def _found(grid: Grid, path: str) -> list[str]:
 def options_of(cell: Cell) -> dict[str, Any]:
     """What a reader must know of how a cell runs its method: the method's options and masters other than float32."""
     return {**cell.options, **({} if cell.masters == "float32" else {"masters": cell.masters})}
+
+
+def _measurement(planned: PlannedMeasurement, hardware: Hardware) -> dict[str, Any]:
+    measurement, cell, backbone = planned.measurement, planned.cell.cell, planned.cell.backbone
+    layout, cost = Layout(), cost_of_measurement(planned, hardware)
+    return {
+        "measurement": measurement.path,
+        "digest": measurement.digest,
+        "path": layout.relative(layout.measurement(measurement.path)),
+        "backbone": cell.backbone,
+        "ladder": backbone.ladder,
+        "scale": backbone.scale,
+        "task": cell.task,
+        "method": cell.method,
+        "seed": cell.seed,
+        "trainable": plan_of(cell, backbone.shape).trainable,
+        "total": total_parameters(backbone.shape),
+        "hours": round(cost.device_hours, 4),
+        "memory_gb": round(cost.memory / 1e9, 1),
+        "fits": cost.memory <= hardware.memory_gb * 1e9,
+    }
 
 
 def _cell(planned: PlannedCell, cost: Cost) -> dict[str, Any]:

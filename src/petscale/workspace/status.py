@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +10,16 @@ from pathlib import Path
 from petscale.artefacts.layout import RESULTS, Layout
 from petscale.artefacts.names import slug
 from petscale.artefacts.seal import unsealed
-from petscale.cells.phase import CellPhase, cell_outcome, last_line
+from petscale.cells.phase import CellPhase, cell_outcome
 from petscale.errors import BadInput
 from petscale.study.grid import Grid, PlannedCell
 from petscale.study.stages import cell_code
 from petscale.workspace.commands import snakemake
 from petscale.workspace.inputs import LocalInputs, backbone_folder
+from petscale.workspace.last_words import last_words
+from petscale.workspace.measurements import measurement_status
 from petscale.workspace.searches import with_found
 
-_LAST_WORDS = re.compile(r"petscale: |[\w.]*(Error|Exception|Interrupt|Exit|Warning)\b")
 OTHER_CODE = "other code than this made it"
 
 
@@ -123,14 +123,14 @@ def input_failures(grid: Grid, root: Path, options: str) -> list[InputFailure]:
 
     Arguments are those of `study_status`. Paths are relative to `root`.
     """
-    asked = {manifest: (rule, name) for planned in grid.cells.values() for rule, name, manifest in _inputs(planned)}
+    cells = [*grid.cells.values(), *(planned.cell for planned in grid.measurements.values())]
+    asked = {manifest: (rule, name) for planned in cells for rule, name, manifest in _inputs(planned)}
     layout, failures = Layout(), []
     for manifest, (rule, name) in asked.items():
         if (root / manifest).exists():
             continue
-        words = last_line(root / layout.log(rule, name))
-        if words is not None and _LAST_WORDS.match(words):  # other lines are progress, while the rule still runs
-            cause = words.removeprefix("petscale: ")
+        cause = last_words(root / layout.log(rule, name))
+        if cause is not None:
             failures.append(InputFailure(manifest, cause, snakemake(manifest, options)))
     return failures
 
@@ -179,5 +179,10 @@ def failure_lines(grid: Grid, options: str, most: int = 20) -> list[str]:
     cells = [cell for cell in study_status(grid, Path(), options) if cell.phase in ("failed", "interrupted")]
     lines = [f"{failure.manifest}: {failure.cause}" for failure in inputs]
     lines += [f"{cell.cell}: {cell.phase}: {cell.cause}" for cell in cells]
+    lines += [
+        f"measurement {each.measurement}: {each.cause}"
+        for each in measurement_status(grid, Path(), options)
+        if each.phase == "failed"
+    ]
     more = [f"{len(lines) - most} more; `petscale status` lists all"] if len(lines) > most else []
     return lines[:most] + more

@@ -141,6 +141,28 @@ class Control(Selection):
     methods: list[Name] = Field(default=["lora"], min_length=1, description="methods to repeat on random weights")
 
 
+class Efficiency(Selection):
+    """Speed, memory, energy and storage of methods, each measured alone on its device (docs/efficiency.md).
+
+    A measurement is repeated once for each seed, which decides the order of the rows. All methods have the same rows in
+    the same order, so a repeat of a method and one of full fine-tuning are a pair.
+    """
+
+    methods: list[Name] = Field(
+        default=["full", "prompt", "bitfit", "lora", "adapter"],
+        min_length=1,
+        description="methods to measure; full fine-tuning, to which they are compared, always is",
+    )
+    warmup_steps: int = Field(10, ge=1, description="steps, and batches of inference, before the first measured one")
+    steps: int = Field(50, ge=4, description="measured steps, and measured batches of inference")
+
+    @model_validator(mode="after")
+    def _rates_move_no_speed(self) -> Efficiency:
+        if self.rates is not None:
+            raise ValueError("rates: speed and memory are measured at the recipe's rates")
+        return self
+
+
 class Experiments(Section):
     """Experiments of the study; one that is absent is not run."""
 
@@ -150,6 +172,7 @@ class Experiments(Section):
     threshold: Threshold | None = Field(None, description="figure 7")
     transfer: Transfer | None = Field(None, description="figure 9")
     control: Control | None = Field(None, description="randomly initialised backbones, only for mini ladders")
+    efficiency: Efficiency | None = Field(None, description="speed, memory, energy; table 5 of Lialin et al. (2024)")
 
     def asked(self) -> dict[str, Selection]:
         """The experiments that the study contains, by name."""

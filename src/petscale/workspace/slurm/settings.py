@@ -16,6 +16,9 @@ from petscale.workspace.slurm.watch import install
 GROUPS = ("cells", "transfers")
 """Names of the groups for which the profile sets how many small cells or transfers share a job (`group-components`)."""
 
+MEASURING = "measuring"
+"""The resource that keeps two measurements of efficiency from running at once."""
+
 STARTED = Path(".snakemake/petscale-started")
 
 
@@ -35,6 +38,7 @@ def settle_settings(
     * Each job that ends makes Snakemake look for jobs to start again a second later, and each look plans another one.
       So after a thousand jobs it would look a thousand times a second. Here a single look is planned at a time, and
       none where jobs run on this machine, whose number its cores limit.
+    * There is one unit of the resource `measuring`, whatever the command line says.
     * Records of probes that do not hold any more are made again, as with the option -R. An input or a parameter that
       says so would be recorded, and would make the same records again at the next start.
 
@@ -50,6 +54,7 @@ def settle_settings(
         JobScheduler._schedule_reevalutation = _look_once
         if asked["executor_plugin"].common_settings.local_exec:
             workflow.scheduling_settings.max_jobs_per_timespan = None
+        workflow.register_resource(MEASURING, 1)
         if workflow.is_main_process:
             install()
             again = broken(workflow.dag_settings.targets)
@@ -106,6 +111,8 @@ def _output(job: Any, layout: Layout) -> Path | None:
         return Path(layout.result(wildcards["cell"]))
     if job.rulename == "probe":
         return Path(layout.probe(wildcards["search"], wildcards["round"], wildcards["seed"]))
+    if job.rulename == "measure":
+        return Path(layout.measurement(wildcards["measurement"]))
     if job.rulename == "transfer":
         return Path(layout.transfer(wildcards["cell"], wildcards["target"]))
     return None
