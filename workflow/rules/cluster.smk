@@ -115,6 +115,23 @@ def transfer_runtime(wildcards, attempt):
     )
 
 
+def measurement_memory(wildcards, attempt):
+    return requests.memory_mb(
+        STUDY.measurement_memory_mb(wildcards.measurement), attempt, SITE.max_memory_mb
+    )
+
+
+def measurement_runtime(wildcards, attempt):
+    minutes = STUDY.measurement_minutes(wildcards.measurement) * attempt
+    return allowed(minutes, "measurements", False, 1)
+
+
+# On this machine a measurement takes all cores of the run, so that nothing else of the study runs beside it. It computes
+# on one thread, as cells do. Snakemake gives a job that wants more cores than there are all of them.
+def measurement_cores(wildcards):
+    return sys.maxsize if workflow.local_exec else 1
+
+
 def members(kind):
     return workflow.group_settings.group_components.get(kind, 1)
 
@@ -170,6 +187,11 @@ CELL_PLACE = {
     "cpus_per_task": cell_cpus,
 }
 OTHER_PLACE = SITE.placement(False)
+MEASUREMENT_PLACE = {
+    **SITE.placement(GPUS),
+    **({"nodes": 1, **SITE.devices(1)} if GPUS else {"slurm_extra": "--exclusive"}),
+    "cpus_per_task": 1,
+}
 
 
 # Snakemake inspects the parameters of each function at each call, which takes a fifth of a dry run. It finds those that

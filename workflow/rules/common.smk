@@ -149,3 +149,15 @@ def transfer_inputs(wildcards):
 
 def transfer_versions(wildcards):
     return STUDY.transfer_versions(wildcards.cell, wildcards.target)
+
+
+def measurement_inputs(wildcards):
+    return STUDY.measurement_inputs(wildcards.measurement)
+
+
+def measurement_spec(wildcards):
+    return STUDY.measurement_spec(wildcards.measurement)
+
+
+def measurement_versions(wildcards):
+    return STUDY.measurement_versions(wildcards.measurement)
