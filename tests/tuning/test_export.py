@@ -20,6 +20,20 @@ from .tiny import TINY, Tiny, randomise, small_plan
 
 peft = pytest.importorskip("peft")
 
+WITHOUT_PEFT = (
+    "adapter",
+    "houlsby",
+    "pfeiffer",
+    "parallel-adapter",
+    "compacter",
+    "compacter-plus",
+    "phm",
+    "prefix-flat",
+    "prefix",
+    "mam",
+    "unipelt",
+)
+
 
 def exported(
     tiny: Tiny, plan: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, head: dict[str, torch.Tensor] | None = None
@@ -46,6 +60,8 @@ def exported(
         ("lora", None),
         ("lora-all", {"rank": 3}),
         ("ia3", None),
+        ("ln-tuning", None),
+        ("ln-tuning", {"biases": False}),  # BERT's biases stay in the backbone
         ("ia3", {"learns": "factor"}),
         ("krona", None),
         ("lokr", {"rank": 1, "alpha": 3}),
@@ -77,7 +93,13 @@ def test_peft_loads_a_t5_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("family", "method"), [("t5", "adapter"), ("t5", "bitfit"), ("bert", "prompt"), ("bert", "full")]
+    ("family", "method"),
+    [
+        *((family, method) for family in ("t5", "bert") for method in WITHOUT_PEFT),
+        ("t5", "bitfit"),
+        ("bert", "prompt"),
+        ("bert", "full"),
+    ],
 )
 def test_the_rest_is_plain_safetensors(
     family: str, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

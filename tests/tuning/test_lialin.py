@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from petscale.backbones.catalogue import lookup
 from petscale.families.shape import BackboneShape
-from petscale.tuning.registry import make_plan
+from petscale.tuning.registry import METHODS, make_plan
 
 BACKBONES = ("t5-large", "t5-3b", "t5-11b", "google/t5-v1_1-xl", "bert-large-uncased")
 
@@ -139,6 +140,26 @@ def test_odd_rows_of_table_5_are_other_settings(
 ) -> None:
     found = make_plan(lookup(backbone).shape, method, options=options).trainable
     assert found / 1e6 == pytest.approx(published, abs=0.0051)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("method", ["compacter", "compacter-plus", "phm", "houlsby", "pfeiffer", "lora-qv", "lora-all"])
+def test_norms_can_be_trained_too(method: str, backbone: str) -> None:
+    """As the repositories of Compacter and T-Few do; the count is the method's and that of LN tuning."""
+    shape = lookup(backbone).shape
+    size = Size(shape)
+    plan = make_plan(shape, method, options={"norms": True})
+    assert plan.trainable == FORMULAS[method](size) + size.norms
+    assert {site.operation for site in plan.sites} <= set(METHODS[method].operations)
+    assert make_plan(shape, method, options={"norms": False}) == make_plan(shape, method)
+
+
+@pytest.mark.parametrize(("method", "percent"), [("compacter", 0.073), ("compacter-plus", 0.047)])
+def test_with_norms_the_shares_are_those_of_the_compacter_paper(method: str, percent: float) -> None:
+    """Karimi Mahabadi et al. 2021, table 1, on T5-base v1.0, which trains the normalisations."""
+    shape = replace(lookup("google/t5-v1_1-base").shape, d_ff=3072, gated=False, tied=True)
+    plan = make_plan(shape, method, options={"norms": True})
+    assert 100 * plan.trainable / make_plan(shape, "full").trainable == pytest.approx(percent, abs=0.0006)
 
 
 NOTHING = (0.0, 0.0, 0.0)

@@ -65,7 +65,11 @@ IN_PLANS: dict[str, dict[str, Any]] = {
     },
 }
 # Options that methods did not have at first.
-ADDED = {"ia3": {"learns"}, "parallel-adapter": {"learns"}, "mam": {"learns"}}
+ADDED: dict[str, dict[str, tuple[Any, Any]]] = {  # with its default and another value
+    **{method: {"learns": ("difference", "factor")} for method in ("ia3", "parallel-adapter", "mam")},
+    **{method: {"norms": (False, True)} for method in ("houlsby", "pfeiffer", "compacter", "compacter-plus", "phm")},
+    **{method: {"norms": (False, True)} for method in ("lora-qv", "lora-all")},
+}
 
 
 class ToyOptions(Options):
@@ -99,8 +103,7 @@ def test_plans_hold_the_options_that_they_always_held(method: str) -> None:
 
 def test_an_option_that_came_later_stands_in_a_plan_where_it_is_not_its_default() -> None:
     for method, names in ADDED.items():
-        for name in names:
-            default, other = "difference", "factor"
+        for name, (default, other) in names.items():
             assert name not in make_plan(SHAPE, method, options={name: default}).options
             assert make_plan(SHAPE, method, options={name: other}).options[name] == other
 
@@ -117,7 +120,7 @@ def test_numbers_stay_as_they_were_written() -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_every_option_says_what_it_takes_and_does(method: str) -> None:
     options = METHODS[method].options.described()
-    assert set(options) == set(IN_PLANS[method]) | ADDED.get(method, set())
+    assert set(options) == set(IN_PLANS[method]) | ADDED.get(method, {}).keys()
     for name, option in options.items():
         assert option["description"], name
         assert "plain data" not in option["type"], name

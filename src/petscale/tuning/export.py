@@ -1,9 +1,10 @@
 """Exports a trained delta in HF PEFT's file format, for the methods that PEFT has.
 
 The files are written without PEFT, which only the tests need: a folder has a JSON config and a safetensors file, and a
-test loads both with `PeftModel.from_pretrained`. The operation decides the format: LoRA for branches beside linear
-layers (`concat`), prompt tuning for soft tokens if the family puts them in the same place as PEFT (`concat-input`), and
-SHiRA for masked entries of linear weights (`add`).
+test loads both with `PeftModel.from_pretrained`. The operation decides the format: LoRA or LoKr for branches beside
+linear layers (`concat`), prompt tuning for soft tokens if the family puts them in the same place as PEFT
+(`concat-input`), IA3 for scales (`scale`), LN tuning for whole normalisations, and SHiRA for masked entries of linear
+weights (both `add`).
 """
 
 from __future__ import annotations

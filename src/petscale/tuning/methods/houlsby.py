@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from petscale.tuning.inventory import Inventory
-from petscale.tuning.method import Method, Options, Positive, Request, Whole
+from petscale.tuning.method import Method, Positive, Request, Whole
 from petscale.tuning.methods.bottlenecks import LIBRARY_STD, reduced, serial
+from petscale.tuning.methods.norms import NormsOptions, and_norms
 from petscale.tuning.plan import Site
 
 
-class HoulsbyOptions(Options):
+class HoulsbyOptions(NormsOptions):
     """The options of Houlsby's adapters."""
 
     reduction: Whole = Field(16, description="width of the hidden states / width of the bottleneck")
@@ -34,11 +35,11 @@ HOULSBY = Method(
     name="houlsby",
     version=1,
     reference="Houlsby et al. 2019; reduction 16 and swish as in Lialin et al. 2024 and adapters 1.3.0",
-    operations=("plug",),
+    operations=("plug", "add"),
     formula="f(h) + swish(f(h) W_down) W_up",
     structure="dense",
     identity_at_start=False,
     learning_rate_key="houlsby",
-    build=_build,
+    build=and_norms(_build),
     options=HoulsbyOptions,
 )

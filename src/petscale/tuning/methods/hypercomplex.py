@@ -13,15 +13,16 @@ from pydantic import Field
 from petscale.errors import BadInput
 from petscale.families.parts import Place
 from petscale.tuning.inventory import Inventory
-from petscale.tuning.method import Options, Request, Whole
+from petscale.tuning.method import Request, Whole
 from petscale.tuning.methods.bottlenecks import reduced
+from petscale.tuning.methods.norms import NormsOptions
 from petscale.tuning.methods.tensors import dense
 from petscale.tuning.site import Site, Trained
 
 RULE = "rule"  # the shared tensor
 
 
-class HypercomplexOptions(Options):
+class HypercomplexOptions(NormsOptions):
     """The options of these adapters."""
 
     reduction: Whole = Field(32, description="width of the hidden states / width of the bottleneck")

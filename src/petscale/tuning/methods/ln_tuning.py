@@ -11,8 +11,8 @@ from pydantic import Field
 
 from petscale.tuning.inventory import Inventory
 from petscale.tuning.method import Method, Options, Request
+from petscale.tuning.methods.norms import norms
 from petscale.tuning.plan import Site
-from petscale.tuning.sites import whole_weight
 
 
 class LnOptions(Options):
@@ -22,8 +22,7 @@ class LnOptions(Options):
 
 
 def _build(offered: Inventory, request: Request[LnOptions]) -> Iterator[Site]:
-    roles = ("norm", "norm.bias") if request.options.biases else ("norm",)
-    return (whole_weight(weight) for weight in offered.weights if weight.role in roles)
+    return norms(offered, biases=request.options.biases)
 
 
 LN_TUNING = Method(

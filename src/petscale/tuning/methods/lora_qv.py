@@ -12,9 +12,10 @@ from pydantic import Field
 
 from petscale.tuning.method import Names, Positive
 from petscale.tuning.methods.lora import LORA, LoraOptions
+from petscale.tuning.methods.norms import NormsOptions, and_norms
 
 
-class LoraQvOptions(LoraOptions):
+class LoraQvOptions(LoraOptions, NormsOptions):
     """The options of LoRA with the defaults of Lialin et al."""
 
     alpha: Positive = Field(8, description="the branch is scaled by alpha / rank")
@@ -27,5 +28,7 @@ LORA_QV = replace(
     LORA,
     name="lora-qv",
     reference="Hu et al. 2022; r 8, alpha 8 on q and v of every attention as in Lialin et al. 2024",
+    operations=("concat", "add"),
+    build=and_norms(LORA.build),
     options=LoraQvOptions,
 )

@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from petscale.tuning.inventory import Inventory
-from petscale.tuning.method import Method, Options, Positive, Request, Whole
+from petscale.tuning.method import Method, Positive, Request, Whole
 from petscale.tuning.methods.bottlenecks import LIBRARY_STD, reduced, serial
+from petscale.tuning.methods.norms import NormsOptions, and_norms
 from petscale.tuning.plan import Site
 
 
-class PfeifferOptions(Options):
+class PfeifferOptions(NormsOptions):
     """The options of Pfeiffer's adapters."""
 
     reduction: Whole = Field(16, description="width of the hidden states / width of the bottleneck")
@@ -34,11 +35,11 @@ PFEIFFER = Method(
     name="pfeiffer",
     version=1,
     reference="Pfeiffer et al. 2021; reduction 16 and ReLU as in Lialin et al. 2024 and adapters 1.3.0",
-    operations=("plug",),
+    operations=("plug", "add"),
     formula="h + f(h) + relu((h + f(h)) W_down) W_up",
     structure="dense",
     identity_at_start=False,
     learning_rate_key="pfeiffer",
-    build=_build,
+    build=and_norms(_build),
     options=PfeifferOptions,
 )

@@ -71,12 +71,22 @@ class Add(Operation):
         """Nothing has to be done, because the weight in the model already contains the change."""
 
     def export(self, plan: Plan, values: Mapping[str, Tensor]) -> PeftFiles | None:
-        """The format of SHiRA, for masked entries of linear layers. A layer of SHiRA has r (m + n) entries, so each is
-        padded with entries of value zero."""
+        """The format of LN tuning for whole normalisations, and of SHiRA for masked entries of linear layers.
+
+        A layer of SHiRA has r (m + n) entries, so each is padded with entries of value zero.
+        """
         import torch
 
         from petscale.tuning.operations.peft import PeftFiles
 
+        if plan.sites and all(_whole_norm(site) for site in plan.sites):
+            modules = list(dict.fromkeys(site.module for site in plan.sites))
+            prefix = "base_model.model.{}.ln_tuning_layers.{}"
+            tensors = {
+                prefix.format(site.module, site.settings["tensor"]): values[site.key(site.tensors[0])]
+                for site in plan.sites
+            }
+            return PeftFiles({"peft_type": "LN_TUNING", "target_modules": modules}, tensors)
         if not all(_masked_matrix(site) for site in plan.sites):
             return None
         rank = max(-(-site.count // sum(site.tensors[0].shape)) for site in plan.sites)
@@ -95,6 +105,10 @@ class Add(Operation):
             tensors[f"{prefix}.shira_weight"] = torch.cat([value, value.new_zeros(room)])
         modules = [site.module for site in plan.sites]
         return PeftFiles({"peft_type": "SHIRA", "r": rank, "mask_type": "random", "target_modules": modules}, tensors)
+
+
+def _whole_norm(site: Site) -> bool:
+    return site.role in ("norm", "norm.bias") and site.tensors[0].start == "origin"
 
 
 def _masked_matrix(site: Site) -> bool:
