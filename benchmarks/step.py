@@ -8,8 +8,8 @@ forward, backward, AdamW and the assignment to the weights in the model; a step 
     python benchmarks/step.py --backbone google/t5-v1_1-small --batch 16 --length 128 --target 8 --threads 1
 
 Peak memory counts the tensors of model, delta, optimizer and step; it comes from the allocator on CUDA and from the
-profiler's allocation events on CPU. HF PEFT's LoRA, prompt tuning and SHiRA are measured too, with equal counts of
-parameters; they need the package `peft`.
+profiler's allocation events on CPU. Where HF PEFT has a method, its own is measured too, with an equal count of
+parameters; that needs the package `peft`.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, T5Config, T5ForConditionalGeneration
 
 from petscale.backbones.catalogue import lookup
+from petscale.errors import BadInput
 from petscale.families.shape import BackboneShape
 from petscale.tuning.install import install
-from petscale.tuning.registry import make_plan, matched_budget
+from petscale.tuning.registry import METHODS, make_plan, matched_budget
 
 Batch = dict[str, torch.Tensor]
 Step = Callable[[], None]
 SELF_QV = ["self.q", "self.v"]
-MATRICES = ["self.*", "cross.*", "ffn.*"]
+MATRICES = ["*.q", "*.k", "*.v", "*.o", "ffn.*"]
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,47 @@ def _measure(
 
 
 def _variants(shape: BackboneShape) -> Iterator[Variant]:
+    """Every method that has a count of its own, APET at two budgets, and what HF PEFT has of them."""
+    named, peers = [], _peers(shape)
+    for variant in _compared(shape):
+        named.append(variant.name)
+        yield variant
+    for name, method in METHODS.items():
+        if name in named or method.takes_budget or not _trains(shape, name):
+            continue
+        yield Variant(name, None, _ours(shape, name))
+        if name in peers:
+            yield Variant(f"PEFT {name}", name, peers[name])
+
+
+def _trains(shape: BackboneShape, method: str) -> bool:
+    """Whether the backbone's family can take the method, and it trains anything; the floor is the frozen model."""
+    try:
+        return make_plan(shape, method).trainable > 0
+    except BadInput:
+        return False
+
+
+def _peers(shape: BackboneShape) -> dict[str, Any]:
+    """HF PEFT's methods with the settings of Lialin et al. PEFT's prefix tuning of T5 is another method."""
+    qv, every, scaled, norms = (_modules(shape, name) for name in ("lora-qv", "lora-all", "ia3", "ln-tuning"))
+    inputs = [site.module for site in make_plan(shape, "ia3").sites if site.settings["at"] == "input"]
+    return {
+        "lora-qv": _peft("LoraConfig", qv, r=8, lora_alpha=8),
+        "lora-all": _peft("LoraConfig", every, r=8, lora_alpha=8),
+        "lokr": _peft("LoKrConfig", qv, r=8, alpha=8),
+        "krona": _peft("LoKrConfig", qv, r=10**4, alpha=10**4),  # so large that PEFT takes whole factors
+        "ia3": _peft("IA3Config", scaled, feedforward_modules=inputs),
+        "ln-tuning": _peft("LNTuningConfig", norms),
+    }
+
+
+def _modules(shape: BackboneShape, method: str, options: dict[str, Any] | None = None) -> list[str]:
+    return list(dict.fromkeys(site.module for site in make_plan(shape, method, options=options).sites))
+
+
+def _compared(shape: BackboneShape) -> Iterator[Variant]:
+    """The methods of Su et al., and APET with the counts of LoRA."""
     lora = matched_budget(shape, "lora")
     everywhere = make_plan(shape, "lora", options={"targets": MATRICES}).trainable
     yield Variant("full", None, _ours(shape, "full"))
@@ -162,11 +204,14 @@ def _by_hand(model: nn.Module) -> tuple[nn.Module, Sequence[nn.Parameter], Step]
 
 
 def _peft_linear(config: str, shape: BackboneShape, roles: list[str], **settings: Any) -> Any:
+    return _peft(config, _modules(shape, "lora", {"targets": roles}), r=8, **settings)
+
+
+def _peft(config: str, modules: list[str], **settings: Any) -> Any:
     def prepare(model: nn.Module) -> tuple[nn.Module, Sequence[nn.Parameter], Step]:
         import peft
 
-        modules = [site.module for site in make_plan(shape, "lora", options={"targets": roles}).sites]
-        return _wrapped(model, getattr(peft, config)(r=8, target_modules=modules, **settings))
+        return _wrapped(model, getattr(peft, config)(target_modules=modules, **settings))
 
     return prepare
 
@@ -205,6 +250,7 @@ def _model(shape: BackboneShape, device: torch.device, dtype: torch.dtype) -> nn
             num_heads=shape.heads,
             num_layers=shape.layers,
             num_decoder_layers=shape.decoder_layers,
+            relative_attention_num_buckets=shape.relative_buckets,
             feed_forward_proj="gated-gelu" if shape.gated else "relu",
             dropout_rate=0.0,
             decoder_start_token_id=0,
