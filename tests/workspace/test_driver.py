@@ -96,8 +96,10 @@ def test_looks_for_jobs_do_not_pile_up() -> None:
     assert not looks.acquire(timeout=0.2)
 
 
-def test_no_look_is_planned_where_jobs_run_on_this_machine() -> None:
+def test_no_look_is_planned_where_jobs_run_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit of jobs a second is for those that are submitted."""
+    monkeypatch.setattr(settings, "install", lambda: None)  # it would change Slurm's plugin for later tests
+    monkeypatch.setattr(settings, "JobScheduler", SimpleNamespace())
     seen: list[Any] = []
     plugin = SimpleNamespace(common_settings=SimpleNamespace(local_exec=True, dryrun_exec=True))
     workflow = SimpleNamespace(
