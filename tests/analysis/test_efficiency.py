@@ -15,9 +15,14 @@ from scipy import stats
 
 from petscale.analysis.costs import missing_table
 from petscale.analysis.efficiency import efficiency_table, measurements_table
+from petscale.analysis.run import analyse
 from petscale.cells.efficiency import EfficiencyRecord, write_efficiency
+from petscale.report.build import build, read_tables
 from petscale.report.figures.efficiency import figures
 from petscale.study.config.analysis import AnalysisSettings
+from petscale.workspace.grid import open_grid
+from petscale.workspace.plan import plan_document
+from petscale.workspace.study_file import parse_study
 
 SPEEDS = {"full": [100.0, 110.0, 90.0], "lora": [130.0, 132.0, 126.0], "prompt": [50.0, 44.0, 45.0]}
 MEMORY = {"full": 1_000, "lora": 400, "prompt": 600}
@@ -134,3 +139,35 @@ def test_the_report_draws_what_was_measured(study: dict[str, Any], tmp_path: Pat
         figure.chart.to_dict()  # raises where the chart breaks the schema
         json.dumps(figure.interactive(), allow_nan=False)
     assert figures({}) == []
+
+
+def test_a_study_of_measurements_alone_has_tables_and_a_report(tmp_path: Path) -> None:
+    """It has no cells, so that all other tables are empty."""
+    document = {
+        "name": "speeds",
+        "ladders": [{"name": "mini-t5", "backbones": ["mini-t5-small-12k"]}],
+        "tasks": ["mini-sentiment"],
+        "seeds": [1, 2],
+        "experiments": {"efficiency": {"methods": ["lora"]}},
+        "analysis": {"power_draws": 0},
+    }
+    plan = plan_document(open_grid(parse_study(document, "speeds")))
+    path = tmp_path / "speeds" / "plan.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(plan))
+    for each in plan["measurements"]:
+        write_efficiency(tmp_path / each["path"], record(each, SPEEDS[each["method"]][each["seed"] - 1]))
+    tables = analyse(path, tmp_path, tmp_path / "tables")
+    assert tables["cells"].empty and tables["efficiency"]["repeats"].tolist() == [2, 2]
+    build(path, tmp_path, tmp_path / "tables", tmp_path / "report.html", tmp_path / "figures")
+    page = (tmp_path / "report.html").read_text()
+    assert '<section id="efficiency">' in page and "lora" in page
+    assert (tmp_path / "figures" / "efficiency-train-mini-t5.svg").exists()
+
+
+def test_tables_of_before_measurements_hold_costs_under_the_other_name(tmp_path: Path) -> None:
+    for name in ("claims", "cells", "efficiency"):
+        (tmp_path / f"{name}.csv").write_text("backbone,method,train_tokens_per_s\nb,lora,3\n")
+    tables = read_tables(tmp_path)
+    assert "efficiency" not in tables and tables["costs"]["train_tokens_per_s"].tolist() == [3]
+    assert figures(tables) == []

@@ -28,7 +28,7 @@ from petscale.analysis.examples import example_scores
 from petscale.analysis.power_table import power_table
 from petscale.analysis.readings import PUBLISHED, READINGS
 from petscale.analysis.study_plan import StudyPlan, read_plan, settings_of
-from petscale.analysis.tidy import compared, curves, tidy
+from petscale.analysis.tidy import asked_by, compared, curves, tidy
 from petscale.analysis.transfer_scores import transfer_scores
 from petscale.artefacts.files import write_atomically
 
@@ -68,7 +68,7 @@ def make_tables(plan: StudyPlan, results_root: Path) -> Tables:
     cells = compared(every_cell)
     wanted = cells[_needs_examples(cells)]
     examples = {reading: example_scores(wanted, results_root, reading) for reading in READINGS}
-    lines = curves(cells[[("convergence" in names) for names in cells["experiments"]]], results_root)
+    lines = curves(asked_by(cells, "convergence", control=True), results_root)
     seen = views(plan, cells, lines, examples, settings)
     zero_shot = transfer_scores(plan, cells, results_root)
     ratios = transfer.with_ratios(zero_shot, settings)
