@@ -9,8 +9,7 @@ from typing import Any
 import pandas as pd
 
 from petscale.analysis import means
-from petscale.analysis.interval import t_quantile
-from petscale.analysis.papers import paper_table
+from petscale.analysis.papers import noise_of, paper_table, within_noise
 from petscale.analysis.tidy import asked_by
 from petscale.study.config.analysis import AnalysisSettings
 
@@ -65,12 +64,8 @@ def _scores(cells: pd.DataFrame, settings: AnalysisSettings) -> Iterator[dict[st
         values = part["score"].dropna()
         if theirs is None or values.empty:
             continue
-        mean, paper, seeds = float(values.mean()), float(theirs.mean()), len(values)
-        half = math.nan
-        if seeds > 1:
-            spread = float(values.std()) * math.sqrt(1 / seeds + 1 / len(theirs))
-            half = t_quantile(settings.confidence, seeds - 1) * spread
-        word = "no interval" if math.isnan(half) else "yes" if abs(mean - paper) <= half else "no"
+        mean, paper = float(values.mean()), float(theirs.mean())
+        half = noise_of(values, len(theirs), settings.confidence)
         yield {
             "quantity": "score (appendix B)",
             "backbone": backbone,
@@ -82,8 +77,8 @@ def _scores(cells: pd.DataFrame, settings: AnalysisSettings) -> Iterator[dict[st
             "high": mean + half,
             "paper": paper,
             "difference": mean - paper,
-            "within_noise": word,
-            "seeds": seeds,
+            "within_noise": within_noise(abs(mean - paper) <= half, half),
+            "seeds": len(values),
             "cells": ";".join(part["cell"]),
         }
 

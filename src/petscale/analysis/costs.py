@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from petscale.analysis import means
-from petscale.analysis.tidy import AFTER_TRAINING
+from petscale.analysis.tidy import PLANNED_COUNTS
 
 _KEYS = ["ladder", "backbone", "scale", "display", "method", "budget"]
-_COUNTS = ["trainable", "effective", "head_parameters", "stored", "changed", "total", *AFTER_TRAINING]
+_COUNTS = ["trainable", "effective", "head_parameters", "stored", "changed", "total", *PLANNED_COUNTS]
 _EXPERIMENTS = {"methods", "structure"}
 _SPEEDS = ["train_tokens_per_s", "inference_tokens_per_s"]
 _COSTS = [*_SPEEDS, "peak_memory", "energy_j", "train_s", "evaluate_s", "wall_s"]

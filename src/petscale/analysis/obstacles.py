@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from petscale.analysis.claims import listed
+from petscale.analysis.claims.row import Claim
 from petscale.analysis.means import REFERENCES, ordered
 from petscale.analysis.study_plan import StudyPlan, with_sweeps
 from petscale.study.config.analysis import AnalysisSettings
@@ -18,22 +20,15 @@ from petscale.study.config.analysis import AnalysisSettings
 Cells = Sequence[Mapping[str, Any]]
 
 
-COMPARED = {
-    "adapters-lora-reach": ("full", "houlsby", "lora-qv", "lora-all"),
-    "pfeiffer-below": ("houlsby", "pfeiffer"),
-    "norms-competitive": ("full", "ln-tuning"),
-}
-"""Claims on methods that are compared with each other on every size, with these methods."""
-
-
 def obstacles(plan: StudyPlan, settings: AnalysisSettings) -> dict[str, dict[str, str]]:
-    """For each ladder the claims that no result of this plan could decide, each with the reason in one line."""
+    """For each ladder the listed claims that no result of this plan could decide, each with the reason in one line."""
     plan = with_sweeps(plan)
     kinds = {task["name"]: (task["kind"], bool(task.get("classes"))) for task in plan["tasks"]}
     targets = defaultdict(list)
     for transfer in plan["transfers"]:
         targets[transfer["source"]].append(transfer["target"])
-    return {ladder["name"]: _of_ladder(plan, ladder, kinds, targets, settings) for ladder in plan["ladders"]}
+    claims = listed(plan, settings)
+    return {ladder["name"]: _of_ladder(plan, ladder, kinds, targets, settings, claims) for ladder in plan["ladders"]}
 
 
 def _of_ladder(
@@ -42,6 +37,7 @@ def _of_ladder(
     kinds: Mapping[str, tuple[str, bool]],
     targets: Mapping[str, Sequence[str]],
     settings: AnalysisSettings,
+    claims: Sequence[Claim],
 ) -> dict[str, str]:
     rungs = [rung["name"] for rung in sorted(ladder["backbones"], key=lambda rung: int(rung["scale"]))]
     cells = [cell for cell in plan["cells"] if cell["ladder"] == ladder["name"] and not cell.get("control")]
@@ -79,24 +75,23 @@ def _of_ladder(
         or _enough(sources, ends, 2),
     }
     structures = [cell for cell in asked["convergence"] if cell.get("structure")]
-    for claim in ("speed-differs", "adjacent-faster"):
-        found[claim] = (
+    for name in ("speed-differs", "adjacent-faster"):
+        found[name] = (
             _two(structures, "convergence", "structure", [largest])
             or _enough(structures, [largest], 2)
             or _full(cells, structures, [largest])
         )
-    for claim, methods in COMPARED.items():
-        if claim not in (settings.claims or ()) and not {cell["method"] for cell in asked["methods"]} >= set(methods):
-            continue  # a study without these methods does not list it
-        own = [cell for cell in asked["methods"] if cell["method"] in methods]
-        absent = [name for name in methods if name not in {cell["method"] for cell in own}]
-        found[claim] = (
-            (f"experiment methods lacks {', '.join(absent)}" if absent else "")
-            or _two(own, "methods", "method", rungs, 1)
-            or _enough(own, rungs, 2)
-            or _full(cells, own, rungs)
-        )
-    return {claim: why for claim, why in found.items() if why and claim in (settings.claims or found)}
+    for claim in claims:
+        own = [cell for cell in asked["methods"] if cell["method"] in claim.about]
+        absent = [name for name in claim.about if name not in {cell["method"] for cell in own}]
+        if claim.about:
+            found[claim.id] = (
+                (f"experiment methods lacks {', '.join(absent)}" if absent else "")
+                or _two(own, "methods", "method", rungs, 1)
+                or _enough(own, rungs, 2)
+                or _full(cells, own, rungs)
+            )
+    return {claim.id: why for claim in claims if (why := found[claim.id])}
 
 
 def _scales(rungs: Sequence[str]) -> str:

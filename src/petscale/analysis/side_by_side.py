@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,7 @@ import pandas as pd
 
 from petscale.analysis import means
 from petscale.analysis.against_lialin import lialin_rows
-from petscale.analysis.interval import t_quantile
-from petscale.analysis.papers import paper_table
+from petscale.analysis.papers import noise_of, paper_table, within_noise
 from petscale.analysis.tidy import asked_by
 from petscale.study.config.analysis import AnalysisSettings
 
@@ -69,7 +67,7 @@ def _scores(known: pd.DataFrame, settings: AnalysisSettings) -> list[dict[str, A
                 continue
             chosen = part if method == "full" else part[[match in names for names in part["matches"]]]
             values = chosen["score"].dropna()
-            mean, half = float(values.mean()), _noise(values, settings.confidence)
+            mean, half = float(values.mean()), noise_of(values, PAPER_SEEDS, settings.confidence)
             percent = 100 * float((chosen["trainable"] / chosen["total"]).iloc[0]) if match else 100.0
             same = 1 / SHARE_FACTOR <= percent / theirs.trainable_percent <= SHARE_FACTOR
             difference = mean - theirs.score
@@ -85,7 +83,7 @@ def _scores(known: pd.DataFrame, settings: AnalysisSettings) -> list[dict[str, A
                     "high": mean + half,
                     "paper": theirs.score,
                     "difference": difference if same else np.nan,
-                    "within_noise": _word(abs(difference) <= half, half) if same else "other budget",
+                    "within_noise": within_noise(abs(difference) <= half, half) if same else "other budget",
                     "percent": percent,
                     "paper_percent": theirs.trainable_percent,
                     "seeds": len(values),
@@ -99,13 +97,6 @@ def _groups_of(part: pd.DataFrame) -> list[str]:
     if part["method"].iloc[0] == "full":
         return [""]
     return means.ordered(name for names in part["matches"] for name in names)
-
-
-def _noise(values: pd.Series, confidence: float) -> float:
-    seeds = len(values)
-    if seeds < 2:
-        return math.nan
-    return t_quantile(confidence, seeds - 1) * float(values.std()) * math.sqrt(1 / seeds + 1 / PAPER_SEEDS)
 
 
 def _thresholds(thresholds: pd.DataFrame) -> list[dict[str, Any]]:
@@ -131,7 +122,7 @@ def _thresholds(thresholds: pd.DataFrame) -> list[dict[str, Any]]:
                 "paper": low,
                 "paper_high": high,
                 "difference": np.nan,
-                "within_noise": _word(meets, one.low_from),
+                "within_noise": within_noise(meets, one.low_from),
                 "seeds": one.seeds,
                 "cells": one.cells,
             }
@@ -164,9 +155,3 @@ def _gaps(gaps: pd.DataFrame) -> list[dict[str, Any]]:
                 }
             )
     return rows
-
-
-def _word(within: bool, noise: float) -> str:
-    if math.isnan(noise):
-        return "no interval"
-    return "yes" if within else "no"

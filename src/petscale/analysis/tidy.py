@@ -18,7 +18,7 @@ from petscale.study.grid import TRIES
 
 POINTS = 100.0
 RANK = "rank_accuracy"
-AFTER_TRAINING = ("deployed", "touched", "rank")  # counts that a plan knows before its cell has run
+PLANNED_COUNTS = ("deployed", "touched", "rank")  # counts that a plan knows before its cell has run
 
 _PLANNED = (
     "cell", "digest", "backbone", "ladder", "scale", "task", "kind", "method", "structure", "budget", "seed",
@@ -26,7 +26,7 @@ _PLANNED = (
 )  # fmt: skip
 _MEASURED = (
     "cause", "notes", "metric", "score", "score_se", "score_n", RANK, "dev", "dev_se", "effective", "head_parameters",
-    "stored", "changed", "total", *AFTER_TRAINING, "best_step", "best_dev", "steps", "train_tokens_per_s",
+    "stored", "changed", "total", *PLANNED_COUNTS, "best_step", "best_dev", "steps", "train_tokens_per_s",
     "inference_tokens_per_s", "startup_s", "train_s", "evaluate_s", "wall_s", "peak_memory", "energy_j", "hash_data",
     "hash_code", "hash_backbone",
 )  # fmt: skip
@@ -60,7 +60,7 @@ def tidy(plan: StudyPlan, results_root: Path) -> pd.DataFrame:
         row["chance"] = chance_points(tasks[row["task"]], class_head=class_heads[row["ladder"]])
         row["guess"] = chance_points(tasks[row["task"]], class_head=True)
         row.update(dict.fromkeys(_MEASURED), status="missing", total=planned.get("total"))
-        row.update({key: planned.get(key) for key in AFTER_TRAINING})
+        row.update({key: planned.get(key) for key in PLANNED_COUNTS})
         row.update(_measured(planned, results_root))
         rows.append(row)
     columns = [*_PLANNED, "display", "experiments", "matches", "chance", "guess", "trainable", "status", *_MEASURED]
@@ -160,7 +160,7 @@ def _flat(record: CellResult) -> dict[str, Any]:
         "head_parameters": record.counts.head,
         "stored": record.counts.stored,
         "changed": record.counts.changed,
-        **{key: count for key in AFTER_TRAINING if (count := getattr(record.counts, key)) is not None},
+        **{key: count for key in PLANNED_COUNTS if (count := getattr(record.counts, key)) is not None},
         "best_step": record.convergence.best_step,
         "best_dev": POINTS * record.convergence.best_dev,
         "steps": record.convergence.steps,

@@ -139,7 +139,6 @@ def _obstacles(document: Any, settings: Any) -> str:
         f"  {ladder}: {texts[claim]}: {why}"
         for ladder, claims in found.items()
         for claim, why in sorted(claims.items())
-        if claim in texts
     ]
     total = len(texts) * len(found)
     head = f"claims: {total - len(lines)} of {total} (claims x ladders) can be decided"

@@ -30,11 +30,9 @@ def run(args: argparse.Namespace) -> int:
         code = run_in_worker([word for word in sys.argv[1:] if word != "--warm"])
         if code is not None:
             return code
-    from petscale.study.rates import RateSearch
-    from petscale.study.searches import Search
+    from petscale.study.rates import search_from_spec
 
-    spec = parse_spec(args.search, "probe", "--search")
-    search = (RateSearch if spec.get("kind") == "rates" else Search).from_spec(spec)
+    search = search_from_spec(parse_spec(args.search, "probe", "--search"))
     if args.seed not in search.seeds or not 1 <= args.round <= search.rounds:
         raise BadInput(f"petscale probe: {search.path}: no round {args.round} with seed {args.seed}")
     from petscale.study.cell import Cell

@@ -9,8 +9,7 @@ from petscale.families.shape import BackboneShape
 from petscale.study.cell import Cell, DataSpec
 from petscale.study.config import Study
 from petscale.study.measurement import Measurement
-from petscale.study.rates import RateSearch
-from petscale.study.searches import Search
+from petscale.study.rates import AnySearch
 from petscale.tuning.registry import lookup
 
 TRIES = "rates"
@@ -83,7 +82,7 @@ class Grid:
     backbones: dict[str, Backbone]
     cells: dict[str, PlannedCell] = field(default_factory=dict)
     transfers: list[PlannedTransfer] = field(default_factory=list)
-    searches: dict[str, Search | RateSearch] = field(default_factory=dict)
+    searches: dict[str, AnySearch] = field(default_factory=dict)
     uses: dict[str, list[Use]] = field(default_factory=dict)
     measurements: dict[str, PlannedMeasurement] = field(default_factory=dict)
 
@@ -102,7 +101,7 @@ class Grid:
             search=search if known is None else known.search,
         )
 
-    def add_search(self, search: Search | RateSearch, use: Use) -> None:
+    def add_search(self, search: AnySearch, use: Use) -> None:
         """Add a search, or record that one more experiment needs its cells."""
         self.searches[search.path] = search
         uses = self.uses.setdefault(search.path, [])

@@ -16,6 +16,7 @@ from petscale.artefacts.growth import incoming, outgoing
 from petscale.artefacts.names import slug
 from petscale.cells.record import CellResult
 from petscale.study.cell import Cell
+from petscale.study.searches import Search
 
 
 @dataclass(frozen=True)
@@ -85,3 +86,16 @@ class RateSearch:
     def cells(self) -> int:
         """Most cells that the search makes: one for each seed; that of the first seed is one of the tries."""
         return len(self.seeds)
+
+
+AnySearch = Search | RateSearch
+"""A search for the two thresholds or for the learning rate of one method on one backbone and task."""
+
+
+def search_from_spec(spec: Mapping[str, Any]) -> AnySearch:
+    """The search of a specification.
+
+    Raises:
+        BadInput: a field is missing or unknown.
+    """
+    return RateSearch.from_spec(spec) if spec.get("kind") == "rates" else Search.from_spec(spec)

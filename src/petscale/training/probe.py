@@ -14,10 +14,8 @@ from petscale.search.rates import Try, best_rate, edge_of
 from petscale.search.record import Probe, read_probe, write_note, write_probe
 from petscale.search.rule import Decision, Rule, Trial, decide
 from petscale.study.cell import Cell
-from petscale.study.rates import RateSearch
+from petscale.study.rates import AnySearch, RateSearch
 from petscale.study.searches import Search
-
-AnySearch = Search | RateSearch
 
 log = logging.getLogger("petscale.search")
 
@@ -42,7 +40,10 @@ def run_probe(search: AnySearch, number: int, seed: int, layout: Layout, train: 
         BadInput: an earlier record or a reference is missing or damaged.
     """
     path = Path(layout.probe(search.path, number, seed))
-    record = _by_rates(search, seed, layout) if isinstance(search, RateSearch) else _by(search, number, seed, layout)
+    if isinstance(search, RateSearch):
+        record = _by_rates(search, seed, layout)
+    else:
+        record = _by_thresholds(search, number, seed, layout)
     if record.choice is None:
         write_probe(path, record)
         log.info("%s: round %d: ended (%s)", search.path, number, record.ended)
@@ -58,7 +59,7 @@ def run_probe(search: AnySearch, number: int, seed: int, layout: Layout, train: 
     return Exit.DONE
 
 
-def _by(search: Search, number: int, seed: int, layout: Layout) -> Probe:
+def _by_thresholds(search: Search, number: int, seed: int, layout: Layout) -> Probe:
     """What a threshold search decides for one seed of a round."""
     decision = next_round(search, earlier_probes(search, number, layout), layout)
     budget = decision.budgets.get(seed)

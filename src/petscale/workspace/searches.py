@@ -13,11 +13,8 @@ from petscale.errors import BadInput
 from petscale.search.record import Probe, read_note, read_probe
 from petscale.study.cell import Cell
 from petscale.study.grid import Grid, PlannedCell
-from petscale.study.rates import RateSearch
-from petscale.study.searches import Search
+from petscale.study.rates import AnySearch
 from petscale.workspace.commands import snakemake
-
-AnySearch = Search | RateSearch
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from petscale.analysis.verdict import Verdict, at_least, corrected_level, decide
 def adapters_and_lora_reach_full(evidence: Evidence, claim: Claim) -> ClaimRow:
     """Houlsby adapters and LoRA are not inferior to full fine-tuning on any size."""
     margin = evidence.settings.margins.full_points
-    return _everywhere(evidence, claim, [(name, "full") for name in claim.about], -margin)
+    return _everywhere(evidence, claim, [(name, "full") for name in claim.about if name != "full"], -margin)
 
 
 def pfeiffer_below_houlsby(evidence: Evidence, claim: Claim) -> ClaimRow:

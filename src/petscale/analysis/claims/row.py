@@ -56,7 +56,7 @@ class Claim:
     id: str
     text: str
     table: str  # the CSV table with the numbers behind it
-    about: tuple[str, ...] = ()  # methods without which a study does not list it
+    about: tuple[str, ...] = ()  # methods that it compares; a study without them does not list it
 
 
 @dataclass(frozen=True)

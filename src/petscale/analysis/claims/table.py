@@ -61,7 +61,7 @@ TESTS: tuple[tuple[Claim, Test], ...] = (
             "adapters-lora-reach",
             "Houlsby adapters and LoRA reach full fine-tuning at every size",
             "comparison.csv",
-            ("houlsby", "lora-qv", "lora-all"),
+            ("full", "houlsby", "lora-qv", "lora-all"),
         ),
         comparison.adapters_and_lora_reach_full,
     ),
@@ -75,7 +75,7 @@ TESTS: tuple[tuple[Claim, Test], ...] = (
         comparison.pfeiffer_below_houlsby,
     ),
     (
-        Claim("norms-competitive", "Tuning the norms alone is competitive", "comparison.csv", ("ln-tuning",)),
+        Claim("norms-competitive", "Tuning the norms alone is competitive", "comparison.csv", ("full", "ln-tuning")),
         comparison.norms_are_competitive,
     ),
 )

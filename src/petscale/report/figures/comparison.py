@@ -19,7 +19,7 @@ _COSTS: dict[str, tuple[str, Literal["log", "linear"]]] = {
     "memory_ratio": ("peak memory, ratio to full", "linear"),
     "train_ratio": ("training tokens a second, ratio to full", "linear"),
 }
-_ON, _OFF = "no method scores higher with fewer", "another does"
+_ON, _OFF = "no method scores higher with fewer parameters", "another does"
 
 
 def figures(tables: Tables) -> list[Figure]:
