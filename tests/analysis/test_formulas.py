@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from petscale.analysis.bounds import Bounds, mean_of, percentiles
+from petscale.analysis.bounds import Bounds, mean_of, median_of, percentiles
 from petscale.analysis.convergence_rule import (
     CONVERGED,
     NEVER_ROSE,
@@ -265,6 +265,20 @@ def test_sums_of_bounds_take_the_worst_of_both() -> None:
     assert (less.low.tolist(), less.high.tolist(), less.seeds) == ([-1.0, -4.0], [2.5, 8.0], 2)
     mean = mean_of([a, b])
     assert (mean.low.tolist(), mean.high.tolist(), mean.seeds) == ([0.75, 2.5], [2.5, 8.5], 2)
+
+
+def test_one_open_end_does_not_take_the_end_of_a_median() -> None:
+    """Three thresholds, of which one was never reached; of two, the open end of one is that of the median."""
+    known, higher, never = (
+        bounds([1.0, 2.0], [1.5, 2.5]),
+        bounds([3.0, 4.0], [3.5, 4.5]),
+        bounds([5.0, 5.0], [INF, INF]),
+    )
+    median = median_of([known, never, higher])
+    assert (median.low.tolist(), median.high.tolist(), median.seeds) == ([3.0, 4.0], [3.5, 4.5], 3)
+    assert median_of([known, higher]).low.tolist() == [2.0, 3.0]  # of an even number, the mean of the middle two
+    assert median_of([known, never]).high.tolist() == [INF, INF]
+    assert mean_of([known, never, higher]).high.tolist() == [INF, INF]
 
 
 def test_percentiles_by_hand() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -12,12 +14,12 @@ import pytest
 
 from analysis.studies import Study, as_claimed, unlike_claimed, with_holes
 from petscale.analysis.power_table import power_table, seed_scatter
-from petscale.analysis.simulate import of_the_paper, power, quick
+from petscale.analysis.simulate import Simulator, World, of_the_paper, power, quick
 from petscale.analysis.study_plan import read_plan, settings_of
 from petscale.analysis.wording import power_texts
 
 
-def scatter_of_records(study: Study) -> float:
+def scatter_of_records(study: Study) -> dict[tuple[str, str], float]:
     """The same scatter from the plan and the records alone, cell by cell."""
     plan = json.loads(study.plan.read_text())
     families = {ladder["name"]: ladder["family"] for ladder in plan["ladders"]}
@@ -25,7 +27,8 @@ def scatter_of_records(study: Study) -> float:
     known: dict[tuple[Any, ...], list[float]] = defaultdict(list)
     for cell in plan["cells"]:
         record = study.root / "cells" / cell["cell"] / "result.json"
-        if cell["method"] == "frozen" or cell["structure"] or cell["control"] or not record.exists():
+        swept = cell["structure"] and not cell["matches"]
+        if cell["method"] == "frozen" or swept or cell["control"] or not record.exists():
             continue
         document = json.loads(record.read_text())
         if document["status"] != "done":
@@ -34,14 +37,16 @@ def scatter_of_records(study: Study) -> float:
         generated = labels and families[cell["ladder"]] == "t5"
         points = 100 * document["test"]["rank_accuracy" if generated else document["metric"]]["value"]
         guess = 100 / labels if labels else 0.0
-        place = (cell["backbone"], cell["task"], cell["method"], cell["learning_rate"], cell["head"])
+        settings = (cell["task"], cell["budget"], cell["learning_rate"], cell["labels"], cell["head"])
+        place = (cell["backbone"], cell["method"], *settings)
         known[place].append(100 * (points - guess) / (100 - guess))
-    squares, degrees = 0.0, 0
-    for values in known.values():
+    squares: dict[tuple[str, str], float] = defaultdict(float)
+    degrees: dict[tuple[str, str], int] = defaultdict(int)
+    for (backbone, method, *_), values in known.items():
         mean = sum(values) / len(values)
-        squares += sum((value - mean) ** 2 for value in values)
-        degrees += len(values) - 1
-    return math.sqrt(squares / degrees)
+        squares[backbone, method] += sum((value - mean) ** 2 for value in values)
+        degrees[backbone, method] += len(values) - 1
+    return {pair: math.sqrt(squares[pair] / degrees[pair]) for pair in squares if degrees[pair]}
 
 
 @pytest.mark.parametrize("study", [as_claimed, with_holes])
@@ -58,24 +63,40 @@ def test_the_scatter_is_of_what_is_known_and_not_of_points() -> None:
         for seed, score in enumerate(scores)
     ]
     common = {"backbone": "b", "method": "full", "structure": None, "budget": None, "learning_rate": 1e-3,
-              "labels": "words", "head": "trained", "control": False, "status": "done"}  # fmt: skip
+              "labels": "words", "head": "trained", "control": False, "status": "done", "matches": ()}  # fmt: skip
     cells = pd.DataFrame([{**common, **row, "chance": row["guess"], "rank_accuracy": row["score"]} for row in rows])
-    assert seed_scatter(cells) == pytest.approx(math.sqrt(8.0))  # both groups: 60 and 64
+    assert seed_scatter(cells) == pytest.approx({("b", "full"): math.sqrt(8.0)})  # both groups: 60 and 64
     others = pd.DataFrame(
         [
             {**cells.iloc[0].to_dict(), "score": 0.0, "seed": 7, **change}
             for change in ({"method": "frozen"}, {"control": True}, {"structure": "discrete"}, {"status": "diverged"})
         ]
     )
-    assert seed_scatter(pd.concat([cells, others])) == pytest.approx(math.sqrt(8.0))
-    assert math.isnan(seed_scatter(cells[cells["seed"] == 0]))
+    assert seed_scatter(pd.concat([cells, others])) == pytest.approx({("b", "full"): math.sqrt(8.0)})
+    assert seed_scatter(cells[cells["seed"] == 0]) == {}
+
+
+def test_each_backbone_and_method_has_its_own_scatter() -> None:
+    """A method that scatters by ten points says nothing of one that scatters by one; a simulation draws them so."""
+    study = as_claimed()
+    plan = read_plan(study.plan)
+    pairs = sorted({(cell["backbone"], cell["method"]) for cell in plan["cells"] if cell["method"] != "frozen"})
+    noisy = pairs[0]
+    simulator = Simulator(plan, settings_of(plan))
+    world = World(seed_sd=1.0, sd_of={noisy: 10.0})
+    scatter = simulator._scatter(world)
+    here = (simulator._cells["backbone"] == noisy[0]) & (simulator._cells["method"] == noisy[1])
+    assert set(scatter[here]) == {10.0}
+    assert set(scatter[~here]) == {1.0}
 
 
 def test_a_row_has_the_shares_of_studies_simulated_with_this_scatter() -> None:
     study = as_claimed()
     plan, table = read_plan(study.plan), study.tables["power"].reset_index(drop=True)
-    settings, seed_sd = settings_of(plan), scatter_of_records(study)
-    found = power(plan, quick(settings), of_the_paper(plan, seed_sd), settings.power_draws, settings.seed)
+    settings, scatter = settings_of(plan), scatter_of_records(study)
+    seed_sd = statistics.median(scatter.values())
+    world = replace(of_the_paper(plan, seed_sd), sd_of=scatter)
+    found = power(plan, quick(settings), world, settings.power_draws, settings.seed)
     names = ["id", "claim", "ladder", "reading"]
     pd.testing.assert_frame_equal(table[names], study.tables["claims"][names].reset_index(drop=True))
     pd.testing.assert_frame_equal(table[names], found[names].reset_index(drop=True))

@@ -75,6 +75,16 @@ def mean_of(bounds: Sequence[Bounds]) -> Bounds:
     return Bounds(low, high, min(one.seeds for one in bounds))
 
 
+def median_of(bounds: Sequence[Bounds]) -> Bounds:
+    """Median of several thresholds, for each draw separately.
+
+    It is a number as long as less than half of them have an open end; a mean has an open end as soon as one has.
+    """
+    low = np.median([one.low for one in bounds], axis=0)
+    high = np.median([one.high for one in bounds], axis=0)
+    return Bounds(low, high, min(one.seeds for one in bounds))
+
+
 def percentiles(draws: Array, confidence: float, seeds: int) -> Estimate:
     """Percentile interval of draws without bounds; the first one is the estimate, and NaN draws are ignored."""
     known = draws[1:][~np.isnan(draws[1:])]

@@ -13,7 +13,7 @@ All cells write labels but those of the frozen backbone and those below the low 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,6 +58,7 @@ class World:
         within: share above chance that transfers within a type.
         across: share above chance that transfers across types.
         seed_sd: standard deviation over seeds of what a cell knows, in points.
+        sd_of: the same for some pairs of backbone and method, in place of `seed_sd`.
         speed_sd: standard deviation over seeds of the log of the speed.
         curve: share of full by log10 budget, scale (0 to 1) and method (0 to 1), instead of `low`, `high` and `jump`.
     """
@@ -72,6 +73,7 @@ class World:
     within: float = 0.8
     across: tuple[float, float] = (0.05, 0.05)
     seed_sd: float = 2.0
+    sd_of: Mapping[tuple[str, str], float] = field(default_factory=dict)
     speed_sd: float = 0.2
     curve: Curve | None = None
 
@@ -144,7 +146,7 @@ class Simulator:
         if mixed.methods:
             known = self._shuffled(known, generator)
         before = known
-        known = known + generator.normal(0, world.seed_sd, len(cells))
+        known = known + generator.normal(0, self._scatter(world), len(cells))
         frozen = (cells["method"] == "frozen").to_numpy(bool)
         dumb = frozen | (swept & (before == 0))
         known[frozen] = 0.0
@@ -156,6 +158,11 @@ class Simulator:
         silent = dumb & (cells["chance"] < cells["guess"]).to_numpy(bool)
         written = np.where(silent, 0.0, rank)
         return cells.assign(score=written, dev=written, **{RANK: np.where(guess > 0, rank, np.nan)}, end=position)
+
+    def _scatter(self, world: World) -> Array:
+        """Standard deviation over seeds of each cell."""
+        pairs = zip(self._cells["backbone"], self._cells["method"], strict=True)
+        return np.array([world.sd_of.get(pair, world.seed_sd) for pair in pairs])
 
     def _share(self, x: Array, position: Array, place: Array, world: World) -> Array:
         """Share of full at a budget: nothing below the low threshold, `jump` from there on, all from the high one."""

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from petscale.analysis import means
-from petscale.analysis.bounds import Bounds, mean_of, percentiles
+from petscale.analysis.bounds import Bounds, mean_of, median_of, percentiles
 from petscale.analysis.claims.row import (
     NO_EVIDENCE,
     Claim,
@@ -131,13 +131,15 @@ def _moves(evidence: Evidence, claim: Claim, which: Callable[[Threshold], Bounds
         return undecided(evidence, claim, said, _behind(evidence, *ends))
     torn = sum(one.missing != () for one in counting)
     said += f"; {torn} sweeps lack budgets" if torn else ""
-    change = mean_of([small[p] - large[p] if falls else large[p] - small[p] for p in known])
+    # A median, because a search often leaves a few percent for a threshold that no budget reaches, and of six searches
+    # one would then make most draws of a mean infinite.
+    change = median_of([small[p] - large[p] if falls else large[p] - small[p] for p in known])
     estimate = change.estimate(evidence.settings.confidence)
     return decided(
         evidence,
         claim,
         lambda level: decide(change.estimate(level), at_least(margin)),
-        statistic=f"mean log10 ratio of thresholds, {' over '.join(ends if falls else ends[::-1])}",
+        statistic=f"median log10 ratio of thresholds, {' over '.join(ends if falls else ends[::-1])}",
         unit=_FACTOR,
         estimate=estimate,
         rule=f"interval above {margin:.2f} (factor {factor:g}); not supported if below it",
