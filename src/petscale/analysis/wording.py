@@ -47,6 +47,5 @@ def power_meaning(power: pd.DataFrame) -> str:
     first = power.iloc[0]
     return (
         "the chance that this study would decide this claim if the effects were as the paper says and cells scatter as "
-        f"they did here (by {first['seed_sd']:.1f} points over seeds in the median of backbones and methods; "
-        f"{first['draws']} simulated studies)"
+        f"they did here (by {first['seed_sd']:.1f} points over seeds; {first['draws']} simulated studies)"
     )
