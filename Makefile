@@ -9,7 +9,7 @@ BIN := .venv/bin
 RUN := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONNOUSERSITE=1
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES) --rerun-incomplete --keep-going --quiet rules host
 
-.PHONY: help install install-profile image demo study comparison ladder test test-all test-chromium test-cluster faults mutants lint lock ui
+.PHONY: help install install-profile image demo study comparison ladder test test-all test-chromium test-cluster faults mutants lint docs lock ui
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -61,6 +61,9 @@ lint: .venv/.dev  ## format, lint, types, order of packages, workflow lint, gene
 	$(RUN) snakemake --lint
 	$(RUN) petscale schema --check
 	$(RUN) petscale stages --check
+
+docs: .venv/.dev  ## the documentation, to docs/_build/html/index.html; a warning or a dead link between pages is an error
+	$(RUN) python -m sphinx --jobs $(CORES) --fail-on-warning --keep-going --quiet --builder html docs docs/_build/html
 
 faults: .venv/.dev  ## break cells in every way of docs/reliability.md; prints fault, tries, survived, lost
 	$(RUN) OMP_NUM_THREADS=1 python -m pytest -q tests/faults tests/tracking/test_outage.py tests/tracking/test_server.py \

@@ -1,4 +1,4 @@
-"""The README's commands work as a newcomer would type them; .ci/run runs `make install` and `make test`."""
+"""The commands of README, tutorial and how-to work as a newcomer would type them; .ci/run runs those of make."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ from petscale.workspace.plan import plan_document
 from petscale.workspace.study_file import load_study
 from workflow.project import Workflow
 
+PAGES = ("README.md", "docs/tutorial.md", "docs/rerun-a-cell.md", "docs/local-rows.md", "docs/real-studies.md",
+         "docs/read-results.md", "docs/compare-studies.md", "docs/export-a-delta.md", "docs/add-a-backbone.md",
+         "docs/words.md")  # fmt: skip
+
 
 def spans(root: Path) -> set[str]:
-    """Every command that the README shows, in fences and in backticks."""
-    text = (root / "README.md").read_text()
+    """Every command that these pages show, in fences and in backticks."""
+    text = "\n".join((root / page).read_text() for page in PAGES)
     blocks = re.findall(r"```sh\n(.*?)```", text, re.S)
     fences = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
     ticks = re.findall(r"`((?:petscale|snakemake|make|mlflow) [^`]*)`", text)
@@ -33,22 +37,35 @@ DIRECT = {
     "petscale status --stale studies/mini.yaml",
     "petscale count google/t5-v1_1-small apet-discrete --match lora",
     "petscale methods",
+    "petscale status",
 }
 TINY = {
     "snakemake --cores 2 --configfile studies/mini.yaml",
     "snakemake results/cells/<cell>/result.json --cores 2 --configfile studies/mini.yaml",
     "petscale train <cell> --study studies/mini.yaml",
     "petscale plan",
+    "snakemake results/cells/<cell>/result.json --cores 2 --configfile studies/mine.yaml",
     "MINILM=<backbone folder> ROWS=<folder of tasks> snakemake --cores 2 --configfile studies/real-smoke.yaml",
 }
-CI = {"make test", "make install", "make demo"}
+# test_tutorial.py
+TUTORIAL = {
+    "sed -e 's/^name: mini$/name: mine/' -e 's/\\[full, prompt, lora\\]/[full, prompt, lora, bitfit]/' "
+    "studies/mini.yaml > studies/mine.yaml",
+    "petscale plan studies/mine.yaml",
+    "snakemake --cores 2 --configfile studies/mine.yaml",
+    "petscale compare results/mini results/mine",
+    "petscale export <cell> exported",
+    "python examples/read_results.py results/mini",
+}
+SHELL = {"export PATH=$PWD/.venv/bin:$PATH"}  # .ci/run calls the commands by this folder
+CI = {"make test", "make install", "make demo", "make docs"}
 LONG = {"make study"}  # an hour; test_experiments.py runs all its parts in small
 # tests/cluster runs the profile on a tiny study.
 CLUSTER = {"snakemake --profile slurm --configfile studies/su2023.yaml"}
 
 
-def test_every_command_of_the_readme_is_run_somewhere(root: Path) -> None:
-    assert spans(root) == DIRECT | TINY | CI | LONG | CLUSTER
+def test_every_command_of_the_pages_is_run_somewhere(root: Path) -> None:
+    assert spans(root) == DIRECT | TINY | TUTORIAL | SHELL | CI | LONG | CLUSTER
 
 
 @pytest.mark.parametrize("command", sorted(DIRECT))
@@ -61,9 +78,9 @@ def test_command_works(root: Path, command: str) -> None:
 
 
 @pytest.mark.parametrize("study", ["su2023", "su2023-small"])
-def test_the_readme_sizes_the_paper_s_studies_as_their_plans_do(root: Path, study: str) -> None:
+def test_the_page_sizes_the_paper_s_studies_as_their_plans_do(root: Path, study: str) -> None:
     """The README once gave "a few days" for a study whose plan gave three weeks, and outdated counts of cells."""
-    text = " ".join((root / "README.md").read_text().split())
+    text = " ".join((root / "docs/real-studies.md").read_text().split())
     fixed = r"([\d,]+) cells, ([\d,]+) transfers, about ([\d,]+) device-hours"
     searched = r"([\d,]+) threshold searches of at most ([\d,]+) cells and ([\d,]+) device-hours"
     told = re.search(rf"`studies/{study}.yaml`.*?{fixed}.*?{searched}", text)
@@ -84,8 +101,8 @@ def test_the_readme_sizes_the_paper_s_studies_as_their_plans_do(root: Path, stud
 
 
 @pytest.mark.parametrize("study", ["lialin2024", "lialin2024-small"])
-def test_the_readme_sizes_the_studies_of_rates_as_their_plans_do(root: Path, study: str) -> None:
-    text = " ".join((root / "README.md").read_text().split())
+def test_the_page_sizes_the_studies_of_rates_as_their_plans_do(root: Path, study: str) -> None:
+    text = " ".join((root / "docs/real-studies.md").read_text().split())
     told = re.search(rf"`studies/{study}.yaml`.*?: ([\d,]+) cells(.*?)about ([\d,]+) (device-hours|hours)", text)
     assert told is not None
     document = plan_document(open_grid(load_study(root / "studies" / f"{study}.yaml")))

@@ -27,7 +27,7 @@ rule train:
 
 
 # One seed of one round of a threshold search. The budget follows from the records of the round before, so the cell is
-# not known when the graph is made, and its result is no output of this rule. docs/search.md says how cells are made
+# not known when the graph is made, and its result is no output of this rule. docs/threshold-search.md says how cells are made
 # again and why the graph is not made anew after each of them.
 rule probe:
     input:

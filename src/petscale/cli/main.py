@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from petscale import __version__
+from petscale.cli import completion
+from petscale.cli.version import ShowVersion
 from petscale.errors import STOPPED_BY_HAND, Exit, PetscaleError
 
 # command -> one line of help; the module petscale.cli.<command> has add_parser(subparsers).
@@ -43,6 +44,8 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. A mistake of the user gives one line on stderr."""
+    if completion.asked():
+        completion.answer(_parser)  # ends the process
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may lack letters that names of files have
@@ -99,7 +102,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = _Parser(prog="petscale", description="How model scale changes parameter-efficient tuning.")
-    parser.add_argument("--version", action="version", version=f"petscale {__version__}")
+    parser.add_argument("--version", action=ShowVersion, nargs=0, help="version and commit")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     asked = next((word for word in arguments if not word.startswith("-")), None)
     # The list of all commands is shown only where no command comes first, and making it takes longer than small ones.

@@ -11,8 +11,8 @@ def options_in_use(plan: StudyPlan) -> list[tuple[str, str]]:
     """Methods with options other than their defaults, in the order of the plan.
 
     Returns:
-        Pairs of a method, with its ladder if ladders differ, and its options, such as `positions: shifted`. Plans of
-        earlier versions say no options.
+        Pairs of a method, with its ladder if ladders differ, and its options as keys and values. Plans of earlier
+        versions say no options.
     """
     found: dict[str, dict[str, str]] = {}
     for cell in plan["cells"]:

@@ -59,7 +59,7 @@ SWEPT = [400, 800, 1_600, 3_200, 7_900, 8_500, 50_000, 200_000, 800_000]
 
 
 class Search(Section):
-    """Budgets that follow from results, in place of a fixed list (docs/search.md)."""
+    """Budgets that follow from results, in place of a fixed list (docs/threshold-search.md)."""
 
     factor: float = Field(
         1.5, gt=1, description="a threshold is known when the ends of its interval differ by at most this factor"
