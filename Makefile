@@ -52,8 +52,9 @@ test-all: .venv/.dev  ## all tests; those that lack a tool say so
 test-cluster: .venv/.dev  ## a study through a real Slurm and Apptainer, set up on this Debian machine for it (as root)
 	$(RUN) OMP_NUM_THREADS=1 tests/cluster/run.sh
 
-lint: .venv/.dev  ## format, lint, types, order of packages, workflow lint, generated files, stage versions
+lint: .venv/.dev  ## format, lint, docstrings, types, order of packages, workflow lint, generated files, stage versions
 	$(RUN) ruff check .
+	$(RUN) ruff check --preview --select DOC402,DOC501 src
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 	$(RUN) lint-imports --no-cache

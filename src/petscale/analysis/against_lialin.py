@@ -33,6 +33,9 @@ def lialin_rows(cells: pd.DataFrame, comparison: pd.DataFrame, settings: Analysi
         cells: tidy table, as published.
         comparison: of `comparison.comparison_table`, as published.
         settings: settings of the analysis.
+
+    Yields:
+        One row for each number, as a mapping from columns to values.
     """
     causes = paper_table("lialin2024_causes").fillna("")
     known = {(row.backbone, row.method, row.quantity): str(row.cause) for row in causes.itertuples(index=False)}

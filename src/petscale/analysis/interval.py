@@ -123,7 +123,7 @@ def mean_over_tasks(values: Matrix, confidence: float = 0.95, further: float = m
 def jackknife(
     statistic: Callable[[NDArray[np.intp]], float], seeds: int, confidence: float = 0.95, further: float = 0.0
 ) -> Estimate:
-    """t interval of any smooth statistic of the seeds, computed by leaving out one seed at a time.
+    """The t interval of any smooth statistic of the seeds, computed by leaving out one seed at a time.
 
         se^2 = (S-1)/S sum_s (theta_(-s) - mean theta_(-.))^2 + further,     interval = theta +- t(S-1) se
 
@@ -145,7 +145,7 @@ def jackknife(
 
 
 def difference(a: Estimate, b: Estimate, confidence: float = 0.95) -> Estimate:
-    """a - b for independent estimates, with Welch's interval and Satterthwaite's degrees of freedom."""
+    """The difference a - b for independent estimates, with Welch's interval and Satterthwaite's degrees of freedom."""
     value = a.value - b.value
     if not (a.bounded and b.bounded):
         return Estimate(value, seeds=min(a.seeds, b.seeds))

@@ -112,7 +112,8 @@ def transfer_table(ratios: pd.DataFrame, settings: AnalysisSettings) -> pd.DataF
 def relation_table(ratios: pd.DataFrame, settings: AnalysisSettings) -> pd.DataFrame:
     """Mean ratio within a task type and across types by backbone and structure, and their paired difference.
 
-    Rows with the ratio `guess` show which relative performance a constant guess would have."""
+    Rows with the ratio `guess` show which relative performance a constant guess would have.
+    """
     rows = []
     for key, part in means.groups(ratios, _PLACE):
         place = dict(zip(_PLACE, key, strict=True))

@@ -111,7 +111,7 @@ def p_value(verdicts: Decide, confidence: float) -> float:
 
 
 def adjusted(p_values: Sequence[float], method: Literal["bh", "by"]) -> list[float]:
-    """p values adjusted for the false discovery rate over all of them.
+    """The p values adjusted for the false discovery rate over all of them.
 
     Args:
         p_values: one for each claim of the table, 1 for those that are not decided.

@@ -33,7 +33,7 @@ def read_header(file: Path) -> dict[str, StoredTensor]:
 
     Raises:
         BadInput: the file cannot be read, is no safetensors file, or is cut short.
-    """
+    """  # noqa: DOC501  ValueError is caught below
     try:
         with open(file, "rb") as handle:
             head = handle.read(512)

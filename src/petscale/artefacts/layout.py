@@ -132,6 +132,7 @@ class Layout:
         return self._join(study, "tables", "cells.csv")
 
     def report(self, study: str) -> str:
+        """Path of the HTML report of a study."""
         return self._join(study, "report.html")
 
     def study_tracked(self, study: str) -> str:

@@ -75,8 +75,14 @@ def _bert(name: str, d_model: int, layers: int) -> Entry:
 
 
 def _mini(name: str, spec: Spec) -> Iterator[Entry]:
-    """A mini backbone and its control. Numbers that pretraining.models and pretraining.tokenizer fix are repeated in
-    mini.specs, because those modules import torch and tokenizers; a test compares them."""
+    """A mini backbone and its control.
+
+    Numbers that pretraining.models and pretraining.tokenizer fix are repeated in mini.specs, because those modules
+    import torch and tokenizers; a test compares them.
+
+    Yields:
+        The pre-trained backbone, and then its control with random weights.
+    """
     shape = BackboneShape(
         family=spec.family,
         d_model=spec.d_model,

@@ -47,6 +47,7 @@ def file_digests(folder: Path, digest_of: Callable[[Path], str] = file_digest) -
     """The files that define the backbone: name -> SHA-256.
 
     Args:
+        folder: folder of a backbone.
         digest_of: gives the SHA-256 of a file; one that remembers digests need not read large files again.
 
     Raises:

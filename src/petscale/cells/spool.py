@@ -44,6 +44,7 @@ class Spool:
         return self._file.tell()
 
     def close(self) -> None:
+        """Write what is still in memory to the disk, and close the file."""
         self.sync()
         self._file.close()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 
 def add_parser(subparsers: Any) -> None:
+    """Declare the options and arguments of `petscale backbone`."""
     parser = subparsers.add_parser("backbone", help="a checked backbone folder (a rule's command)")
     parser.add_argument("--spec", required=True, help="name, weights and folder (JSON)")
     parser.add_argument("--out", required=True, type=Path, help="manifest to write; its folder gets the backbone")
@@ -16,6 +17,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Check a backbone and write its folder with a manifest; return the exit code."""
     from petscale.cli.train import parse_spec
     from petscale.errors import BadInput
     from petscale.fetching.materialise import materialise

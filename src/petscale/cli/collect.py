@@ -9,6 +9,7 @@ from typing import Any
 
 
 def add_parser(subparsers: Any) -> None:
+    """Declare the options and arguments of `petscale collect`."""
     parser = subparsers.add_parser("collect", help="freeze the plan of a study (a rule's command)")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--study", type=Path, help="study file")
@@ -18,6 +19,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Freeze the plan of a study, or gather its results; return the exit code."""
     from petscale import __version__
     from petscale.artefacts.files import write_atomically
     from petscale.artefacts.layout import Layout

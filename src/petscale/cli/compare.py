@@ -8,6 +8,7 @@ from typing import Any
 
 
 def add_parser(subparsers: Any) -> None:
+    """Declare the options and arguments of `petscale compare`."""
     parser = subparsers.add_parser("compare", help="what differs between two studies")
     parser.add_argument("a", type=Path, help="results/<study> of the first study")
     parser.add_argument("b", type=Path, help="results/<study> of the second, of this or another checkout")
@@ -18,6 +19,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Print what differs between two studies, with intervals; return the exit code."""
     from petscale.analysis import compare
 
     a = compare.Side.read(args.a, args.results_a)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(subparsers: Any) -> None:
+    """Declare the options and arguments of `petscale count`."""
     parser = subparsers.add_parser("count", help="exact parameter counts of a method on a backbone")
     parser.add_argument("backbone", help="a name of the catalogue, or a folder with config.json")
     parser.add_argument("method", help="see `petscale methods`")
@@ -31,6 +32,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Print the exact counts of a method on a backbone; return the exit code."""
     from petscale.families.registry import family_of, total_parameters
     from petscale.tuning.registry import make_plan, matched_budget
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(subparsers: Any) -> None:
+    """Declare the options and arguments of `petscale export`."""
     parser = subparsers.add_parser("export", help="a trained delta as a folder for other tools")
     parser.add_argument("cell", help="a finished cell: its path, or its folder or result.json in any results folder")
     parser.add_argument("dir", type=Path, metavar="DIR", help="folder to write; must be empty or absent")
@@ -19,6 +20,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Write the delta of a finished cell into an empty folder; return the exit code."""
     import json
 
     from safetensors.torch import save

@@ -10,6 +10,7 @@ from petscale.cli.studies import add_config, opened
 
 
 def add_parser(subparsers: Any) -> None:
+    """Declare the options and arguments of `petscale fetch`."""
     parser = subparsers.add_parser("fetch", help="download backbones and data sets of a study")
     parser.add_argument("study", type=Path, help="study file")
     add_config(parser)
@@ -19,6 +20,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Download what a study needs into the cache, or list it with sizes; return the exit code."""
     from petscale.fetching.fetch import fetch
     from petscale.tasks import lookup
 

@@ -15,6 +15,7 @@ log = logging.getLogger("petscale.measure")
 
 
 def add_parser(subparsers: Any) -> None:
+    """Declare the options and arguments of `petscale measure`."""
     parser = subparsers.add_parser("measure", help="speed, memory and energy of one method (a rule's command)")
     parser.add_argument("measurement", help="its path below results/measurements")
     parser.add_argument("--spec", required=True, help="its specification (JSON)")
@@ -25,6 +26,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Measure one method on its device and write the record; return the exit code."""
     from petscale.study.measurement import Measurement
 
     try:

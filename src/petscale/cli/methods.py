@@ -8,12 +8,14 @@ from typing import Any
 
 
 def add_parser(subparsers: Any) -> None:
+    """Declare the options and arguments of `petscale methods`."""
     parser = subparsers.add_parser("methods", help="the methods that exist")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     parser.set_defaults(func=run)
 
 
 def run(args: argparse.Namespace) -> int:
+    """Print the methods with their options; return the exit code."""
     from petscale.tuning.registry import METHODS
 
     found = {

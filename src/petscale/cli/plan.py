@@ -13,6 +13,7 @@ SEED_SD = 2.0
 
 
 def add_parser(subparsers: Any) -> None:
+    """Declare the options and arguments of `petscale plan`."""
     parser = subparsers.add_parser("plan", help="cells, exact counts and estimated cost of a study")
     add_study(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object with `cells` and `totals`")
@@ -35,6 +36,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Print the cells of a study with counts and estimated costs; return the exit code."""
     from petscale.workspace.grid import open_grid
     from petscale.workspace.plan import plan_document
 

@@ -8,6 +8,7 @@ from typing import Any
 
 
 def add_parser(subparsers: Any) -> None:
+    """Declare the options and arguments of `petscale prepare`."""
     parser = subparsers.add_parser("prepare", help="rows of one task (a rule's command)")
     parser.add_argument("--spec", required=True, help="the data's specification (JSON)")
     parser.add_argument("--out", required=True, type=Path, help="manifest to write; its folder gets the rows")
@@ -15,6 +16,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Write the rows of one task with a manifest; return the exit code."""
     from petscale import tasks
     from petscale.cli.train import parse_spec
     from petscale.data.prepare import prepare

@@ -14,6 +14,7 @@ from petscale.errors import BadInput, Exit
 
 
 def add_parser(subparsers: Any) -> None:
+    """Declare the options and arguments of `petscale probe`."""
     parser = subparsers.add_parser("probe", help="decide a cell of a search for thresholds or rates, and train it")
     parser.add_argument("--search", required=True, help="the search (JSON)")
     parser.add_argument("--round", required=True, type=int, help="number of the round, from 1")
@@ -26,6 +27,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the cells of one seed of one round of a search; return the exit code."""
     if args.warm:
         code = run_in_worker([word for word in sys.argv[1:] if word != "--warm"])
         if code is not None:

@@ -10,6 +10,7 @@ from petscale.artefacts.layout import RESULTS
 
 
 def add_parser(subparsers: Any) -> None:
+    """Declare the options and arguments of `petscale report`."""
     parser = subparsers.add_parser("report", help="the report of a study (a rule's command)")
     parser.add_argument("plan", type=Path, help="plan.json of the study")
     parser.add_argument("--results", type=Path, default=Path(RESULTS), help="folder with cells/ and transfer/")
@@ -20,6 +21,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Write the report of a study from its tables; return the exit code."""
     from petscale.report.build import build
 
     out = args.out or args.plan.parent / "report.html"

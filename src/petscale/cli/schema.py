@@ -11,6 +11,7 @@ from petscale.errors import BadInput
 
 
 def add_parser(subparsers: Any) -> None:
+    """Declare the options and arguments of `petscale schema`."""
     parser = subparsers.add_parser("schema", help="default study file and JSON schema, generated from the models")
     parser.add_argument("--check", action="store_true", help="exit 2 when a file on disk differs")
     parser.add_argument("--force", action="store_true", help="overwrite files that differ, edited ones included")
@@ -19,6 +20,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Write the generated files, or check that those on disk are current; return the exit code."""
     from petscale.study.defaults import generated_files
 
     files = {args.root / name: text for name, text in generated_files().items()}

@@ -20,6 +20,7 @@ Document = dict[str, dict[str, dict[str, Any]]]
 
 
 def add_parser(subparsers: Any) -> None:
+    """Declare the options and arguments of `petscale stages`."""
     parser = subparsers.add_parser("stages", help="versions of the stages and the code that they stand for")
     change = parser.add_mutually_exclusive_group()
     change.add_argument(
@@ -36,6 +37,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Print, check or record the versions of the stages; return the exit code."""
     from petscale.study import stages
 
     path = Path(stages.__file__).with_name("stages.json")

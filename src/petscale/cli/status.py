@@ -19,6 +19,7 @@ PENDING_SHOWN = 10  # of thousands of cells that did not begin, the first tell e
 
 
 def add_parser(subparsers: Any) -> None:
+    """Declare the options and arguments of `petscale status`."""
     parser = subparsers.add_parser("status", help="which cells are done, failed, running, pending")
     add_study(parser, as_run=True)
     parser.add_argument(
@@ -38,6 +39,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Print the state of each cell, and the command that reruns it; return the exit code."""
     from petscale.artefacts.layout import Layout
     from petscale.workspace.commands import snakemake_options
     from petscale.workspace.grid import open_grid

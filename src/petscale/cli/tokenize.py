@@ -9,6 +9,7 @@ from typing import Any
 
 
 def add_parser(subparsers: Any) -> None:
+    """Declare the options and arguments of `petscale tokenize`."""
     parser = subparsers.add_parser("tokenize", help="token ids of prepared rows (a rule's command)")
     parser.add_argument("--data", required=True, type=Path, help="manifest of the prepared rows")
     parser.add_argument("--backbone", required=True, type=Path, help="manifest of the backbone with the tokenizer")
@@ -18,6 +19,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Write the token ids of prepared rows with a manifest; return the exit code."""
     from petscale import tasks
     from petscale.backbones.folder import read_manifest
     from petscale.data.tokenize import tokenize

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(subparsers: Any) -> None:
+    """Declare the options and arguments of `petscale track`."""
     parser = subparsers.add_parser("track", help="send metrics and artifacts to MLflow")
     add_study(parser, as_run=True)
     parser.add_argument("--study-json", help="the study as JSON, which the rule passes instead of a file")
@@ -33,6 +34,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Send what is new of a study to MLflow, follow it, or compare files and store; return the exit code."""
     from petscale.artefacts.files import write_atomically
     from petscale.tracking.address import masked
     from petscale.tracking.rounds import Tracker

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(subparsers: Any) -> None:
+    """Declare the options and arguments of `petscale train`."""
     parser = subparsers.add_parser("train", help="train one cell")
     parser.add_argument("cell", help="the cell's path below results/cells, or a path to its result.json")
     parser.add_argument("--study", default="config.yaml", help="the study file that plans the cell")
@@ -41,6 +42,7 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Train one cell and publish its record; return the exit code."""
     if args.warm:
         code = run_in_worker([word for word in sys.argv[1:] if word != "--warm"])
         if code is not None:

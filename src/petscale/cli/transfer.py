@@ -11,6 +11,7 @@ from petscale.cli.worker import run_in_worker
 
 
 def add_parser(subparsers: Any) -> None:
+    """Declare the options and arguments of `petscale transfer`."""
     parser = subparsers.add_parser("transfer", help="score a trained cell on another task")
     parser.add_argument("--source", required=True, type=Path, help="result.json of the source cell")
     parser.add_argument("--tokens", required=True, type=Path, help="manifest of the target task's tokens")
@@ -22,6 +23,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Score a trained cell on another task and write the record; return the exit code."""
     if args.warm:
         code = run_in_worker([word for word in sys.argv[1:] if word != "--warm"])
         if code is not None:

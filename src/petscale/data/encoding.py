@@ -30,20 +30,27 @@ class TextEncoder(Protocol):
     """The part of `petscale.families.family.Family` that tokenising uses; that class explains each member."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name of the family, for messages."""
 
     @property
-    def end_token(self) -> str: ...
+    def end_token(self) -> str:
+        """The token that ends a sequence, as the tokenizer writes it."""
 
     @property
-    def pad_token(self) -> str: ...
+    def pad_token(self) -> str:
+        """The token that fills shorter examples of a batch."""
 
-    def takes(self, task: Task) -> bool: ...
+    def takes(self, task: Task) -> bool:
+        """Whether the family can run the task at all."""
 
-    def source_length(self, task: Task) -> int: ...
+    def source_length(self, task: Task) -> int:
+        """Largest number of tokens of an input of the task, including special tokens."""
 
-    def label_tokens(self, tokenizer: Tokenizer, task: Task, labels: LabelScheme, end: int) -> list[list[int]]: ...
+    def label_tokens(self, tokenizer: Tokenizer, task: Task, labels: LabelScheme, end: int) -> list[list[int]]:
+        """Token ids of each label with the end of sequence; empty if the model does not generate labels."""
 
     def encode(
         self, tokenizer: Tokenizer, task: Task, labels: LabelScheme, end: int, columns: Mapping[str, list[Any]]
-    ) -> Encoded: ...
+    ) -> Encoded:
+        """The token arrays of a prepared split (`petscale.families.family.Family.encode`)."""

@@ -78,7 +78,7 @@ def positions(names: Sequence[str], columns: Iterable[str], place: str) -> dict[
 
     Raises:
         BadInput: a column is missing, or is there twice.
-    """
+    """  # noqa: DOC501  `twice` makes a BadInput
     counts = Counter(names)
     pick(counts, columns, place)
     for column in columns:

@@ -136,6 +136,8 @@ def describe(task: Task, source: Source, digest_of: Callable[[Path], str] = file
     """The data that identify the rows: commit, digests of files, or version, but no path of this machine.
 
     Args:
+        task: the task whose rows are described.
+        source: where its rows come from.
         digest_of: gives the SHA-256 of a file; one that remembers digests need not read large files again.
 
     Raises:

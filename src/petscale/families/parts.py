@@ -46,10 +46,12 @@ class Weight:
 
     @property
     def name(self) -> str:
+        """The path of the tensor in the model, such as `encoder.block.0.layer.0.SelfAttention.q.weight`."""
         return f"{self.module}.{self.tensor}"
 
     @property
     def size(self) -> int:
+        """The number of entries of the tensor, dead ones included."""
         return prod(self.shape)
 
 

@@ -61,6 +61,7 @@ class Download:
 
     @property
     def bytes(self) -> int:
+        """The size of all files together, in bytes."""
         return sum(file.bytes for file in self.files)
 
     def __str__(self) -> str:
@@ -86,6 +87,7 @@ class HuggingFace:
         self._endpoint = endpoint
 
     def list(self, repo: str, kind: RepoKind, revision: str) -> tuple[str, list[RemoteFile]]:
+        """The commit that a revision stands for, and the files of a repository at it, as the hub tells them."""
         from huggingface_hub import HfApi
 
         info: Any = HfApi(self._endpoint).repo_info(repo, repo_type=kind, revision=revision, files_metadata=True)
@@ -96,6 +98,7 @@ class HuggingFace:
         return str(info.sha), files
 
     def download(self, item: Download, cache: Path) -> Path:
+        """Download the files into the cache, going on with what an earlier call left, and return their folder."""
         from huggingface_hub import snapshot_download
 
         for file in item.files:

@@ -128,6 +128,9 @@ def _passed_on(members: list[Any]) -> Iterator[list[int]]:
     """Context in which signals to stop reach the members as SIGTERM and are recorded in the list that is returned.
 
     A second Ctrl-C raises KeyboardInterrupt, after which the members are killed.
+
+    Yields:
+        The numbers of the signals that have come so far.
     """
     asked: list[int] = []
 

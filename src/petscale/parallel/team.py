@@ -32,6 +32,7 @@ class Team:
 
     @property
     def leads(self) -> bool:
+        """Whether this process is the first, which alone writes files."""
         return self.rank == 0
 
     def any(self, flag: bool) -> bool:

@@ -40,8 +40,10 @@ def corrupt_spans(
 
     Args:
         ids: (b, s) words without `</s>`, padded with 0.
+        rng: the generator of all draws.
         chances: for each id of the vocabulary, the probability that it begins a span.
         first_sentinel: id of `<extra_id_0>`; the others follow it.
+        extend: probability that a span goes on to the next word.
 
     Returns:
         Inputs (b, s1), each span replaced by one sentinel, and labels (b, s2), each sentinel followed by its span; both
@@ -74,6 +76,7 @@ def mask_words(
 
     Args:
         ids: (b, s) with special tokens, which are never drawn.
+        rng: the generator of all draws.
         false: (b, s) words that were replaced by wrong ones; they are never drawn, or the model would learn them.
         chances: for each id of the vocabulary, the probability that it is drawn.
         mask: id of `[MASK]`.

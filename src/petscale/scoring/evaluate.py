@@ -24,7 +24,8 @@ from petscale.tasks import LabelScheme, Task
 class Answerer(Protocol):
     """The part of `petscale.families.family.Family` that scoring uses; scoring may not import families itself."""
 
-    def collate(self, examples: Examples, indices: NDArray[np.int64]) -> dict[str, torch.Tensor]: ...
+    def collate(self, examples: Examples, indices: NDArray[np.int64]) -> dict[str, torch.Tensor]:
+        """The batch of these examples for the forward pass, padded to the longest of them."""
 
     def answer(
         self,
@@ -34,9 +35,11 @@ class Answerer(Protocol):
         labels: LabelScheme,
         decode: Decode | None,
         batches: Iterator[Batch],
-    ) -> Answers: ...
+    ) -> Answers:
+        """The answers of the model to all batches (`petscale.families.family.Family.answer`)."""
 
-    def label_words(self, task: Task, labels: LabelScheme) -> dict[int, str]: ...
+    def label_words(self, task: Task, labels: LabelScheme) -> dict[int, str]:
+        """The words of the labels by the number that stands for each in answers."""
 
 
 @dataclass(frozen=True)

@@ -78,8 +78,9 @@ def _start(model: Any, input_ids: Tensor) -> Tensor:
 def greedy(
     model: Any, input_ids: Tensor, attention_mask: Tensor, *, end: int, length: int
 ) -> tuple[Tensor, list[list[int]]]:
-    """Return the (b,) log-probabilities of the first token, and the generated tokens with the end of sequence if it
-    comes within `length` tokens.
+    """Return the (b,) log-probabilities of the first token, and the generated tokens.
+
+    They include the end of sequence if it comes within `length` tokens.
 
     `input_ids` and `attention_mask` are (b, s).
     """

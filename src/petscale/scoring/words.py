@@ -33,6 +33,7 @@ class AnyScript:
     """
 
     def tokenize(self, text: str) -> list[str]:
+        """The words of a text in lower case, split by Unicode's classes of characters, for ROUGE."""
         words: list[str] = []
         joins = False  # whether a letter or digit may continue the last word
         marks = False  # whether a mark may

@@ -70,6 +70,7 @@ class Cell:
 
     @property
     def task(self) -> str:
+        """The name of the task whose rows the cell is trained on."""
         return self.data.task
 
     def spec(self) -> dict[str, Any]:
@@ -87,6 +88,7 @@ class Cell:
 
     @cached_property
     def digest(self) -> str:
+        """Digest of the specification, which is the identity of the cell and part of its path."""
         return digest(self.spec())
 
     @cached_property

@@ -14,9 +14,10 @@ def plan_of(cell: Cell, shape: BackboneShape, *, masks: bool = False) -> Plan:
     """The plan of a cell on its backbone.
 
     Args:
-        cell: the cell. shape: its backbone's shape. masks: whether to use the cell's mask seed. Counts do not depend on
-        it; without it thousands of cells share a few
-            hundred plans.
+        cell: the cell.
+        shape: its backbone's shape.
+        masks: whether to use the cell's mask seed. Counts do not depend on it; without it thousands of cells share a
+            few hundred plans.
 
     Raises:
         BadInput: the backbone cannot hold the budget, or the method lacks an option.

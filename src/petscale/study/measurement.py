@@ -55,6 +55,7 @@ class Measurement:
 
     @cached_property
     def digest(self) -> str:
+        """Digest of the specification, which is part of the path of the measurement."""
         return digest(self.spec())
 
     @cached_property

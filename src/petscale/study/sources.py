@@ -160,6 +160,9 @@ class _Search:
             entries: where to begin.
             own: kind whose modules the entries are, and may import.
             whole: modules that are owned belong to it like others.
+
+        Raises:
+            BadInput: a module is imported that the entries may not import.
         """
         foreign = [] if whole else [module for kind in OWNED if kind != own for module in self._owned(kind)]
         registers = set() if whole else {owner.register for owner in OWNED.values()}

@@ -1,5 +1,8 @@
-"""Files that `track` keeps: a receipt for each cell that was sent, the identifier of the folder of results, and the
-lock that only one writer can hold."""
+"""Files that `track` keeps.
+
+They are a receipt for each cell that was sent, the identifier of the folder of results, and the lock that only one
+writer can hold.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +49,12 @@ def read_receipt(root: str, cell: str) -> Receipt | None:
 
 
 def write_receipt(root: str, receipt: Receipt) -> None:
+    """Store what was sent of a cell, in place of an earlier receipt.
+
+    Args:
+        root: the folder of results.
+        receipt: what was sent, with the digests of the files.
+    """
     write_atomically(Path(Layout(root).tracked(receipt.cell)), json.dumps(asdict(receipt), indent=1) + "\n")
 
 

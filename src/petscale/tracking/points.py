@@ -24,10 +24,12 @@ class Point(NamedTuple):
 
     @classmethod
     def of(cls, key: str, ts: int, step: int, value: float) -> Point:
+        """A point of a metric whose value has one spelling, so that equal numbers compare equal (NaN too)."""
         return cls(key, int(ts), int(step), _canonical(value))
 
     @property
     def number(self) -> float:
+        """The value as a float."""
         return float(self.value)
 
 
@@ -43,7 +45,7 @@ def read_points(path: Path) -> set[Point]:
 
     Raises:
         BadInput: the file cannot be read, or a record in its middle is damaged; the message names file and record.
-    """
+    """  # noqa: DOC501  TypeError is caught below
     found: set[Point] = set()
     number = 1
     try:

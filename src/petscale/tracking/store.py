@@ -187,6 +187,11 @@ class Store:
                 self._client.log_batch(run_id, metrics=metrics[start : start + METRICS_A_BATCH])
 
     def delete_tag(self, run_id: str, name: str) -> None:
+        """Remove a tag from a run.
+
+        Raises:
+            StoreUnavailable: the store does not answer, or refuses.
+        """
         with self._telling():
             self._client.delete_tag(run_id, name)
 

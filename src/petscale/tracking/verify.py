@@ -29,6 +29,7 @@ class Verdict:
 
     @property
     def fine(self) -> bool:
+        """Whether files and store agree in everything that was compared."""
         return not (self.different or self.damaged or self.study)
 
     def line(self) -> str:

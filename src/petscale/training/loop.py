@@ -81,11 +81,13 @@ class Journey:
         return self.loss_sum / self.loss_steps if self.loss_steps else None
 
     def to_data(self) -> dict[str, Any]:
+        """The state as JSON can hold it, which has no infinity: no dev score yet becomes null."""
         data = asdict(self)
         return {**data, "best_dev": None if self.best_dev == -math.inf else self.best_dev}
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Journey:
+        """The state from what `to_data` gave."""
         best = -math.inf if data["best_dev"] is None else data["best_dev"]
         return cls(**{**data, "best_dev": best, "curve": [Curve(**row) for row in data["curve"]]})
 

@@ -52,7 +52,7 @@ def measure(measurement: Measurement, inputs: Inputs, out: Path) -> EfficiencyRe
     Raises:
         BadInput: an input is missing or corrupt, or the measurement was planned for other code.
         OutOfMemory: the device or the host has too little memory.
-    """
+    """  # noqa: DOC501  what is raised again are these two
     try:
         with tempfile.TemporaryDirectory(prefix="petscale-") as scratch:
             record = _measured(measurement, inputs, Path(scratch))

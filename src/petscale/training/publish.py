@@ -46,6 +46,8 @@ def publish(
 
     Args:
         folder: the cell's folder below results/cells.
+        ready: the cell with its model, tokens and delta.
+        journey: the state of training at its end, with the curve.
         evaluations: `dev`, `test` and further test sets at the selected step; empty if the cell diverged. Scores of a
             further test set are recorded with those of the test as `<set>/<metric>`, and its examples are in a
             separate file, `predictions-<set>.parquet`.

@@ -220,6 +220,9 @@ def _stop_flag(job: Job) -> Iterator[Stop]:
     """Context in which a signal to stop is recorded instead of ending the process; a second Ctrl-C ends it at once.
 
     A further one is ignored, so that the cell can still say how it ended.
+
+    Yields:
+        The flag that the signal sets.
     """
     stop = Stop(job)
 

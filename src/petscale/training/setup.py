@@ -86,6 +86,7 @@ class Ready:
 
     @property
     def batches_an_epoch(self) -> int:
+        """The number of batches in which each train row comes once; the last may be smaller."""
         return -(-len(self.tokens.split("train")) // self.cell.batch_size)
 
     @property

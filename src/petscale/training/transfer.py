@@ -102,7 +102,8 @@ def shared_rows(source: TokenSet, target: TokenSet, backbone: Path) -> NDArray[n
     Parts of a row are not compared either: a phrase of SST-2 counts only if it is the whole input of a row.
 
     Args:
-        source, target: tokens of the two tasks, made by one tokenizer.
+        source: tokens of the task that was trained on.
+        target: tokens of the other task, made by the same tokenizer.
         backbone: folder with that tokenizer.
     """
     tokenizer = load_tokenizer(backbone)

@@ -126,6 +126,9 @@ def _signals_kept() -> Iterator[_Kept]:
     """Context in which signals that end a process are kept, and passed on from when it is known to which.
 
     If it stays unknown, they come at the end. Otherwise the other process decides what they do, also after the end.
+
+    Yields:
+        What was kept, which can be told where to pass the signals on.
     """
     kept = _Kept()
     before: dict[signal.Signals, Any] = {}

@@ -35,9 +35,11 @@ class Inventory:
         return frozenset(weight.name for weight in self.weights)
 
     def weights_of(self, role: str) -> tuple[Weight, ...]:
+        """The weights with a role, in the order of the model."""
         return tuple(weight for weight in self.weights if weight.role == role)
 
     def places_of(self, kind: PlaceKind, role: str | None = None) -> tuple[Place, ...]:
+        """The places of a kind, and of a role if one is given, in the order of the model."""
         return tuple(place for place in self.places if place.kind == kind and role in (None, place.role))
 
     def branches(self, patterns: Iterable[str], what: str) -> tuple[Place, ...]:

@@ -30,7 +30,8 @@ class LiveWeight(Attachment):
     """
 
     def __init__(self, weight: nn.Parameter, block: Block, users: Iterable[tuple[nn.Module, str]]) -> None:
-        """
+        """Watch the modules that compute with a weight, and keep its original values.
+
         Args:
             weight: the weight in the model.
             block: its master.

@@ -22,7 +22,8 @@ class Register(Mapping[str, T], Generic[T]):
     """Objects by their names, in the order in which they were listed."""
 
     def __init__(self, kind: str, entries: Iterable[T]) -> None:
-        """
+        """List the objects of this project.
+
         Args:
             kind: the kind of the objects, for messages, such as "operation".
             entries: the objects of this project.

@@ -61,7 +61,7 @@ class Options(BaseModel):
         Raises:
             BadOption: an option is unknown or has a wrong value; the message of one line names the method, the option,
                 what was expected and what was found.
-        """
+        """  # noqa: DOC501  `_bad_option` makes a BadOption
         for name in given:
             if name not in cls.model_fields:
                 raise BadOption(str(name), f"{method}: unknown option {str(name)!r}; {_proposal(cls, str(name))}")

@@ -166,6 +166,7 @@ class Plan:
 
     @cached_property
     def counts(self) -> Counts:
+        """All numbers of the plan together, with those by operation and role."""
         by_operation: Counter[str] = Counter()
         by_role: Counter[str] = Counter()
         for site in self.sites:

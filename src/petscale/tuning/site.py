@@ -35,6 +35,7 @@ class Trained:
 
     @property
     def count(self) -> int:
+        """The number of entries of the mask, which are trained."""
         return self.mask.count(self.shape)
 
 

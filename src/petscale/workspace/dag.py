@@ -82,24 +82,29 @@ class Dag:
 
     @cached_property
     def results(self) -> list[str]:
+        """Paths of the records of all planned cells, in the order of the plan."""
         return [self.layout.result(path) for path in self.grid.cells]
 
     @cached_property
     def transfers(self) -> dict[tuple[str, str], PlannedTransfer]:
+        """The planned transfers by path of the source cell and target task."""
         return {(t.source.cell.path, t.target.task): t for t in self.grid.transfers}
 
     @cached_property
     def transfer_results(self) -> list[str]:
+        """Paths of the records of all transfers."""
         return [self.layout.transfer(*key) for key in self.transfers]
 
     @cached_property
     def measurement_results(self) -> list[str]:
+        """Paths of the records of all measurements."""
         return [self.layout.measurement(path) for path in self.grid.measurements]
 
     # Rows and tokens --------------------------------------------------------------------------------------
 
     @cached_property
     def data(self) -> dict[str, DataSpec]:
+        """The prepared rows that cells, measurements and transfers need, by path; each once."""
         specs = [planned.cell.data for planned in self.grid.cells.values()]
         specs += [planned.cell.cell.data for planned in self.grid.measurements.values()]
         return {spec.path: spec for spec in [*specs, *(t.target for t in self.grid.transfers)]}
@@ -133,12 +138,14 @@ class Dag:
         return self.layout.backbone(backbone_folder(self._known(self.tokenizers, tokenizer, "tokenizer")))
 
     def tokens_of(self, planned: PlannedCell) -> str:
+        """Folder of the token arrays that a planned cell reads."""
         return self.layout.tokens(slug(planned.backbone.tokenizer), planned.cell.tokens)
 
     # Backbones --------------------------------------------------------------------------------------------
 
     @cached_property
     def backbones(self) -> dict[str, Backbone]:
+        """The backbones of the study by the folder in which they are prepared."""
         return {backbone_folder(backbone): backbone for backbone in self.grid.backbones.values()}
 
     def backbone_spec(self, folder: str) -> str:
@@ -170,6 +177,11 @@ class Dag:
         return self._known(self.grid.cells, cell, "cell")
 
     def cell_inputs(self, cell: str) -> dict[str, str]:
+        """The inputs of a cell by name, as its rule declares them.
+
+        Raises:
+            BadInput: the study has no such cell.
+        """
         return self._inputs(self.planned(cell))
 
     def _inputs(self, planned: PlannedCell) -> dict[str, str]:
@@ -194,6 +206,11 @@ class Dag:
         return cell_code(planned.cell.method, planned.backbone.shape.family)
 
     def cost(self, cell: str) -> Cost:
+        """The estimated cost of a cell, computed once.
+
+        Raises:
+            BadInput: the study has no such cell.
+        """
         found = self._costs.get(cell)
         if found is None:
             found = self._costs[cell] = cost_of(self.planned(cell), self.study.hardware)
@@ -210,6 +227,7 @@ class Dag:
         return " ".join([*words, *([f"--micro-batch {micro_batch}"] if micro_batch else [])])
 
     def memory_mb(self, cell: str) -> int:
+        """The host memory that the job of a cell asks for, in MB (10^6 bytes), and at least 1,000."""
         return max(1_000, int(self.cost(cell).host / 1e6))
 
     def minutes(self, cell: str) -> int:
@@ -225,6 +243,7 @@ class Dag:
 
     @cached_property
     def probe_results(self) -> list[str]:
+        """Paths of the records of the probes of all rounds and seeds that the searches may need."""
         searches = self.grid.searches.values()
         return [self.layout.probe(search.path, *place) for search in searches for place in probes(search)]
 
@@ -256,6 +275,11 @@ class Dag:
     # Transfer ---------------------------------------------------------------------------------------------
 
     def transfer_inputs(self, cell: str, target: str) -> dict[str, str]:
+        """The inputs of a transfer by name, as its rule declares them.
+
+        Raises:
+            BadInput: the study has no such transfer.
+        """
         transfer = self._known(self.transfers, (cell, target), "transfer")
         tokenizer = slug(transfer.source.backbone.tokenizer)
         tokens = self.layout.tokens(tokenizer, f"{transfer.target.path}-{transfer.source.cell.labels}")
@@ -272,15 +296,22 @@ class Dag:
         return max(5, int(cost_of_transfer(transfer, self.study.hardware).seconds / 30))
 
     def transfer_versions(self, cell: str, target: str) -> str:
+        """The versions of code and packages whose change makes a transfer run again."""
         family = self._known(self.transfers, (cell, target), "transfer").source.backbone.shape.family
         return f"transfer {version('transfer', family)}, pins {self.environment}"
 
     # Measurements -----------------------------------------------------------------------------------------
 
     def measurement(self, measurement: str) -> PlannedMeasurement:
+        """The planned measurement of this path.
+
+        Raises:
+            BadInput: the study has no such measurement.
+        """
         return self._known(self.grid.measurements, measurement, "measurement")
 
     def measurement_inputs(self, measurement: str) -> dict[str, str]:
+        """The inputs of a measurement by name; they are those of its cell."""
         return self._inputs(self.measurement(measurement).cell)
 
     def measurement_spec(self, measurement: str) -> str:
@@ -297,6 +328,7 @@ class Dag:
         return max(5, int(cost_of_measurement(planned, self.study.hardware).seconds / 30))
 
     def measurement_memory_mb(self, measurement: str) -> int:
+        """The host memory that a measurement asks for, in MB (10^6 bytes), and at least 1,000."""
         planned = self.measurement(measurement)
         return max(1_000, int(cost_of_measurement(planned, self.study.hardware).host / 1e6))
 

@@ -81,8 +81,10 @@ def plan_document(grid: Grid) -> dict[str, Any]:
 
 
 def totals(grid: Grid, costs: list[Cost]) -> list[dict[str, Any]]:
-    """One row per backbone: numbers and device-hours of cells and of transfers, largest memory on one device, most
-    devices of a cell, and disk space of the outputs.
+    """One row per backbone, with its cells and transfers and what they cost.
+
+    A row has numbers and device-hours of cells and of transfers, the largest memory on one device, the most devices of
+    a cell, and the disk space of the outputs.
 
     `fits` is False if a cell's estimate exceeds the memory of a device even on the most devices that the study allows.
     """

@@ -38,10 +38,12 @@ class Evidence:
 
     @property
     def smallest(self) -> str:
+        """The backbone of the fewest parameters, which is the first of the ladder."""
         return self.backbones[0]
 
     @property
     def largest(self) -> str:
+        """The backbone of the most parameters, which is the last of the ladder."""
         return self.backbones[-1]
 
     def taught(self, cells: pd.DataFrame, backbones: Sequence[str]) -> Taught:

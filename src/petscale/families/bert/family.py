@@ -32,6 +32,11 @@ class BertFamily(Encoder):
     dropout_keys = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
 
     def read_shape(self, config: Mapping[str, Any], tensor_names: Collection[str] | None) -> BackboneShape:
+        """Read the shape from a BERT `config.json`; heads share the hidden size evenly.
+
+        Raises:
+            BadInput: a number is missing or impossible, or the heads do not divide the hidden size.
+        """
         d_model, heads = size(config, "hidden_size"), size(config, "num_attention_heads")
         vocab = size(config, "vocab_size")
         if d_model % heads:
@@ -51,6 +56,7 @@ class BertFamily(Encoder):
         )
 
     def parameters(self, shape: BackboneShape) -> int:
+        """Embeddings with their norm, blocks of attention and feed-forward network, and the pooler; all with biases."""
         d, inner, ff = shape.d_model, shape.inner, shape.d_ff
         embeddings = (shape.vocab + shape.max_positions + shape.type_vocab) * d + 2 * d
         attention = 3 * (d * inner + inner) + inner * d + d + 2 * d
@@ -61,14 +67,21 @@ class BertFamily(Encoder):
     def weights(
         self, shape: BackboneShape, target_length: int | None, more_keys: frozenset[str] = frozenset()
     ) -> tuple[Weight, ...]:
+        """Every tensor of the encoder once. The target length has no effect, since BERT generates nothing."""
         return parts.weights(shape, more_keys)
 
     def places(
         self, shape: BackboneShape, target_length: int | None, more_keys: frozenset[str] = frozenset()
     ) -> tuple[Place, ...]:
+        """Every place for an insertion in the encoder; they are the same for all targets."""
         return parts.places(shape)
 
     def new_model(self, config: dict[str, Any], num_labels: int | None) -> Any:
+        """A `BertForSequenceClassification` with undefined weights.
+
+        Raises:
+            BadInput: the number of labels is None, since BERT answers by a head.
+        """
         from transformers.models.bert.configuration_bert import BertConfig
         from transformers.models.bert.modeling_bert import BertForSequenceClassification
 
@@ -115,6 +128,7 @@ class BertFamily(Encoder):
         embeddings.token_type_ids = torch.zeros_like(positions)
 
     def head(self, model: Any) -> dict[str, torch.nn.Parameter]:
+        """Weight and bias of the linear classifier above the pooler."""
         return dict(model.classifier.named_parameters())
 
     def check_ties(self, model: torch.nn.Module, shape: BackboneShape) -> None:

@@ -16,10 +16,17 @@ _EMBEDDINGS = "bert.embeddings"
 
 
 def weights(shape: BackboneShape, more_keys: frozenset[str]) -> tuple[Weight, ...]:
+    """All tensors of a BERT encoder with pooler, with role, shape and dead entries.
+
+    Args:
+        shape: shape of the backbone.
+        more_keys: paths of the attentions to which a method adds keys, where biases on k have an effect.
+    """
     return tuple(_weights(shape, more_keys))
 
 
 def places(shape: BackboneShape) -> tuple[Place, ...]:
+    """The places of a BERT encoder where a method can insert something: input, attentions and sub-layers."""
     return tuple(_places(shape))
 
 

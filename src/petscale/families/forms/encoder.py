@@ -37,9 +37,11 @@ class Encoder(Family, ABC):
         return task.has_labels
 
     def source_length(self, task: Task) -> int:
+        """The length of the pair of texts, with `[CLS]` and `[SEP]`."""
         return task.bert_length
 
     def misfit(self, shape: BackboneShape, task: Task) -> str | None:
+        """Why the positions or segments of a backbone are too few for the inputs of a task; None if they suffice."""
         length = self.source_length(task)
         if 0 < shape.max_positions < length:
             return (
@@ -63,6 +65,7 @@ class Encoder(Family, ABC):
             raise BadInput(f"it does not close both texts of a pair with {self.end_token} and number them 0 and 1")
 
     def affixes(self, task: Task) -> tuple[str, str]:
+        """The words before the first text in its own template, and those after the last text in its own."""
         first, last = task.text_a, task.text_b or task.text_a
         return first.split("{")[0], last.rsplit("}")[-1]
 
@@ -75,6 +78,7 @@ class Encoder(Family, ABC):
         return units * (shape.d_model + 1)
 
     def label_tokens(self, tokenizer: Tokenizer, task: Task, labels: LabelScheme, end: int) -> list[list[int]]:
+        """Nothing: an encoder answers with a class and generates no label."""
         return []
 
     def encode(
@@ -112,9 +116,11 @@ class Encoder(Family, ABC):
         decode: Decode | None,
         batches: Iterator[Batch],
     ) -> Answers:
+        """The class of the highest logit for each example, in words, with the scores of each."""
         from petscale.families.forms.choosing import choose_classes
 
         return choose_classes(model, examples, self.label_words(task, labels), batches)
 
     def label_words(self, task: Task, labels: LabelScheme) -> dict[int, str]:
+        """The words of the labels by class."""
         return dict(zip(task.classes(labels), task.words(labels), strict=True))

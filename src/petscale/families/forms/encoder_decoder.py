@@ -36,18 +36,23 @@ class EncoderDecoder(Family, ABC):
         return True
 
     def source_length(self, task: Task) -> int:
+        """The length of the templated source with its end of sequence."""
         return task.source_length
 
     def affixes(self, task: Task) -> tuple[str, str]:
+        """The words of the template before its first and after its last text."""
         return task.template.split("{")[0], task.template.rsplit("}")[-1]
 
     def head_units(self, task: Task, labels: LabelScheme) -> int:
+        """0: an encoder-decoder generates its answer and has no head."""
         return 0
 
     def head_parameters(self, shape: BackboneShape, units: int) -> int:
+        """0: an encoder-decoder has no head."""
         return 0
 
     def label_tokens(self, tokenizer: Tokenizer, task: Task, labels: LabelScheme, end: int) -> list[list[int]]:
+        """Token ids of each label word, each with one end of sequence."""
         from petscale.families.forms.text import closed_sequences
 
         return closed_sequences(tokenizer, task.words(labels), end, None)[0]
@@ -85,6 +90,7 @@ class EncoderDecoder(Family, ABC):
         return {name: torch.from_numpy(values) for name, values in batch.items()}
 
     def head(self, model: Any) -> dict[str, torch.nn.Parameter]:
+        """Nothing: an encoder-decoder has no head."""
         return {}
 
     def answer(
@@ -96,6 +102,7 @@ class EncoderDecoder(Family, ABC):
         decode: Decode | None,
         batches: Iterator[Batch],
     ) -> Answers:
+        """The answer to each example, as text, with the scores of each."""
         from petscale.families.forms.writing import write_labels, write_texts
 
         if decode is None:
@@ -105,4 +112,5 @@ class EncoderDecoder(Family, ABC):
         return write_texts(model, examples, task, decode, batches)
 
     def label_words(self, task: Task, labels: LabelScheme) -> dict[int, str]:
+        """The words of the labels by their position in the label scheme."""
         return dict(enumerate(task.words(labels)))

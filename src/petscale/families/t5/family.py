@@ -35,6 +35,11 @@ class T5Family(EncoderDecoder):
     dropout_keys = ("dropout_rate", "classifier_dropout")
 
     def read_shape(self, config: Mapping[str, Any], tensor_names: Collection[str] | None) -> BackboneShape:
+        """Read the shape from a T5 `config.json`; the stored tensors decide whether the output matrix is tied.
+
+        Raises:
+            BadInput: a number is missing or impossible.
+        """
         layers = size(config, "num_layers")
         says_tied = bool(config.get("tie_word_embeddings", True))
         decoder_layers = config.get("num_decoder_layers")
@@ -54,6 +59,7 @@ class T5Family(EncoderDecoder):
         )
 
     def parameters(self, shape: BackboneShape) -> int:
+        """Encoder, decoder with cross-attention, both relative-position tables, and one or two vocabulary matrices."""
         d, attention = shape.d_model, 4 * shape.d_model * shape.inner
         feed_forward = (3 if shape.gated else 2) * d * shape.d_ff
         relative = shape.relative_buckets * shape.heads
@@ -64,14 +70,21 @@ class T5Family(EncoderDecoder):
     def weights(
         self, shape: BackboneShape, target_length: int | None, more_keys: frozenset[str] = frozenset()
     ) -> tuple[Weight, ...]:
+        """Every tensor of both stacks once; with a target of one token, parts of the decoder are dead."""
         return parts.weights(shape, target_length, more_keys)
 
     def places(
         self, shape: BackboneShape, target_length: int | None, more_keys: frozenset[str] = frozenset()
     ) -> tuple[Place, ...]:
+        """Every place for an insertion in both stacks."""
         return parts.places(shape, target_length, more_keys)
 
     def new_model(self, config: dict[str, Any], num_labels: int | None) -> Any:
+        """A T5 for conditional generation with fused operations and undefined weights.
+
+        Raises:
+            BadInput: the first token of the decoder or that for padding is outside the vocabulary.
+        """
         from petscale.families.t5 import fused
 
         for key in ("decoder_start_token_id", "pad_token_id"):  # the first token that is read, and targets' padding
@@ -82,6 +95,9 @@ class T5Family(EncoderDecoder):
         """The names of the shared matrix after the first, and the output matrix where it is equal to that one.
 
         Without values, an output matrix counts as one of its own, which it is in every published file of T5 v1.1.
+
+        Raises:
+            BadInput: an encoder or a decoder has an embedding of its own.
         """
         found = {_UNREAD} & set(stored)
         first, *others = [name for name in _NAMES if name in stored] or [_SHARED]
@@ -102,6 +118,7 @@ class T5Family(EncoderDecoder):
 
     @property
     def derived(self) -> frozenset[str]:
+        """The names of the embeddings of both stacks, which are the shared matrix."""
         return frozenset(_EMBEDDINGS)
 
     def complete(

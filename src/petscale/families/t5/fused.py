@@ -43,6 +43,7 @@ class RMSNorm(T5LayerNorm):  # type: ignore[misc]  # transformers has no types
     """T5's layer norm, which neither centres nor shifts (Zhang and Sennrich 2019)."""
 
     def forward(self, hidden_states: Tensor) -> Tensor:
+        """The RMS norm of ``(..., d)``; composed as in transformers where input and weight differ in dtype."""
         if hidden_states.dtype != self.weight.dtype:  # the fused kernel takes one dtype
             composed: Tensor = super().forward(hidden_states)
             return composed

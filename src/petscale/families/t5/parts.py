@@ -19,10 +19,12 @@ _HEAD = "lm_head"
 
 
 def weights(shape: BackboneShape, target_length: int | None, more_keys: frozenset[str]) -> tuple[Weight, ...]:
+    """All tensors of a T5, with role, shape and dead entries; the arguments are those of `Family.weights`."""
     return tuple(_weights(shape, target_length, more_keys))
 
 
 def places(shape: BackboneShape, target_length: int | None, more_keys: frozenset[str]) -> tuple[Place, ...]:
+    """The places of a T5 where a method can insert something; the arguments are those of `Family.places`."""
     return tuple(_places(shape, target_length, more_keys))
 
 

@@ -49,6 +49,9 @@ def generated(
         method: name of the method, for messages.
         options: its options.
         gate_over: what the gate of each attention averages over (petscale.tuning.operations.gate); None for no gates.
+
+    Yields:
+        Sites, and the tensors that several of them share.
     """
     tokens, middle = options.tokens, options.middle
     kinds: set[str] = set()

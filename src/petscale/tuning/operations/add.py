@@ -32,16 +32,23 @@ class Add(Operation):
     name = "add"
 
     def reach(self, site: Site, tensors: Mapping[str, Named], offered: Inventory) -> tuple[Reach, ...]:
+        """The entries of the mask in the weight that is trained in place."""
         weight = f"{site.module}.{site.settings['tensor']}"
         made = parametrisation(site)
         return (Reach(weight, made.reach(tensors, "delta"), made.rank(tensors, "delta")),)
 
     def trains(self, host: Host, site: Site) -> nn.Parameter:
+        """The weight of the backbone whose entries are trained."""
         found = host.parameter(site.module, str(site.settings["tensor"]))
         assert found is not None, "check has seen it"
         return found
 
     def check(self, host: Host, site: Site) -> None:
+        """Check that the weight exists with the shape of the plan.
+
+        Raises:
+            BadInput: the module or its tensor is missing, or has another shape.
+        """
         super().check(host, site)
         found = host.parameter(site.module, str(site.settings["tensor"]))
         shape, wanted = None if found is None else tuple(found.shape), site.tensors[0].shape
@@ -65,7 +72,7 @@ class Add(Operation):
         return []
 
     def refusal(self, host: Host, site: Site) -> None:
-        return None
+        """None: the change is in the weight already."""
 
     def fold(self, host: Host, site: Site, values: Values) -> None:
         """Nothing has to be done, because the weight in the model already contains the change."""

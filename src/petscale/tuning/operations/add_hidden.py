@@ -22,10 +22,12 @@ class AddHidden(Insertion):
     name = "add-hidden"
 
     def reach(self, site: Site, tensors: Mapping[str, Named], offered: Inventory) -> tuple[Reach, ...]:
+        """The bias of the module, if it has one; otherwise the vector cannot be merged."""
         bias = f"{site.module}.bias"
         return (Reach(bias, parametrisation(site).reach(tensors, "delta")),) if bias in offered.names else ()
 
     def insert(self, host: Host, site: Site, values: Values) -> list[Handle]:
+        """Add the vector ``(width,)`` to the output of the module (Su et al., equation 11), padded with zeros."""
         from torch.nn.functional import pad
 
         made = parametrisation(site)
@@ -37,8 +39,10 @@ class AddHidden(Insertion):
         return on_output(host.module(site.module), change)
 
     def refusal(self, host: Host, site: Site) -> str | None:
+        """Why the vector cannot be merged: the module has no bias. None if it has one."""
         return None if host.parameter(site.module, "bias") is not None else f"{site.module} has no bias"
 
     def fold(self, host: Host, site: Site, values: Values) -> None:
+        """Add the vector to the bias of the module."""
         bias, delta = existing(host, site, "bias"), parametrisation(site).make(values, "delta")
         bias[: delta.shape[0]] += delta

@@ -27,6 +27,7 @@ class AddScores(Insertion):
         return any(tensor.effective for tensor in site.tensors)
 
     def insert(self, host: Host, site: Site, values: Values) -> list[Handle]:
+        """Add the table ``(buckets, heads)``, looked up by relative position, to the scores of the attention."""
         import torch
         from torch.nn.functional import embedding
 

@@ -52,6 +52,7 @@ class Changed:
         setattr(attention, _ATTRIBUTE, more)
 
     def remove(self) -> None:
+        """Give the attention its own configuration and keys back."""
         self._attention.config = self._config
         delattr(self._attention, _ATTRIBUTE)
 

@@ -29,12 +29,14 @@ class Concat(Insertion):
     name = "concat"
 
     def reach(self, site: Site, tensors: Mapping[str, Named], offered: Inventory) -> tuple[Reach, ...]:
+        """The entries of the layer's weight that the branch changes; none with a gate, which depends on the input."""
         if gated(site):
             return ()
         made = parametrisation(site)
         return (Reach(f"{site.module}.weight", made.reach(tensors), made.rank(tensors)),)
 
     def insert(self, host: Host, site: Site, values: Values) -> list[Handle]:
+        """Add the branch to the output of the linear layer (Su et al., equation 12)."""
         made, scale = parametrisation(site), float(site.settings["scale"])
 
         def change(h: Tensor, output: Tensor) -> Tensor:
@@ -52,11 +54,13 @@ class Concat(Insertion):
         return []
 
     def refusal(self, host: Host, site: Site) -> str | None:
+        """Why the branch cannot be merged: it has a gate, or the module has no weight. None if it can."""
         if gated(site):
             return f"its gate in {site.module} depends on the input"
         return None if host.parameter(site.module, "weight") is not None else f"{site.module} has no weight"
 
     def fold(self, host: Host, site: Site, values: Values) -> None:
+        """Add the matrix of the branch to the weight of the layer."""
         weight, change = existing(host, site, "weight"), self._matrix(site, values)
         weight.copy_(weight.to(change.dtype) + change)
 

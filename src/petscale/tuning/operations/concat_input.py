@@ -28,9 +28,11 @@ class ConcatInput(Insertion):
     name = "concat-input"
 
     def soft_tokens(self, site: Site) -> int:
+        """The number of trained vectors in the input."""
         return site.tensors[0].shape[0]
 
     def insert(self, host: Host, site: Site, values: Values) -> list[Handle]:
+        """Put the trained vectors ``(tokens, d)`` into the input sequence (Su et al., equation 9)."""
         made = parametrisation(site)
 
         def tokens(dtype: torch.dtype) -> Tensor:

@@ -33,15 +33,22 @@ class ConcatKeys(Insertion):
     name = "concat-keys"
 
     def adds_keys(self, site: Site) -> bool:
+        """True: its keys do not come from the sequence."""
         return True
 
     def check(self, host: Host, site: Site) -> None:
+        """Check that the module is an attention of a kind that can take more keys.
+
+        Raises:
+            BadInput: the module is missing or of another kind.
+        """
         from petscale.tuning.operations.attention import check_attention
 
         super().check(host, site)
         check_attention(host.module(site.module), site.module)
 
     def insert(self, host: Host, site: Site, values: Values) -> list[Handle]:
+        """Put the trained keys and values before those of the sequence, for every head."""
         from petscale.tuning.operations.attention import Changed, MoreKeys
 
         made, attention = parametrisation(site), host.module(site.module)

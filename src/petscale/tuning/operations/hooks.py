@@ -27,7 +27,8 @@ class Values(Protocol):
 class Handle(Protocol):
     """A change that can be undone."""
 
-    def remove(self) -> None: ...
+    def remove(self) -> None:
+        """Undo what was registered."""
 
 
 def in_dtype(values: Values, dtype: torch.dtype) -> Factors:

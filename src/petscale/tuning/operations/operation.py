@@ -152,6 +152,8 @@ class Insertion(Operation):
         """Register hooks that change the output of the module; they read `values` when they are called."""
 
     def attach(self, host: Host, site: Site, blocks: Mapping[str, Block]) -> Attachment:
+        """Register the hooks of `insert`, which read the masters in the dtype of the computation."""
+
         def value(key: str, dtype: torch.dtype | None = None) -> Tensor:
             block = blocks[key]
             return block.whole(block.parameter.dtype if dtype is None else dtype)
@@ -159,6 +161,7 @@ class Insertion(Operation):
         return Attachment(self.insert(host, site, value))
 
     def applied(self, host: Host, site: Site, values: Values, weights: Weights) -> list[Handle]:
+        """Register the hooks of `insert` with the given values; no weight of the backbone changes."""
         return self.insert(host, site, values)
 
 

@@ -30,10 +30,16 @@ class Plug(Insertion):
     name = "plug"
 
     def check(self, host: Host, site: Site) -> None:
+        """Check that the module, and the one whose input or output is read, exist.
+
+        Raises:
+            BadInput: one of them is missing.
+        """
         super().check(host, site)
         host.require(_source(site))
 
     def insert(self, host: Host, site: Site, values: Values) -> list[Handle]:
+        """Add up(act(down(x))) to the module's output (Su et al., equation 13), scaled or gated if the plan says."""
         from transformers.activations import ACT2FN
 
         activation, scale = ACT2FN[site.settings["activation"]], site.settings.get("scale")

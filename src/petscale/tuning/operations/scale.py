@@ -31,6 +31,7 @@ class Scale(Insertion):
     name = "scale"
 
     def insert(self, host: Host, site: Site, values: Values) -> list[Handle]:
+        """Multiply the output, or the input, of the module by the trained vector ((IA)^3)."""
         made, module = parametrisation(site), host.module(site.module)
 
         def scaled(h: Tensor) -> Tensor:
@@ -57,9 +58,11 @@ class Scale(Insertion):
         return (rows, Reach(bias, vector)) if bias in sizes else (rows,)
 
     def refusal(self, host: Host, site: Site) -> str | None:
+        """Why the vector cannot be merged: the module has no weight. None if it has one."""
         return None if host.parameter(site.module, "weight") is not None else f"{site.module} has no weight"
 
     def fold(self, host: Host, site: Site, values: Values) -> None:
+        """Multiply rows (with the bias) or columns of the weight by the trained vector."""
         weight, change = existing(host, site, "weight"), parametrisation(site).make(values, "scale")
         if learns_factor(site):
             change = change - 1

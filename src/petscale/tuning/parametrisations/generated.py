@@ -30,12 +30,14 @@ class Generated(Parametrisation):
     name = "generated"
 
     def make(self, factors: Factors, part: str = "") -> Tensor:
+        """The part ``(vectors, width)`` from its codes, through a hidden layer with tanh."""
         from torch.nn.functional import linear
 
         inside = linear(factors("codes"), factors("first"), factors("first.bias")).tanh()
         return linear(inside, factors(part + _SECOND), factors(part + _BIAS))
 
     def reach(self, tensors: Mapping[str, Named], part: str = "") -> Entries:
+        """Every entry: the network can change all of them."""
         size = self._size(tensors, part + _SECOND)
         return Entries(size, lambda: np.arange(size))
 

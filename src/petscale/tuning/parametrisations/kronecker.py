@@ -38,6 +38,7 @@ class Kronecker(Parametrisation):
     name = "kronecker"
 
     def make(self, factors: Factors, part: str = "") -> Tensor:
+        """The sum of Kronecker products of both factors, ``(out, in)``."""
         from torch import einsum
 
         left, right = factors(_key(part, "left")), self._right(factors, part)
@@ -46,6 +47,7 @@ class Kronecker(Parametrisation):
     def apply(
         self, h: Tensor, factors: Factors, part: str = "", *, scale: float | None = None, bias: Tensor | None = None
     ) -> Tensor:
+        """Multiply with the sum of Kronecker products, block by block and without forming it."""
         left = factors(_key(part, "left"))
         blocks = h.reshape(*h.shape[:-1], left.shape[2], -1)
         changed = self._apply(blocks, left if scale is None else left * scale, factors, part).flatten(-2)

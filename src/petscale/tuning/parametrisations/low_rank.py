@@ -31,6 +31,7 @@ class LowRank(Parametrisation):
     name = "low-rank"
 
     def make(self, factors: Factors, part: str = "") -> Tensor:
+        """The product of both factors ``(out, in)``, or one of them alone for the parts `down` and `up`."""
         if part == "down":
             return factors("down")
         if part == "up":

@@ -19,9 +19,11 @@ class Plain(Parametrisation):
     name = "plain"
 
     def make(self, factors: Factors, part: str = "") -> Tensor:
+        """The trained tensor itself."""
         return factors(part)
 
     def reach(self, tensors: Mapping[str, Named], part: str = "") -> Entries:
+        """The entries of its mask."""
         named = tensors[part]
         return Entries(named.tensor.count, named.indices)
 

@@ -45,6 +45,7 @@ def settle_settings(
     Args:
         workflow: Snakemake's.
         broken: finds the outputs that have to be made again, among those that the targets of this start depend on.
+        begin: what the driver does first.
     """
     execute = workflow.execute
 
