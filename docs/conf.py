@@ -78,9 +78,10 @@ suppress_warnings = ["config.cache", "ref.python"]
 
 
 def _with_title(_app: object, page: str, source: list[str]) -> None:
-    """Give the table of claims a title, which the file of a study has not."""
-    if page == "study/tables/claims":
-        source[0] = f"# All claims of the default study\n\n{source[0]}"
+    """Give tables of claims a title, which the file of a study has not."""
+    titles = {"study/tables/claims": "the default study", "comparison/tables/claims": "the comparison of methods"}
+    if page in titles:
+        source[0] = f"# All claims of {titles[page]}\n\n{source[0]}"
 
 
 def setup(app: Any) -> None:

@@ -58,3 +58,29 @@ def test_every_figure_of_the_study_can_be_written(root: Path) -> None:
         document = figure.interactive()
         json.dumps(document, allow_nan=False)
         assert all(document["datasets"].values())
+
+
+def test_the_comparison_of_methods_is_reported_as_its_tables_do(root: Path) -> None:
+    """All cells of `make comparison` are done, and the scores of the page's table are those of comparison.csv."""
+    folder = root / "docs/comparison"
+    cells, found = (pd.read_csv(folder / "tables" / f"{name}.csv") for name in ("cells", "comparison"))
+    claims, power = (pd.read_csv(folder / "tables" / f"{name}.csv") for name in ("claims", "power"))
+    text = (folder / "README.md").read_text()
+    assert set(cells["status"]) == {"done"}
+    assert f"All {len(cells)} cells" in " ".join(text.split())
+    assert claims_markdown(claims, power) == (folder / "tables/claims.md").read_text()
+    own = found[found["reading"] == "as published"].set_index(["method", "backbone"])
+    rows = [
+        line.strip("| ").split(" | ") for line in text.splitlines() if re.match(r"\| [a-z0-9-]+ \| [\d.]+ \|", line)
+    ]
+    assert {row[0] for row in rows} == set(found["method"])
+    for method, small, small_rank, large, large_rank, bert, trained in rows:
+        for shown, rank, backbone in (
+            (small, small_rank, "mini-t5-small-12k"),
+            (large, large_rank, "mini-t5-large"),
+            (bert, None, "mini-bert-large"),
+        ):
+            row = own.loc[(method, backbone)]
+            assert shown == f"{row['value']:.1f}"
+            assert rank in (None, f"{row['rank_low']:.0f} to {row['rank_high']:.0f}")
+        assert trained == f"{own.loc[(method, 'mini-t5-large')]['trainable']:,.0f}"
