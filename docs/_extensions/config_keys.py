@@ -48,16 +48,20 @@ def sections(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
 
 
 def targets(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The objects in a value: their definitions by name ("" for one written in place), and `[]` for those of a list."""
+    """The objects in a value: their definitions by name ("" for one written in place), and what follows the key.
+
+    `[]` follows a list, and `.<name>` a mapping of names.
+    """
     if "$ref" in value:
         yield value["$ref"].rsplit("/", 1)[-1], ""
     elif "properties" in value:
         yield "", ""
     for part in value.get("anyOf", ()):
         yield from targets(part)
-    items = value.get("items")
-    if isinstance(items, dict) and "$ref" in items:
-        yield items["$ref"].rsplit("/", 1)[-1], "[]"
+    for key, suffix in (("items", "[]"), ("additionalProperties", ".<name>")):
+        each = value.get(key)
+        if isinstance(each, dict) and "$ref" in each:
+            yield each["$ref"].rsplit("/", 1)[-1], suffix
 
 
 def table(title: str, properties: Mapping[str, Any], required: list[str]) -> str:

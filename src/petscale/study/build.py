@@ -48,7 +48,10 @@ class _Builder:
         self.grid = Grid(study, dict(backbones))
         self.tasks = {name: task_registry.lookup(name) for name in study.tasks}
         self._taken = {ladder.name: ladder.tasks or study.tasks for ladder in study.ladders}
-        self._recipes = {ladder.name: study.recipe_for(ladder.name) for ladder in study.ladders}
+        named = (None, *study.variants)
+        self._recipes = {
+            (ladder.name, name): study.recipe_for(ladder.name, name) for ladder in study.ladders for name in named
+        }
         self._checked: set[tuple[str, str, int | None]] = set()
         self._fitting: set[tuple[str, str]] = set()
         self._rows = {name: self._data(task) for name, task in self.tasks.items()}
@@ -67,7 +70,7 @@ class _Builder:
         assert asked is not None
         for backbone, task, seed in self._walk(asked):
             for method in asked.methods:
-                self._want(asked, Use("methods"), self._cell(backbone, task, method, seed))
+                self._want(asked, self._use("methods", method), self._cell(backbone, task, method, seed))
 
     def _structure(self) -> None:
         asked = self.study.experiments.structure
@@ -75,11 +78,10 @@ class _Builder:
         for backbone, task, seed in self._walk(asked):
             self._want(asked, Use("structure"), self._cell(backbone, task, "full", seed))
             for group in asked.groups:
-                use = Use("structure", group)
-                self._want(asked, use, self._cell(backbone, task, group, seed))
+                self._want(asked, self._use("structure", group, group), self._cell(backbone, task, group, seed))
                 for method in asked.structures:
                     cell = self._cell(backbone, task, method, seed, budget=self._match(backbone, group))
-                    self._want(asked, use, cell)
+                    self._want(asked, self._use("structure", method, group), cell)
 
     def _convergence(self) -> None:
         asked = self.study.experiments.convergence
@@ -89,7 +91,7 @@ class _Builder:
             for group in asked.match:
                 for method in asked.structures:
                     cell = self._cell(backbone, task, method, seed, budget=self._match(backbone, group))
-                    self._want(asked, Use("convergence", group), cell)
+                    self._want(asked, self._use("convergence", method, group), cell)
 
     def _threshold(self) -> None:
         asked = self.study.experiments.threshold
@@ -105,7 +107,7 @@ class _Builder:
                         cell = self._cell(
                             backbone, task, method, seed, budget=budget, head=asked.head, learning_rate=rate
                         )
-                        self._want(asked, Use("threshold"), cell)
+                        self._want(asked, self._use("threshold", method), cell)
 
         if asked.search is not None:
             self._searches(asked, asked.search)
@@ -113,14 +115,14 @@ class _Builder:
     def _want(self, asked: Selection, use: Use, cell: Cell) -> None:
         """Add a cell of an experiment, or with the first seed the search for its rate, which makes that cell."""
         if not asked.rates or not cell.steps:
-            self.grid.add(cell, use.experiment, use.match)
+            self.grid.add(cell, use)
             return
         seeds, rates = tuple(asked.seeds or self.study.seeds), tuple(sorted(set(asked.rates)))
         if cell.seed != seeds[0]:
             return  # a search has all seeds
         search = RateSearch(replace(cell, learning_rate=rates[0]), rates, seeds, self.study.mask_seed)
         for tried in search.tries:
-            self.grid.add(tried, TRIES)
+            self.grid.add(tried, Use(TRIES, variant=use.variant))
         self.grid.add_search(search, use)
 
     def _rates(self, backbone: Backbone, task: Task, reference: str, asked: Threshold) -> list[float | None]:
@@ -130,8 +132,9 @@ class _Builder:
         None stands for the reference's own rate. A reference that trains nothing has no other.
         """
         own = self._cell(backbone, task, reference, self.study.seeds[0], head=asked.head)
-        recipe, tuned = self._recipes[backbone.ladder], asked.methods[0]
-        swept = {*(asked.learning_rates or ()), recipe.rate(tuned, lookup(tuned).learning_rate_key, task.name)}
+        recipe = self._recipes[backbone.ladder, None]
+        tuned = self._cell(backbone, task, asked.methods[0], self.study.seeds[0], checked=False).learning_rate
+        swept = {*(asked.learning_rates or ()), tuned}
         ratios = sorted({rate / recipe.learning_rate for rate in swept} - {1.0})
         if not own.steps or not asked.learning_rates:
             return [None]
@@ -170,9 +173,9 @@ class _Builder:
                     cells=how.cells,
                     confidence=self.study.analysis.confidence,
                     reading=how.reading,
-                    rates=tuple(sorted(self._recipes[backbone.ladder].learning_rate_by_budget.items())),
+                    rates=tuple(sorted(self._recipes[backbone.ladder, None].learning_rate_by_budget.items())),
                 )
-                self.grid.add_search(search, Use("threshold"))
+                self.grid.add_search(search, self._use("threshold", method))
 
     def _transfer(self) -> None:
         asked = self.study.experiments.transfer
@@ -188,7 +191,7 @@ class _Builder:
                     budget=self._match(backbone, asked.match),
                     labels="unified" if task.has_labels else "words",
                 )
-                self.grid.add(cell, "transfer", match=asked.match)
+                self.grid.add(cell, self._use("transfer", method, asked.match))
                 source = self.grid.cells[cell.path]
                 for target in targets:
                     if target.name != task.name and self._takes(backbone, target):
@@ -202,7 +205,7 @@ class _Builder:
         for backbone, task, seed in self._walk(asked):
             for method in asked.methods:
                 for rung in (backbone, controls[backbone.name]):
-                    self._want(asked, Use("control"), self._cell(rung, task, method, seed))
+                    self._want(asked, self._use("control", method), self._cell(rung, task, method, seed))
 
     def _efficiency(self) -> None:
         asked = self.study.experiments.efficiency
@@ -223,8 +226,9 @@ class _Builder:
                         steps=asked.steps,
                         micro_batch=self.study.hardware.micro_batch,
                         device=self.study.hardware.name,
-                        versions=code_versions(method, backbone.shape.family),
-                    )
+                        versions=code_versions(cell.method, backbone.shape.family),
+                    ),
+                    self._use("efficiency", method).variant,
                 )
 
     # Parts ------------------------------------------------------------------------------------------------
@@ -242,8 +246,11 @@ class _Builder:
         """Whether a backbone's ladder uses a task, and its family can."""
         return task.name in self._taken[backbone.ladder] and family_of(backbone.shape).takes(task)
 
-    def _match(self, backbone: Backbone, method: str) -> int:
-        return matched_budget(backbone.shape, method, options=self.study.method_options.get(method))
+    def _use(self, experiment: str, name: str, match: str | None = None) -> Use:
+        return Use(experiment, match, name if name in self.study.variants else None)
+
+    def _match(self, backbone: Backbone, name: str) -> int:
+        return matched_budget(backbone.shape, self.study.method_of(name), options=self.study.options_of(name))
 
     def _data(self, task: Task) -> DataSpec:
         data = self.study.data
@@ -266,7 +273,7 @@ class _Builder:
         self,
         backbone: Backbone,
         task: Task,
-        method: str,
+        name: str,
         seed: int,
         *,
         budget: int | None = None,
@@ -275,8 +282,10 @@ class _Builder:
         labels: LabelScheme = "words",
         checked: bool = True,
     ) -> Cell:
-        recipe: Recipe = self._recipes[backbone.ladder]
+        recipe: Recipe = self._recipes[backbone.ladder, name if name in self.study.variants else None]
+        method = self.study.method_of(name)
         known = lookup(method)
+        rate_of = name if name in recipe.learning_rate_by_method else method
         has_head = family_of(backbone.shape).has_head
         idle = method == UNTRAINED and (not has_head or (head or recipe.head) == "frozen")
         cell = Cell(
@@ -285,7 +294,7 @@ class _Builder:
             data=self._rows[task.name],
             labels=labels,
             method=method,
-            options=self.study.method_options.get(method, {}),
+            options=self.study.options_of(name),
             budget=budget,
             mask_seed=(seed if self.study.mask_seed is None else self.study.mask_seed) if known.takes_budget else None,
             seed=seed,
@@ -294,7 +303,7 @@ class _Builder:
             steps=0 if idle else recipe.steps_of(task.name),
             evaluate_every=recipe.evaluate_every,
             batch_size=recipe.batch_size,
-            learning_rate=learning_rate or recipe.rate(method, known.learning_rate_key, task.name, budget),
+            learning_rate=learning_rate or recipe.rate(rate_of, known.learning_rate_key, task.name, budget),
             schedule=recipe.schedule,
             warmup_steps=recipe.warmup_of(task.name),
             weight_decay=recipe.weight_decay,
@@ -304,7 +313,7 @@ class _Builder:
             masters=recipe.masters,
         )
         if checked:
-            self._check(cell, backbone)
+            self._check(cell, backbone, name)
         return cell
 
     def _budgets(self, cell: Cell, backbone: Backbone) -> tuple[int, int]:
@@ -313,9 +322,9 @@ class _Builder:
         except BadInput as error:
             raise BadInput(f"{self.study.name}: {backbone.name}: {error}") from None
 
-    def _check(self, cell: Cell, backbone: Backbone) -> None:
+    def _check(self, cell: Cell, backbone: Backbone, name: str) -> None:
         """Refuse what cannot be trained, once for each (backbone, method, budget), and tasks that do not fit."""
-        key = (backbone.name, cell.method, cell.budget)
+        key = (backbone.name, name, cell.budget)
         if key not in self._checked:
             try:
                 plan_of(cell, backbone.shape)

@@ -43,6 +43,7 @@ def check_names(study: Study) -> None:
     """
     _check_tasks(study)
     _check_backbones(study)
+    _check_variants(study)
     _check_experiments(study)
     _check_rates(study)
     _check_options(study)
@@ -71,7 +72,15 @@ def _check_backbones(study: Study) -> None:
             raise BadInput(f"key folders.{name}: no ladder has a backbone of that name{did_you_mean(name, used)}")
 
 
+def _check_variants(study: Study) -> None:
+    for name, variant in study.variants.items():
+        if name in registry.METHODS:
+            raise BadInput(f"key variants.{name}: a method has this name; choose another")
+        _check_list(f"variants.{name}.method", [variant.method], registry.METHODS, "method")
+
+
 def _check_experiments(study: Study) -> None:
+    known = {*registry.METHODS, *study.variants}
     for lists, wants_budget in ((OWN_COUNT, False), (TAKES_BUDGET, True)):
         for experiment, fields in lists.items():
             asked = getattr(study.experiments, experiment)
@@ -79,21 +88,22 @@ def _check_experiments(study: Study) -> None:
                 value = getattr(asked, field)
                 names = [value] if isinstance(value, str) else value
                 key = f"experiments.{experiment}.{field}"
-                _check_list(key, names, registry.METHODS, "method")
+                _check_list(key, names, known, "method")
                 for name in names:
-                    _check_count(key, name, wants_budget)
+                    _check_count(key, name, study.method_of(name), wants_budget)
 
 
-def _check_count(key: str, method: str, wants_budget: bool) -> None:
+def _check_count(key: str, name: str, method: str, wants_budget: bool) -> None:
     if registry.METHODS[method].takes_budget == wants_budget:
         return
     if wants_budget:
-        raise BadInput(f"key {key}: {method} has a count of its own; this list is for methods that take a budget")
-    raise BadInput(f"key {key}: {method} takes a budget; this list is for methods that have a count of their own")
+        raise BadInput(f"key {key}: {name} has a count of its own; this list is for methods that take a budget")
+    raise BadInput(f"key {key}: {name} takes a budget; this list is for methods that have a count of their own")
 
 
 def _check_rates(study: Study) -> None:
     methods = {name for method in registry.METHODS.values() for name in (method.name, method.learning_rate_key)}
+    methods |= set(study.variants)
     swept = study.experiments.threshold
     for place, recipe in _recipes(study).items():
         _check_keys(f"{place}.learning_rate_by_method", recipe.learning_rate_by_method, methods, "method")
@@ -116,11 +126,16 @@ def _check_options(study: Study) -> None:
     given: Mapping[str, Mapping[str, Any]] = study.method_options
     _check_keys("method_options", given, registry.METHODS, "method")
     for method, options in given.items():
-        try:
-            registry.METHODS[method].options.read(method, options)
-        except BadOption as error:
-            key = ".".join(("method_options", method, *([error.option] if error.option else [])))
-            raise BadInput(f"key {key}: {error}") from None
+        _read_options(f"method_options.{method}", method, options)
+    for name, variant in study.variants.items():
+        _read_options(f"variants.{name}.options", variant.method, study.options_of(name))
+
+
+def _read_options(place: str, method: str, options: Mapping[str, Any]) -> None:
+    try:
+        registry.METHODS[method].options.read(method, options)
+    except BadOption as error:
+        raise BadInput(f"key {place}{'.' if error.option else ''}{error.option or ''}: {error}") from None
 
 
 def _check_list(key: str, names: Iterable[str], known: Collection[str], what: str) -> None:

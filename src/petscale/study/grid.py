@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from petscale import tasks as task_registry
+from petscale.errors import BadInput
 from petscale.families.shape import BackboneShape
 from petscale.study.cell import Cell, DataSpec
 from petscale.study.config import Study
@@ -40,6 +41,12 @@ class PlannedCell:
     experiments: tuple[str, ...]
     matches: tuple[str, ...]  # PET methods whose number of trained parameters it matches
     search: str | None = None  # path of the search that decided its budget or its rate
+    variant: str | None = None  # name of the study's variant that it runs; None for a method under its own name
+
+    @property
+    def name(self) -> str:
+        """Name of its method or variant in the study."""
+        return self.variant or self.cell.method
 
 
 @dataclass(frozen=True)
@@ -52,10 +59,11 @@ class PlannedTransfer:
 
 @dataclass(frozen=True)
 class Use:
-    """An experiment that needs the cells of a search, and the PET method whose number of parameters they match."""
+    """An experiment that needs some cells, the PET method whose number of parameters they match, and their variant."""
 
     experiment: str
     match: str | None = None
+    variant: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,11 +94,16 @@ class Grid:
     uses: dict[str, list[Use]] = field(default_factory=dict)
     measurements: dict[str, PlannedMeasurement] = field(default_factory=dict)
 
-    def add(self, cell: Cell, experiment: str, match: str | None = None, search: str | None = None) -> None:
-        """Add a cell, or record that one more experiment needs it; `search` has chosen it."""
+    def add(self, cell: Cell, use: Use, search: str | None = None) -> None:
+        """Add a cell, or record that one more experiment needs it; `search` has chosen it.
+
+        Raises:
+            BadInput: the study has another name for the same training.
+        """
         known = self.cells.get(cell.path)
-        experiments = (*(known.experiments if known else ()), experiment)
-        matches = (*(known.matches if known else ()), *([match] if match else ()))
+        self._check_name(cell, known.variant if known else use.variant, use.variant)
+        experiments = (*(known.experiments if known else ()), use.experiment)
+        matches = (*(known.matches if known else ()), *([use.match] if use.match else ()))
         self.cells[cell.path] = PlannedCell(
             cell=cell,
             backbone=self.backbones[cell.backbone],
@@ -99,12 +112,18 @@ class Grid:
             experiments=tuple(dict.fromkeys(experiments)),
             matches=tuple(dict.fromkeys(matches)),
             search=search if known is None else known.search,
+            variant=use.variant,
         )
 
     def add_search(self, search: AnySearch, use: Use) -> None:
-        """Add a search, or record that one more experiment needs its cells."""
+        """Add a search, or record that one more experiment needs its cells.
+
+        Raises:
+            BadInput: the study has another name for the same search.
+        """
         self.searches[search.path] = search
         uses = self.uses.setdefault(search.path, [])
+        self._check_name(search.dearest, uses[0].variant if uses else use.variant, use.variant)
         if use not in uses:
             uses.append(use)
 
@@ -116,15 +135,36 @@ class Grid:
             tuple(dict.fromkeys(use.experiment for use in uses)),
             matches=tuple(use.match for use in uses if use.match),
             search=search,
+            variant=uses[0].variant,
         )
 
-    def measure(self, measurement: Measurement) -> None:
-        """Add a measurement."""
-        cell = self._single(measurement.cell, ("efficiency",))
+    def measure(self, measurement: Measurement, variant: str | None = None) -> None:
+        """Add a measurement.
+
+        Raises:
+            BadInput: the study has another name for the same measurement.
+        """
+        known = self.measurements.get(measurement.path)
+        self._check_name(measurement.cell, known.cell.variant if known else variant, variant)
+        cell = self._single(measurement.cell, ("efficiency",), variant=variant)
         self.measurements[measurement.path] = PlannedMeasurement(measurement, cell)
 
+    def _check_name(self, cell: Cell, known: str | None, name: str | None) -> None:
+        """Refuse two names for one training: tables would compare its cells with themselves."""
+        if known != name:
+            which, other = (name, known or cell.method) if name else (known, cell.method)
+            raise BadInput(
+                f"{self.study.name}: key variants.{which}: trains the same as {other} on {cell.backbone}; keep one"
+            )
+
     def _single(
-        self, cell: Cell, experiments: tuple[str, ...], *, matches: tuple[str, ...] = (), search: str | None = None
+        self,
+        cell: Cell,
+        experiments: tuple[str, ...],
+        *,
+        matches: tuple[str, ...] = (),
+        search: str | None = None,
+        variant: str | None = None,
     ) -> PlannedCell:
         return PlannedCell(
             cell=cell,
@@ -134,6 +174,7 @@ class Grid:
             experiments=experiments,
             matches=matches,
             search=search,
+            variant=variant,
         )
 
 

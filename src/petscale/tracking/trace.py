@@ -109,9 +109,14 @@ def subject(cell: str) -> Subject:
 
 
 def planned_tags(planned: PlannedCell, study: str) -> dict[str, str]:
-    """The tags by which a study claims a cell: `study.<name>` and `experiment.<name>.<experiment>`."""
+    """The tags by which a study claims a cell.
+
+    They are `study.<name>`, `experiment.<name>.<experiment>`, and `variant.<name>` with the study's own name for what
+    the cell runs, where it has one.
+    """
     claimed = {f"experiment.{study}.{name}": "1" for name in planned.experiments}
-    return {f"study.{study}": "1", **claimed}
+    named = {f"variant.{study}": planned.variant} if planned.variant else {}
+    return {f"study.{study}": "1", **claimed, **named}
 
 
 def _planned_tags(planned: PlannedCell, study: str) -> dict[str, str]:

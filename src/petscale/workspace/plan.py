@@ -11,8 +11,7 @@ from petscale.artefacts.layout import Layout
 from petscale.backbones.catalogue import lookup
 from petscale.families.registry import lookup as lookup_family
 from petscale.families.registry import total_parameters
-from petscale.study.cell import Cell
-from petscale.study.config import Hardware
+from petscale.study.config import Hardware, Study
 from petscale.study.counting import head_parameters, plan_of
 from petscale.study.estimate import (
     Cost,
@@ -55,7 +54,7 @@ def plan_document(grid: Grid) -> dict[str, Any]:
             for ladder in study.ladders
         ],
         "tasks": [_task(name) for name in study.tasks],
-        "cells": [_cell(planned, cost) for planned, cost in zip(grid.cells.values(), costs, strict=True)],
+        "cells": [_cell(planned, cost, study) for planned, cost in zip(grid.cells.values(), costs, strict=True)],
         "transfers": [
             {
                 "source": transfer.source.cell.path,
@@ -234,7 +233,7 @@ def _place(path: str, dearest: PlannedCell) -> dict[str, Any]:
         "scale": dearest.backbone.scale,
         "task": dearest.cell.task,
         "kind": dearest.kind,
-        "method": dearest.cell.method,
+        "method": dearest.name,
         "structure": dearest.mask_structure,
     }
 
@@ -243,9 +242,14 @@ def _found(grid: Grid, path: str) -> list[str]:
     return [cell for cell, planned in grid.cells.items() if planned.search == path]
 
 
-def options_of(cell: Cell) -> dict[str, Any]:
-    """What a reader must know of how a cell runs its method: the method's options and masters other than float32."""
-    return {**cell.options, **({} if cell.masters == "float32" else {"masters": cell.masters})}
+def options_of(planned: PlannedCell, study: Study) -> dict[str, Any]:
+    """What a reader must know of how a cell runs its method.
+
+    These are the method's options, masters other than float32, and the recipe keys of a variant.
+    """
+    cell = planned.cell
+    recipe = study.variants[planned.variant].recipe if planned.variant else {}
+    return {**cell.options, **({} if cell.masters == "float32" else {"masters": cell.masters}), **recipe}
 
 
 def _measurement(planned: PlannedMeasurement, hardware: Hardware) -> dict[str, Any]:
@@ -259,7 +263,7 @@ def _measurement(planned: PlannedMeasurement, hardware: Hardware) -> dict[str, A
         "ladder": backbone.ladder,
         "scale": backbone.scale,
         "task": cell.task,
-        "method": cell.method,
+        "method": planned.cell.name,
         "seed": cell.seed,
         "trainable": plan_of(cell, backbone.shape).trainable,
         "total": total_parameters(backbone.shape),
@@ -269,7 +273,7 @@ def _measurement(planned: PlannedMeasurement, hardware: Hardware) -> dict[str, A
     }
 
 
-def _cell(planned: PlannedCell, cost: Cost) -> dict[str, Any]:
+def _cell(planned: PlannedCell, cost: Cost, study: Study) -> dict[str, Any]:
     cell, backbone = planned.cell, planned.backbone
     plan = plan_of(cell, backbone.shape)
     return {
@@ -280,8 +284,9 @@ def _cell(planned: PlannedCell, cost: Cost) -> dict[str, Any]:
         "scale": backbone.scale,
         "task": cell.task,
         "kind": planned.kind,
-        "method": cell.method,
-        "options": options_of(cell),
+        "method": planned.name,
+        "variant_of": cell.method if planned.variant else None,
+        "options": options_of(planned, study),
         "structure": planned.mask_structure,
         "budget": cell.budget,
         "match": planned.matches[0] if planned.matches else None,

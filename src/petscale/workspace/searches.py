@@ -54,7 +54,7 @@ def with_found(grid: Grid, layout: Layout) -> Grid:
     for path, search in grid.searches.items():
         for cell in _chosen(search, layout):
             for use in grid.uses[path]:
-                full.add(cell, use.experiment, use.match, search=path)
+                full.add(cell, use, search=path)
     return full
 
 

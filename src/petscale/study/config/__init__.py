@@ -14,8 +14,9 @@ from petscale.study.config.experiments import Experiments
 from petscale.study.config.hardware import Hardware
 from petscale.study.config.recipe import Recipe
 from petscale.study.config.section import Section
+from petscale.study.config.variants import Variant
 
-__all__ = ["Data", "Experiments", "Hardware", "Ladder", "Recipe", "Study"]
+__all__ = ["Data", "Experiments", "Hardware", "Ladder", "Recipe", "Study", "Variant"]
 
 
 class Ladder(Section):
@@ -51,6 +52,10 @@ class Study(Section):
     )
     method_options: dict[Name, dict[str, Any]] = Field(
         default={}, description="options of methods, e.g. lora: {rank: 4}; see `petscale methods`"
+    )
+    variants: dict[Name, Variant] = Field(
+        default={},
+        description="methods run again with other options or recipe keys: name -> {method, options, recipe}",
     )
     experiments: Experiments = Field(description="the experiments to run, each with its backbones, tasks and seeds")
     analysis: AnalysisSettings = Field(
@@ -101,18 +106,42 @@ class Study(Section):
         for ladder in self.recipe_by_ladder:
             if ladder not in names:
                 raise ValueError(f"recipe_by_ladder.{ladder}: no such ladder{did_you_mean(ladder, names)}")
-            try:
-                self.recipe_for(ladder)
-            except ValidationError as error:
-                first = error.errors()[0]
-                key = ".".join(str(part) for part in first["loc"])
-                text = first["msg"]
-                if first["type"] == "extra_forbidden":
-                    text = f"no such key{did_you_mean(key, Recipe.model_fields)}"
-                raise ValueError(f"recipe_by_ladder.{ladder}.{key}: {text}") from None
+            self._check_recipe(f"recipe_by_ladder.{ladder}", ladder)
         return self
 
-    def recipe_for(self, ladder: str) -> Recipe:
-        """The recipe of one ladder: the study's recipe, with the keys that the ladder replaces."""
-        changes = self.recipe_by_ladder.get(ladder, {})
-        return Recipe.model_validate({**self.recipe.model_dump(), **changes})
+    @model_validator(mode="after")
+    def _variant_recipes_are_recipes(self) -> Study:
+        for name in self.variants:
+            for entry in self.ladders:
+                self._check_recipe(f"variants.{name}.recipe", entry.name, name)
+        return self
+
+    def _check_recipe(self, place: str, ladder: str, method: str | None = None) -> None:
+        try:
+            self.recipe_for(ladder, method)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            text = first["msg"]
+            if first["type"] == "extra_forbidden":
+                text = f"no such key{did_you_mean(key, Recipe.model_fields)}"
+            raise ValueError(f"{place}{'.' if key else ''}{key}: {text}") from None
+
+    def recipe_for(self, ladder: str, method: str | None = None) -> Recipe:
+        """The recipe of one ladder, and of one variant: the study's, with the keys that ladder and variant replace."""
+        changes = [self.recipe_by_ladder.get(ladder, {})]
+        if method in self.variants:
+            changes.append(self.variants[method].recipe)
+        found = self.recipe.model_dump()
+        for each in changes:
+            found |= each
+        return Recipe.model_validate(found)
+
+    def method_of(self, name: str) -> str:
+        """The registered method that a name in the study stands for: a variant's, or the name itself."""
+        return self.variants[name].method if name in self.variants else name
+
+    def options_of(self, name: str) -> dict[str, Any]:
+        """The options of a method or variant."""
+        own = self.variants[name].options if name in self.variants else {}
+        return {**self.method_options.get(self.method_of(name), {}), **own}
