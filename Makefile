@@ -9,7 +9,7 @@ BIN := .venv/bin
 RUN := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONNOUSERSITE=1
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES) --rerun-incomplete --keep-going --quiet rules host
 
-.PHONY: help install install-profile image demo study comparison ladder test test-all test-chromium test-cluster faults mutants lint docs lock ui
+.PHONY: help install install-profile image demo study comparison rows ladder test test-all test-chromium test-cluster faults mutants lint docs lock ui
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,6 +35,10 @@ study: .venv/.runtime  ## the whole default study: both ladders, all experiments
 comparison: .venv/.runtime  ## the methods of Lialin et al. on mini backbones, each at its best rate, to results/mini-methods
 	$(SNAKEMAKE) --configfile studies/mini-methods.yaml
 	@echo "report: results/mini-methods/report.html"
+
+rows: .venv/.runtime  ## why four rows of Lialin et al. fail: prefixes and learned scales in two ways, to results/mini-rows
+	$(SNAKEMAKE) --configfile studies/mini-rows.yaml
+	@echo "report: results/mini-rows/report.html"
 
 ladder: .venv/.runtime  ## pre-train the mini ladders anew (they are shipped in ladders/)
 	$(RUN) python -m petscale.pretraining.ladder ladders

@@ -15,6 +15,7 @@ from petscale.analysis.claims import listed
 from petscale.analysis.claims.row import Claim
 from petscale.analysis.means import REFERENCES, ordered
 from petscale.analysis.study_plan import StudyPlan, with_sweeps
+from petscale.analysis.variants import apart, ways_of
 from petscale.study.config.analysis import AnalysisSettings
 
 Cells = Sequence[Mapping[str, Any]]
@@ -87,11 +88,21 @@ def _of_ladder(
         if claim.about:
             found[claim.id] = (
                 (f"experiment methods lacks {', '.join(absent)}" if absent else "")
+                or _in_one_key(plan, ladder["name"], claim)
                 or _two(own, "methods", "method", rungs, 1)
                 or _enough(own, rungs, 2)
                 or _full(cells, own, rungs)
             )
     return {claim.id: why for claim in claims if (why := found[claim.id])}
+
+
+def _in_one_key(plan: StudyPlan, ladder: str, claim: Claim) -> str:
+    """Whether the names of each pair run the same method and differ in the key of the claim alone."""
+    ways = ways_of(plan, ladder)
+    for a, b in claim.pairs:
+        if ways[a][0] != ways[b][0] or set(apart(ways[a], ways[b])) != {claim.by}:
+            return f"{a} and {b} are not the same method with another value of {claim.by} alone"
+    return ""
 
 
 def _scales(rungs: Sequence[str]) -> str:

@@ -21,6 +21,7 @@ from petscale.analysis import (
     structure,
     threshold,
     transfer,
+    variants,
 )
 from petscale.analysis.claims import claims_markdown, claims_table
 from petscale.analysis.evidence import View, evidence_of, views
@@ -88,6 +89,7 @@ def make_tables(plan: StudyPlan, results_root: Path) -> Tables:
         "methods": _both(seen, lambda view: methods.methods_table(view.cells, settings, view.examples)),
         "gaps": gaps,
         "comparison": compared_methods,
+        "variants": _both(seen, lambda view: variants.variants_table(plan, view.cells, settings, view.examples)),
         "metrics": scores.metrics_table(cells, every, settings),
         "structure": _both(seen, lambda view: structure.structure_table(view.cells, settings, view.examples)),
         "structure_gaps": _both(seen, lambda view: structure.structure_gaps_table(view.cells, settings)),

@@ -21,15 +21,16 @@ from petscale.report.figures import (
     structure,
     threshold,
     transfer,
+    variants,
 )
 from petscale.report.page import render
 
-_MAKERS = (methods, comparison, structure, convergence, threshold, transfer, control, efficiency)
+_MAKERS = (methods, comparison, variants, structure, convergence, threshold, transfer, control, efficiency)
 _TEXT = {
     "basis", "cause", "cells", "detail", "device", "devs", "edge", "ended", "experiments", "head", "high_censored",
     "high_none", "left_out", "low_censored", "low_none", "match", "matches", "memory_by", "n", "not_counted",
     "not_merged", "note", "notes", "original_cell", "path", "rates", "records", "rule", "search", "sign", "statistic",
-    "structure", "tasks", "unit",
+    "structure", "tasks", "unit", "differs",
 }  # fmt: skip
 
 

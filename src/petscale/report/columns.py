@@ -82,6 +82,19 @@ COMPARISON = [
     Column("no method is better with fewer", "frontier", yes_no),
     LEFT_OUT,
 ]
+VARIANTS = [
+    READING,
+    BACKBONE,
+    TASK,
+    Column("first", "first", text),
+    Column("second", "second", text),
+    Column("differs in (first / second)", "differs", text),
+    Column("first, points", "first_value", POINTS, True),
+    Column("second, points", "second_value", POINTS, True),
+    Column("first minus second", "difference|low|high", SIGNED, True),
+    SEEDS,
+    LEFT_OUT,
+]
 GAPS = [
     READING,
     BACKBONE,

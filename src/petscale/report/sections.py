@@ -40,6 +40,7 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
         return Shown(name, title, html_table(tables[name] if rows is None else rows, chosen, numbers_of))
 
     beside = len(tables["metrics"])  # 0 if every task has one metric and one test set
+    in_two_ways = len(tables.get("variants", ()))  # 0 if no method runs in two ways
     return [
         Section(
             "methods",
@@ -52,6 +53,7 @@ def sections(tables: Tables, numbers_of: Mapping[str, int]) -> list[Section]:
                 show("methods", "Means by method and scale", columns.METHOD_MEANS, _means(tables["methods"])),
                 show("gaps", "Gaps among methods", columns.GAPS),
                 *([show("comparison", "Ranks and costs", columns.COMPARISON)] if "comparison" in tables else []),
+                *([show("variants", "One method in two ways", columns.VARIANTS)] if in_two_ways else []),
                 show("methods", "Scores by task", columns.METHOD_TASKS, _tasks(tables["methods"])),
                 *([show("metrics", "Other metrics and further test sets", columns.METRICS)] if beside else []),
             ],

@@ -16,21 +16,28 @@ from petscale.analysis.verdict import Verdict, at_least, corrected_level, decide
 def adapters_and_lora_reach_full(evidence: Evidence, claim: Claim) -> ClaimRow:
     """Houlsby adapters and LoRA are not inferior to full fine-tuning on any size."""
     margin = evidence.settings.margins.full_points
-    return _everywhere(evidence, claim, [(name, "full") for name in claim.about if name != "full"], -margin)
+    return everywhere(evidence, claim, [(name, "full") for name in claim.about if name != "full"], -margin)
 
 
 def pfeiffer_below_houlsby(evidence: Evidence, claim: Claim) -> ClaimRow:
     """Houlsby adapters score higher than Pfeiffer adapters by what matters, on every size."""
-    return _everywhere(evidence, claim, [("houlsby", "pfeiffer")], evidence.settings.margins.full_points)
+    return everywhere(evidence, claim, [("houlsby", "pfeiffer")], evidence.settings.margins.full_points)
 
 
 def norms_are_competitive(evidence: Evidence, claim: Claim) -> ClaimRow:
     """Tuning the norms alone is nearly as good as full fine-tuning on every size."""
-    return _everywhere(evidence, claim, [("ln-tuning", "full")], -evidence.settings.margins.competitive_points)
+    return everywhere(evidence, claim, [("ln-tuning", "full")], -evidence.settings.margins.competitive_points)
 
 
-def _everywhere(evidence: Evidence, claim: Claim, pairs: Sequence[tuple[str, str]], bound: float) -> ClaimRow:
-    """Decide whether the first method of each pair minus the second is at least a bound, on each backbone."""
+def everywhere(evidence: Evidence, claim: Claim, pairs: Sequence[tuple[str, str]], bound: float) -> ClaimRow:
+    """Decide whether the first method of each pair minus the second is at least a bound, on each backbone.
+
+    Args:
+        evidence: of one ladder in one reading.
+        claim: the claim that the row states.
+        pairs: names of methods or variants.
+        bound: in points.
+    """
     asked = asked_by(evidence.cells, "methods")
     involved = asked[asked["method"].isin({name for pair in pairs for name in pair})]
     if involved.empty:

@@ -59,6 +59,8 @@ class Claim:
     text: str
     table: str  # the CSV table with the numbers behind it
     about: tuple[str, ...] = ()  # methods that it compares; a study without them does not list it
+    pairs: tuple[tuple[str, str], ...] = ()  # two ways of running a method, the better one first
+    by: str = ""  # the option or recipe key in which, alone, the two of each pair must differ
 
 
 @dataclass(frozen=True)

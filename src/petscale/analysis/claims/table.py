@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
-from petscale.analysis.claims import budget, comparison, generalisation, performance, speed
+from petscale.analysis.claims import budget, comparison, faults, generalisation, performance, speed
 from petscale.analysis.claims.row import Claim, ClaimRow, Evidence, not_measurable
 from petscale.analysis.readings import KNOWLEDGE, MEANING, READINGS
 from petscale.analysis.study_plan import StudyPlan, with_sweeps
@@ -77,6 +77,28 @@ TESTS: tuple[tuple[Claim, Test], ...] = (
     (
         Claim("norms-competitive", "Tuning the norms alone is competitive", "comparison.csv", ("full", "ln-tuning")),
         comparison.norms_are_competitive,
+    ),
+    (
+        Claim(
+            "shifted-prefix-below",
+            "Prefixes that shift the distances of real tokens score lower at every size",
+            "variants.csv",
+            ("full", "prefix", "prefix-shifted", "prefix-flat", "prefix-flat-shifted"),
+            (("prefix", "prefix-shifted"), ("prefix-flat", "prefix-flat-shifted")),
+            "positions",
+        ),
+        faults.first_above,
+    ),
+    (
+        Claim(
+            "bf16-masters-below",
+            "Scales that are learned with bfloat16 masters score lower at every size",
+            "variants.csv",
+            ("full", "ia3-float32", "ia3-bfloat16", "parallel-float32", "parallel-bfloat16"),
+            (("ia3-float32", "ia3-bfloat16"), ("parallel-float32", "parallel-bfloat16")),
+            "masters",
+        ),
+        faults.first_above,
     ),
 )
 

@@ -25,8 +25,10 @@ ClaimId = Literal[
     "adapters-lora-reach",
     "pfeiffer-below",
     "norms-competitive",
+    "shifted-prefix-below",
+    "bf16-masters-below",
 ]
-"""The claims of Su et al. and of Lialin et al. that can be tested, in the order of the papers."""
+"""The claims of Su et al. and of Lialin et al. that can be tested, and two on faults behind the latter's tables."""
 
 
 class _Settings(BaseModel):
