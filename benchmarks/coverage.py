@@ -1,11 +1,13 @@
 """How often intervals contain the truth, and how often claims are supported that are false.
 
-    python benchmarks/coverage.py [--draws 300] [--part coverage|placebos|power] [--study config.yaml --seed-sd 1.5]
+    python benchmarks/coverage.py [--draws 300] [--part coverage|placebos|lialin|power]
+                                  [--study config.yaml --seed-sd 1.5]
 
 Coverage is that of nominal 95 % intervals, on truths whose corners and thresholds do not sit on the swept grid.
 Placebos draw results of a plan with nothing to find and decide its claims with the code that decides real ones;
-`supported` should stand in at most 5 % of the draws. The plan is a small one, or that of a study file. Seeds are fixed,
-so the same version prints the same tables.
+`supported` should stand in at most 5 % of the draws. The plan is a small one, or that of a study file; the claims on
+the methods of Lialin et al. (part `lialin`) have a small plan of their own. Seeds are fixed, so the same version prints
+the same tables.
 """
 
 from __future__ import annotations
@@ -23,16 +25,18 @@ import pandas as pd
 import yaml
 
 from petscale.analysis import gaps
+from petscale.analysis.claims.table import TESTS
 from petscale.analysis.convergence import pairs_table, runs_table, time_ratio
 from petscale.analysis.interval import Estimate, mean_over_tasks
 from petscale.analysis.readings import KNOWLEDGE, PUBLISHED
 from petscale.analysis.simulate import Mixed, Simulator, World, of_the_paper, quick, shares
 from petscale.analysis.sweep import Sweep, fit_sweep
-from petscale.study.config.analysis import AnalysisSettings
+from petscale.study.config.analysis import AnalysisSettings, ClaimId
 from petscale.workspace.grid import open_grid
 from petscale.workspace.plan import plan_document
 from petscale.workspace.study_file import parse_study
 
+PARTS = ["coverage", "placebos", "lialin", "power"]
 FROZEN, FULL, RISE, MARGIN = 2.0, 90.0, 5.0, 3.0
 TASKS = ["mini-sentiment", "mini-opinion", "mini-inference", "mini-qa"]
 STUDY: dict[str, Any] = {
@@ -229,6 +233,82 @@ def plan_of(study: Mapping[str, Any], claims: Sequence[str]) -> dict[str, Any]:
     return plan_document(open_grid(parse_study({**study, "experiments": experiments}, "coverage")))
 
 
+# The claims of Lialin et al. -----------------------------------------------------------------------------
+
+SCALED = {"learns": "factor"}
+FINE, COARSE = {"precision": "bfloat16"}, {"precision": "bfloat16", "masters": "bfloat16"}
+COMPARED = [
+    "houlsby", "pfeiffer", "prefix", "prefix-shifted", "prefix-flat", "prefix-flat-shifted", "ia3-float32",
+    "ia3-bfloat16", "parallel-float32", "parallel-bfloat16", "parallel-adapter", "ia3", "ln-tuning", "lora-qv",
+    "lora-all", "lokr", "compacter", "compacter-plus", "mam", "unipelt",
+]  # fmt: skip
+LIALIN: dict[str, Any] = {
+    "name": "coverage-lialin",
+    "ladders": [{"name": "mini-t5", "backbones": ["mini-t5-small", "mini-t5-large"]}],
+    "tasks": [TASKS[0], TASKS[3]],
+    "data": {"source": "mini"},
+    "seeds": [1, 2, 3, 4, 5],
+    "variants": {
+        "prefix-shifted": {"method": "prefix", "options": {"positions": "shifted"}},
+        "prefix-flat-shifted": {"method": "prefix-flat", "options": {"positions": "shifted"}},
+        "ia3-float32": {"method": "ia3", "options": SCALED, "recipe": FINE},
+        "ia3-bfloat16": {"method": "ia3", "options": SCALED, "recipe": COARSE},
+        "parallel-float32": {"method": "parallel-adapter", "options": SCALED, "recipe": FINE},
+        "parallel-bfloat16": {"method": "parallel-adapter", "options": SCALED, "recipe": COARSE},
+    },
+    "experiments": {
+        "methods": {"methods": ["full", *COMPARED], "rates": [0.001, 0.01]},
+        "efficiency": {"methods": ["full", *COMPARED], "tasks": [TASKS[3]]},
+    },
+}
+OF_LIALIN: tuple[Any, ...] = tuple(claim.id for claim, _ in TESTS if claim.about)
+SPREAD = {name: 0.3 + 0.03 * place for place, name in enumerate(COMPARED)}
+
+
+def step(points: float, places: int = 1) -> tuple[float, float]:
+    """The gap with which methods that lie evenly below full, in the order of COMPARED, differ by points in places."""
+    gap = points * (len(COMPARED) - 1) / places
+    return gap, gap
+
+
+LIALIN_PLACEBOS: dict[str, tuple[World, Mixed, tuple[ClaimId, ...]]] = {
+    # Where all costs are equal, Kronecker factors save no memory, so that claim is true.
+    "(a) constant scores, losses and costs": (
+        World(),
+        Mixed(constant=0.0),
+        tuple(claim for claim in OF_LIALIN if claim != "kronecker-memory"),
+    ),
+    "(c) methods permuted": (World(gap=(12.0, 12.0), memory_of=SPREAD), Mixed(methods=True), OF_LIALIN),
+    # The first ten methods of COMPARED are the pairs of the claims on scores, one next to the other.
+    "at the margin": (
+        World(
+            gap=step(2.0),
+            train=(0.95, 0.95),
+            inference=0.95,
+            memory_of={"lokr": 0.95 * 0.6, "compacter": 0.95 * 0.6},
+            loss_of={"mam": 12.0, "unipelt": 12.0},
+        ),
+        Mixed(),
+        tuple(claim for claim in OF_LIALIN if claim not in ("adapters-lora-reach", "norms-competitive")),
+    ),
+    "lora-all at the margin": (World(gap=step(2.0, COMPARED.index("lora-all"))), Mixed(), ("adapters-lora-reach",)),
+    "ln-tuning at the margin": (World(gap=step(3.0, COMPARED.index("ln-tuning"))), Mixed(), ("norms-competitive",)),
+}
+
+
+def of_lialin(seed_sd: float, draws: int) -> pd.DataFrame:
+    """As `of_placebos`, for the claims on the methods of Lialin et al. and on the faults behind their tables."""
+    plan = plan_document(open_grid(parse_study(LIALIN, "coverage")))
+    columns = {}
+    for number, (name, (world, mixed, false)) in enumerate(LIALIN_PLACEBOS.items()):
+        simulator = Simulator(plan, quick(AnalysisSettings(claims=false)))
+        world, generator = replace(world, seed_sd=seed_sd), np.random.default_rng(number)
+        found = shares([simulator.claims(world, generator, mixed) for _ in range(draws)])
+        columns[name] = found.groupby("id", sort=False)["supported"].max()
+        print(f"  {name}: at most {columns[name].max():.3f} ({columns[name].idxmax()})", flush=True)
+    return pd.DataFrame(columns).reindex(OF_LIALIN)
+
+
 def of_placebos(study: Mapping[str, Any], seed_sd: float, draws: int) -> pd.DataFrame:
     """Shares of draws in which a false claim is supported, the larger one of both readings; NaN where it is true."""
     columns = {}
@@ -256,12 +336,12 @@ def of_power(study: Mapping[str, Any], seed_sd: float, draws: int) -> pd.DataFra
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=300)
-    parser.add_argument("--part", choices=["coverage", "placebos", "power"], action="append")
+    parser.add_argument("--part", choices=PARTS, action="append")
     parser.add_argument("--study", type=Path, help="study file whose plan placebos and power use")
     parser.add_argument("--seed-sd", type=float, default=2.0, help="scatter of a cell over seeds, points (default: 2)")
     args = parser.parse_args()
     study = yaml.safe_load(args.study.read_text()) if args.study else STUDY
-    parts, started = args.part or ["coverage", "placebos", "power"], time.time()
+    parts, started = args.part or PARTS, time.time()
     if "coverage" in parts:
         print(f"coverage of nominal 95 % intervals, {args.draws} draws")
         for part in (of_scores, of_thresholds, of_times):
@@ -271,6 +351,10 @@ def main() -> None:
         print(f"share of {args.draws} draws in which a claim is supported that is false (- where it is not false)")
         with pd.option_context("display.width", 250, "display.max_columns", 20):
             print(of_placebos(study, args.seed_sd, args.draws).to_string(float_format="%.3f", na_rep="-"))
+    if "lialin" in parts:
+        print(f"the same for the claims on the methods of Lialin et al., {args.draws} draws")
+        with pd.option_context("display.width", 250, "display.max_columns", 20):
+            print(of_lialin(args.seed_sd, args.draws).to_string(float_format="%.3f", na_rep="-"))
     if "power" in parts:
         print(
             f"verdicts in {args.draws} draws if effects are as the paper says, cells scatter by"

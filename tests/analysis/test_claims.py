@@ -23,8 +23,10 @@ from analysis.studies import (
 from petscale.analysis.bounds import Bounds
 from petscale.analysis.claims import claims_table
 from petscale.analysis.claims.table import TESTS, claims_markdown, control_discoveries, listed
+from petscale.analysis.efficiency import measurements_table
 from petscale.analysis.evidence import evidence_of, views
 from petscale.analysis.obstacles import obstacles
+from petscale.analysis.rates import losses_table
 from petscale.analysis.readings import KNOWLEDGE, PUBLISHED, READINGS
 from petscale.analysis.study_plan import read_plan
 from petscale.analysis.threshold import with_delivered
@@ -95,7 +97,8 @@ def test_thresholds_of_tasks_that_lie_apart_are_not_equal() -> None:
             if one.task == "films"
         ]
         seen.append(replace(view, thresholds=with_delivered(view.thresholds, moved)))
-    claims = claims_table(evidence_of(plan, seen, ratios, settings)).set_index(["id", "reading"])
+    costs = losses_table(plan, cells), measurements_table(plan, study.root)
+    claims = claims_table(evidence_of(plan, seen, ratios, *costs, settings)).set_index(["id", "reading"])
     for reading in READINGS:
         assert claims.loc[("low-equal-tasks", reading), "verdict"] == "not supported"
 
@@ -122,9 +125,9 @@ def _decided_again(study: Study, **changes: Any) -> pd.DataFrame:
     cells, transfers = changes.get("cells", lambda t: t)(cells), changes.get("transfers", lambda t: t)(transfers)
     lines = changes.get("curves", lambda t: t)(study.tables["curves"])
     seen = views(plan, cells, lines, {}, settings)
-    return claims_table(evidence_of(plan, seen, with_ratios(transfers, settings), settings)).set_index(
-        ["id", "ladder", "reading"]
-    )
+    costs = losses_table(plan, cells), measurements_table(plan, study.root)
+    evidence = evidence_of(plan, seen, with_ratios(transfers, settings), *costs, settings)
+    return claims_table(evidence).set_index(["id", "ladder", "reading"])
 
 
 def _zero_shot(transfers: pd.DataFrame) -> pd.Series:

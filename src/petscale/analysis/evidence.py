@@ -71,13 +71,22 @@ def views(
     return made
 
 
-def evidence_of(plan: StudyPlan, seen: list[View], ratios: pd.DataFrame, settings: AnalysisSettings) -> list[Evidence]:
+def evidence_of(
+    plan: StudyPlan,
+    seen: list[View],
+    ratios: pd.DataFrame,
+    losses: pd.DataFrame,
+    measurements: pd.DataFrame,
+    settings: AnalysisSettings,
+) -> list[Evidence]:
     """The evidence of each ladder in each reading.
 
     Args:
         plan: the study plan.
         seen: of `views`.
         ratios: of `transfer.with_ratios`.
+        losses: of `rates.losses_table`.
+        measurements: of `efficiency.measurements_table`.
         settings: settings of the analysis.
     """
     impossible = obstacles(plan, settings)
@@ -95,6 +104,8 @@ def evidence_of(plan: StudyPlan, seen: list[View], ratios: pd.DataFrame, setting
             examples=view.examples,
             settings=settings,
             listed=claims,
+            losses=_of(losses, ladder["name"]),
+            measurements=_of(measurements, ladder["name"]),
             obstacles=impossible[ladder["name"]],
         )
         for ladder in plan["ladders"]

@@ -23,13 +23,19 @@ Cells = Sequence[Mapping[str, Any]]
 
 def obstacles(plan: StudyPlan, settings: AnalysisSettings) -> dict[str, dict[str, str]]:
     """For each ladder the listed claims that no result of this plan could decide, each with the reason in one line."""
-    plan = with_sweeps(plan)
+    given, plan = plan, with_sweeps(plan)
     kinds = {task["name"]: (task["kind"], bool(task.get("classes"))) for task in plan["tasks"]}
     targets = defaultdict(list)
     for transfer in plan["transfers"]:
         targets[transfer["source"]].append(transfer["target"])
     claims = listed(plan, settings)
-    return {ladder["name"]: _of_ladder(plan, ladder, kinds, targets, settings, claims) for ladder in plan["ladders"]}
+    return {
+        ladder["name"]: {
+            **_of_ladder(plan, ladder, kinds, targets, settings, claims),
+            **_of_costs(given, ladder, claims),
+        }
+        for ladder in plan["ladders"]
+    }
 
 
 def _of_ladder(
@@ -83,6 +89,8 @@ def _of_ladder(
             or _full(cells, structures, [largest])
         )
     for claim in claims:
+        if claim.needs != "methods":
+            continue
         own = [cell for cell in asked["methods"] if cell["method"] in claim.about]
         absent = [name for name in claim.about if name not in {cell["method"] for cell in own}]
         if claim.about:
@@ -93,13 +101,50 @@ def _of_ladder(
                 or _enough(own, rungs, 2)
                 or _full(cells, own, rungs)
             )
-    return {claim.id: why for claim in claims if (why := found[claim.id])}
+    return {claim.id: why for claim in claims if (why := found.get(claim.id))}
+
+
+def _of_costs(plan: StudyPlan, ladder: Mapping[str, Any], claims: Sequence[Claim]) -> dict[str, str]:
+    """The claims on costs and on rates that a ladder cannot decide; `plan` still has its searches for rates."""
+    rungs = [rung["name"] for rung in sorted(ladder["backbones"], key=lambda rung: int(rung["scale"]))]
+    found = {}
+    for claim in claims:
+        if claim.needs == "efficiency":
+            found[claim.id] = _measured(plan, claim, rungs)
+        elif claim.needs == "rates":
+            found[claim.id] = _tried(plan, claim, rungs)
+    return {claim: why for claim, why in found.items() if why}
+
+
+def _measured(plan: StudyPlan, claim: Claim, rungs: Sequence[str]) -> str:
+    """Whether each method of a claim is measured on each of some backbones, twice at least."""
+    measured = [each for each in plan.get("measurements", ()) if each["backbone"] in rungs]
+    for backbone in rungs[:1] if claim.at == "smallest" else rungs:
+        own = [each for each in measured if each["backbone"] == backbone]
+        if absent := [name for name in claim.about if name not in {each["method"] for each in own}]:
+            return f"experiment efficiency does not measure {', '.join(absent)} on {backbone}"
+        repeats = {each["seed"] for each in own}
+        if len(repeats) < 2:
+            return f"an interval needs 2 repeats, and {backbone} has {len(repeats)}"
+    return ""
+
+
+def _tried(plan: StudyPlan, claim: Claim, rungs: Sequence[str]) -> str:
+    """Whether the methods of a claim try rates on two pairs of backbone and task, the units of its interval."""
+    tried = defaultdict(set)
+    for search in plan.get("rate_searches", ()):
+        if search["backbone"] in rungs:
+            tried[search["backbone"], search["task"]].add(search["method"])
+    units = [place for place, methods in tried.items() if methods.issuperset(claim.about)]
+    if not units:
+        return f"no backbone and task has tries of {', '.join(claim.about)}"
+    return "" if len(units) > 1 else "an interval needs two pairs of backbone and task, and rates are tried on one"
 
 
 def _in_one_key(plan: StudyPlan, ladder: str, claim: Claim) -> str:
     """Whether the names of each pair run the same method and differ in the key of the claim alone."""
     ways = ways_of(plan, ladder)
-    for a, b in claim.pairs:
+    for a, b in claim.pairs if claim.by else ():
         if ways[a][0] != ways[b][0] or set(apart(ways[a], ways[b])) != {claim.by}:
             return f"{a} and {b} are not the same method with another value of {claim.by} alone"
     return ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from petscale.analysis.study_plan import StudyPlan
@@ -9,6 +11,7 @@ from petscale.search.rates import Try, best_rate, edge_of
 
 _KEYS = ("ladder", "backbone", "scale", "task", "kind", "method", "structure", "budget")
 _COLUMNS = [*_KEYS, "display", "seed", "rates", "devs", "chosen", "dev", "edge", "note", "cells"]
+_LOSSES = ["ladder", "backbone", "task", "method", "loss", "cells"]
 _BEYOND = {
     "lowest": "the lowest rate that was tried; a better one may lie below",
     "highest": "the highest rate that was tried; a better one may lie above",
@@ -50,3 +53,20 @@ def rates_table(plan: StudyPlan, cells: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def losses_table(plan: StudyPlan, cells: pd.DataFrame) -> pd.DataFrame:
+    """What each method loses at the rates that were tried, one row for each search for a rate.
+
+    Columns: the place and method of the search, `loss` (the best dev score of its tries minus their mean, in points; a
+    diverged one counts at chance; absent while a try is missing), and `cells` that tried.
+    """
+    by_path = cells.set_index("cell")
+    rows = []
+    for search in plan.get("rate_searches", ()):
+        found = by_path.reindex(search["tries"])
+        devs = found["best_dev"].where(found["status"] == "done", found["chance"])
+        known = found["status"].isin(["done", "diverged"]).all()
+        loss = float(devs.max() - devs.mean()) if known else math.nan
+        rows.append({**{key: search[key] for key in _LOSSES[:4]}, "loss": loss, "cells": tuple(search["tries"])})
+    return pd.DataFrame(rows, columns=_LOSSES)

@@ -74,6 +74,7 @@ def make_tables(plan: StudyPlan, results_root: Path) -> Tables:
     zero_shot = transfer_scores(plan, cells, results_root)
     ratios = transfer.with_ratios(zero_shot, settings)
     measured = efficiency.measurements_table(plan, results_root)
+    losses = rates.losses_table(plan, every_cell)
     every = scores.scores_table(every_cell, results_root)
     gaps = _both(seen, lambda view: methods.gaps_table(view.cells, settings))
     thresholds = _both(seen, lambda view: threshold.threshold_table(view.thresholds, settings))
@@ -84,7 +85,7 @@ def make_tables(plan: StudyPlan, results_root: Path) -> Tables:
     )
     first = seen[0]
     return {
-        "claims": claims_table(evidence_of(plan, seen, ratios, settings)),
+        "claims": claims_table(evidence_of(plan, seen, ratios, losses, measured, settings)),
         "learnt": first.learnt,
         "methods": _both(seen, lambda view: methods.methods_table(view.cells, settings, view.examples)),
         "gaps": gaps,

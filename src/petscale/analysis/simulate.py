@@ -8,6 +8,9 @@ A cell knows a share k of what can be known, in points of 100, plus noise of its
     tasks with labels  rank = chance + k (100 - chance) / 100;  exact match: the same once the model writes labels, or 0
     free text          k
 
+Measurements and losses at the tried rates are drawn directly: a quantity of a method is that of full fine-tuning times
+the method's ratio, with noise of each repeat, and a loss is that of the method, with noise of each search.
+
 All cells write labels but those of the frozen backbone and those below the low threshold. The truth is in a `World`.
 """
 
@@ -23,7 +26,9 @@ from numpy.typing import NDArray
 
 from petscale.analysis import means
 from petscale.analysis.claims import claims_table
+from petscale.analysis.efficiency import measurements_table
 from petscale.analysis.evidence import evidence_of, views
+from petscale.analysis.rates import losses_table
 from petscale.analysis.study_plan import StudyPlan, with_sweeps
 from petscale.analysis.tidy import RANK, compared, tidy
 from petscale.analysis.transfer import with_ratios
@@ -45,7 +50,9 @@ class World:
     The defaults are effects as Su et al. state them (sections 4.2 and 5.3, appendix E): the largest gap among methods
     falls from about 10 points to about 2, low thresholds rise from 2,000 to 8,000 parameters and high ones fall, 90 %
     of full are reached just past the low one, adjacent converges in half of the steps, and transfer stays within a type
-    at every size.
+    at every size. Costs and losses are as Lialin et al. state them (sections 11.2 and 11.3): methods train slower than
+    full at the smallest size alone, answer more slowly, need less memory than full, Kronecker factors as much as LoRA,
+    and hybrids lose more at rates other than the best.
 
     Attributes:
         full: what full fine-tuning knows, in points.
@@ -60,6 +67,13 @@ class World:
         seed_sd: standard deviation over seeds of what a cell knows, in points.
         sd_of: the same for some pairs of backbone and method, in place of `seed_sd`.
         speed_sd: standard deviation over seeds of the log of the speed.
+        train: training speed of a method as a share of that of full fine-tuning.
+        inference: the same of inference, before a merge.
+        memory: peak memory of training, as a share of that of full fine-tuning.
+        memory_of: the same for some methods, in place of `memory`.
+        cost_sd: standard deviation over repeats of the log of a cost.
+        loss: points that a method loses at the rates that are tried, on average over them.
+        loss_of: the same for some methods, in place of `loss`.
         curve: share of full by log10 budget, scale (0 to 1) and method (0 to 1), instead of `low`, `high` and `jump`.
     """
 
@@ -75,6 +89,13 @@ class World:
     seed_sd: float = 2.0
     sd_of: Mapping[tuple[str, str], float] = field(default_factory=dict)
     speed_sd: float = 0.2
+    train: tuple[float, float] = (0.8, 1.0)
+    inference: float = 0.7
+    memory: float = 0.6
+    memory_of: Mapping[str, float] = field(default_factory=dict)
+    cost_sd: float = 0.02
+    loss: float = 10.0
+    loss_of: Mapping[str, float] = field(default_factory=lambda: {"mam": 25.0, "unipelt": 25.0})
     curve: Curve | None = None
 
 
@@ -84,7 +105,7 @@ class Mixed:
 
     scales: bool = False  # the two ends of a ladder change places, for half of the tasks and seeds
     methods: bool = False  # the methods that are compared with each other change places, for each task and seed anew
-    constant: float | None = None  # every cell knows this and no more
+    constant: float | None = None  # every cell knows this and no more, and all methods cost and lose the same
     guessing: bool = False  # every zero-shot score is that of a constant guess
 
 
@@ -92,9 +113,11 @@ class Simulator:
     """Draws results of one plan. Tables that do not change between draws are made once."""
 
     def __init__(self, plan: StudyPlan, settings: AnalysisSettings) -> None:
+        self._given = plan  # with its searches, which a sweep replaces below
         self.plan = plan = with_sweeps(plan)
         self.settings = settings
-        cells = compared(tidy(plan, _NOWHERE)).reset_index(drop=True)
+        every = tidy(plan, _NOWHERE)
+        cells = compared(every).reset_index(drop=True)
         ends = cells.groupby("ladder")["scale"].transform("max").replace(0, 1)
         self._position = (cells["scale"] / ends).to_numpy(float)  # 0 on the smallest backbone, 1 on the largest
         self._cells = cells.assign(status="done", cause=None, notes="", score_n=1_000.0, learning_rate=0.0)
@@ -106,6 +129,11 @@ class Simulator:
         groups = cells["matches"].map(";".join).where(cells["structure"].notna() | ~self._in("methods"), "")
         keys = cells[["backbone", "task", "seed", "labels"]].assign(group=groups, budget=cells["budget"].fillna(0))
         free = ~cells["method"].isin(means.REFERENCES) & ~(self._in("threshold") & (groups == ""))
+        self._measured = measurements_table(plan, _NOWHERE).assign(status="done", device="none")
+        sizes = {ladder["name"]: max(len(ladder["backbones"]) - 1, 1) for ladder in plan["ladders"]}
+        places = zip(self._measured["scale"], self._measured["ladder"], strict=True)
+        self._measured_at = np.array([scale / sizes[ladder] for scale, ladder in places], float)
+        self._losses = losses_table(self._given, every)
         self._compared = list(keys[free].groupby(list(keys), sort=False).groups.values())
 
     def claims(self, world: World, generator: np.random.Generator, mixed: Mixed | None = None) -> pd.DataFrame:
@@ -115,7 +143,33 @@ class Simulator:
         lines = self._curves(cells, world, generator, mixed)
         ratios = with_ratios(self._moved(cells, world, generator, mixed), self.settings)
         seen = views(self.plan, cells, lines, {}, self.settings)
-        return claims_table(evidence_of(self.plan, seen, ratios, self.settings))
+        losses, measured = self._lost(world, generator, mixed), self._costs(world, generator, mixed)
+        return claims_table(evidence_of(self._given, seen, ratios, losses, measured, self.settings))
+
+    def _lost(self, world: World, generator: np.random.Generator, mixed: Mixed) -> pd.DataFrame:
+        """What each method loses at the rates that it has tried."""
+        table = self._losses
+        loss = np.array([world.loss_of.get(name, world.loss) for name in table["method"]])
+        if mixed.constant is not None:
+            loss = np.full(len(table), world.loss)
+        if mixed.methods:
+            loss = _permuted(loss, table[["backbone", "task"]], generator)
+        noise = generator.normal(0, world.seed_sd, len(table))
+        return table.assign(loss=np.clip(loss + noise, 0.0, None))
+
+    def _costs(self, world: World, generator: np.random.Generator, mixed: Mixed) -> pd.DataFrame:
+        """Measurements of each repeat; without `constant`, methods differ from full fine-tuning."""
+        table = self._measured
+        full = (table["method"] == means.REFERENCES[0]).to_numpy(bool) | (mixed.constant is not None)
+        memory = np.array([world.memory_of.get(name, world.memory) for name in table["method"]])
+        ratios = {"train": _between(world.train, self._measured_at), "inference": world.inference, "memory": memory}
+        drawn = {}
+        for name, ratio in ratios.items():
+            values = np.where(full, 1.0, ratio)
+            if mixed.methods:
+                values = _permuted(values, table[["backbone", "task", "seed"]], generator)
+            drawn[name] = 1_000.0 * values * np.exp(generator.normal(0, world.cost_sd, len(table)))
+        return table.assign(**drawn)
 
     def _in(self, experiment: str) -> pd.Series:
         return self._cells["experiments"].map(lambda names: experiment in names)
@@ -267,3 +321,11 @@ def _between(ends: tuple[float, float], position: Array) -> Array:
 
 def _between_log(ends: tuple[float, float], position: Array) -> Array:
     return np.exp(_between((float(np.log(ends[0])), float(np.log(ends[1]))), position))
+
+
+def _permuted(values: Array, groups: pd.DataFrame, generator: np.random.Generator) -> Array:
+    """Values that change places within each group."""
+    made = values.copy()
+    for index in groups.groupby(list(groups), sort=False).indices.values():
+        made[index] = generator.permutation(values[index])
+    return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pandas as pd
 
@@ -16,6 +17,7 @@ from petscale.analysis.threshold import Threshold
 from petscale.analysis.verdict import INCONCLUSIVE, NOT_MEASURABLE, Decide, Verdict, p_value
 from petscale.study.config.analysis import AnalysisSettings
 
+Need = Literal["methods", "efficiency", "rates"]
 NO_EVIDENCE = "no finished cells bear on it"
 
 
@@ -34,6 +36,8 @@ class Evidence:
     examples: Examples
     settings: AnalysisSettings
     listed: frozenset[str] = frozenset()  # claims that the study lists
+    losses: pd.DataFrame = field(default_factory=pd.DataFrame)  # of rates.losses_table
+    measurements: pd.DataFrame = field(default_factory=pd.DataFrame)  # of efficiency.measurements_table
     obstacles: Mapping[str, str] = field(default_factory=dict)  # claim -> why no result of this design can decide it
 
     @property
@@ -59,7 +63,9 @@ class Claim:
     text: str
     table: str  # the CSV table with the numbers behind it
     about: tuple[str, ...] = ()  # methods that it compares; a study without them does not list it
-    pairs: tuple[tuple[str, str], ...] = ()  # two ways of running a method, the better one first
+    pairs: tuple[tuple[str, str], ...] = ()  # two methods, or two ways of running one, that are compared
+    needs: Need = "methods"  # the experiment, or the searches for rates, from which it is decided
+    at: Literal["every", "smallest"] = "every"  # the backbones of a ladder on which it is decided
     by: str = ""  # the option or recipe key in which, alone, the two of each pair must differ
 
 

@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
-from petscale.analysis.claims import budget, comparison, faults, generalisation, performance, speed
+from petscale.analysis.claims import (
+    budget,
+    comparison,
+    efficiency,
+    faults,
+    generalisation,
+    performance,
+    sensitivity,
+    speed,
+)
 from petscale.analysis.claims.row import Claim, ClaimRow, Evidence, not_measurable
 from petscale.analysis.readings import KNOWLEDGE, MEANING, READINGS
 from petscale.analysis.study_plan import StudyPlan, with_sweeps
@@ -80,12 +89,54 @@ TESTS: tuple[tuple[Claim, Test], ...] = (
     ),
     (
         Claim(
+            "hybrids-rate-sensitive",
+            "Hybrid methods are more sensitive to the learning rate than Houlsby adapters and LoRA",
+            "rates.csv",
+            ("full", *sensitivity.HYBRIDS, *sensitivity.EASY),
+            needs="rates",
+        ),
+        sensitivity.hybrids_are_sensitive,
+    ),
+    (
+        Claim(
+            "adapters-slow-small",
+            "Adapters slow the training of the smallest backbone",
+            "efficiency.csv",
+            ("full", "houlsby", "pfeiffer", "parallel-adapter", "compacter", "compacter-plus"),
+            needs="efficiency",
+            at="smallest",
+        ),
+        efficiency.adapters_slow_small,
+    ),
+    (
+        Claim(
+            "additive-slow-inference",
+            "Additive methods slow inference at every size",
+            "efficiency.csv",
+            ("full", "houlsby", "pfeiffer", "parallel-adapter", "ia3", "prefix", "prefix-flat"),
+            needs="efficiency",
+        ),
+        efficiency.additive_slow_inference,
+    ),
+    (
+        Claim(
+            "kronecker-memory",
+            "Kronecker factors save no memory against LoRA at any size",
+            "efficiency.csv",
+            ("lora-qv", "lokr", "compacter"),
+            (("lokr", "lora-qv"), ("compacter", "lora-qv")),
+            needs="efficiency",
+        ),
+        efficiency.kronecker_saves_no_memory,
+    ),
+    (
+        Claim(
             "shifted-prefix-below",
             "Prefixes that shift the distances of real tokens score lower at every size",
             "variants.csv",
             ("full", "prefix", "prefix-shifted", "prefix-flat", "prefix-flat-shifted"),
             (("prefix", "prefix-shifted"), ("prefix-flat", "prefix-flat-shifted")),
-            "positions",
+            by="positions",
         ),
         faults.first_above,
     ),
@@ -96,7 +147,7 @@ TESTS: tuple[tuple[Claim, Test], ...] = (
             "variants.csv",
             ("full", "ia3-float32", "ia3-bfloat16", "parallel-float32", "parallel-bfloat16"),
             (("ia3-float32", "ia3-bfloat16"), ("parallel-float32", "parallel-bfloat16")),
-            "masters",
+            by="masters",
         ),
         faults.first_above,
     ),
@@ -105,11 +156,15 @@ TESTS: tuple[tuple[Claim, Test], ...] = (
 
 def listed(plan: StudyPlan, settings: AnalysisSettings) -> list[Claim]:
     """The claims that a study lists: those of its settings, or all but those on methods that it does not compare."""
-    compared = {cell["method"] for cell in with_sweeps(plan)["cells"] if "methods" in cell["experiments"]}
+    compared = {
+        "methods": {cell["method"] for cell in with_sweeps(plan)["cells"] if "methods" in cell["experiments"]},
+        "efficiency": {each["method"] for each in plan.get("measurements", ())},
+        "rates": {search["method"] for search in plan.get("rate_searches", ())},
+    }
     claims = [claim for claim, _ in TESTS]
     if settings.claims is not None:
         return [claim for claim in claims if claim.id in settings.claims]
-    return [claim for claim in claims if compared.issuperset(claim.about)]
+    return [claim for claim in claims if compared[claim.needs].issuperset(claim.about)]
 
 
 def claims_table(evidence: Sequence[Evidence]) -> pd.DataFrame:

@@ -25,6 +25,10 @@ ClaimId = Literal[
     "adapters-lora-reach",
     "pfeiffer-below",
     "norms-competitive",
+    "hybrids-rate-sensitive",
+    "adapters-slow-small",
+    "additive-slow-inference",
+    "kronecker-memory",
     "shifted-prefix-below",
     "bf16-masters-below",
 ]
@@ -109,6 +113,12 @@ class Margins(_Settings):
     full_points: float = Field(2.0, gt=0, description="points below full fine-tuning within which a method reaches it")
     competitive_points: float = Field(
         3.0, gt=0, description="points below full fine-tuning within which a method of few parameters is competitive"
+    )
+    cost_percent: float = Field(
+        5.0, gt=0, lt=100, description="smallest change of speed or memory that matters, in percent of the other method"
+    )
+    sensitivity_points: float = Field(
+        2.0, gt=0, description="smallest difference of what two methods lose at a rate that is not the best"
     )
     gap_points: float = Field(1.0, gt=0, description="smallest between-method standard deviation that matters")
     speed_factor: float = Field(1.25, gt=1, description="smallest ratio of steps to convergence that matters")
