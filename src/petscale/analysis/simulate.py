@@ -162,7 +162,11 @@ class Simulator:
         table = self._measured
         full = (table["method"] == means.REFERENCES[0]).to_numpy(bool) | (mixed.constant is not None)
         memory = np.array([world.memory_of.get(name, world.memory) for name in table["method"]])
-        ratios = {"train": _between(world.train, self._measured_at), "inference": world.inference, "memory": memory}
+        ratios: dict[str, Array | float] = {
+            "train": _between(world.train, self._measured_at),
+            "inference": world.inference,
+            "memory": memory,
+        }
         drawn = {}
         for name, ratio in ratios.items():
             values = np.where(full, 1.0, ratio)
